@@ -11,8 +11,24 @@ from rich.text import Text
 
 from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
-from doctor.path import Difference, differences, last_seen
-from doctor.state import DIRECTOR, FAILED, OUT, RESET, LabState, Sighting, Trial
+from doctor.path import Difference, differences
+from doctor.sightings import last_seen
+from doctor.state import (
+    CLIENT,
+    DIRECTOR,
+    FAILED,
+    IN,
+    NOTHING,
+    OUT,
+    RESET,
+    ROUTER,
+    SERVER,
+    HostState,
+    LabState,
+    Sighting,
+    Trial,
+)
+from doctor.trials import FTP, PORTS
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal
@@ -22,7 +38,8 @@ _HARMLESS = (
     *("persistence", "ports_apart", "server_deleted", "short_timeout", "no_ftp_helper"),
     *("icmp_filtered", "packet_too_big_filtered", "small_mtu", "no_space"),
 )
-_OF_A_DIRECTOR = ("director_down", "frozen")  # causes of its silence
+_OF_LONG_PACKETS = ("icmp_filtered", "packet_too_big_filtered", "small_mtu")
+_OF_A_DIRECTOR = ("director_down", "frozen", "no_files")  # causes of its silence
 _FEW = 3  # rules of a packet filter
 _DROPS = (
     *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
@@ -36,7 +53,7 @@ def show(
     """Exit code 0 where clients are served and nothing is wrong, else 1; unread hosts count as wrong."""
     console = console or make_console(_WIDE)
     unread = list(_unread(state, causes))
-    explained = {cause.host for cause in causes if cause.cause not in _HARMLESS}
+    explained = {cause.host for cause in causes if cause.cause not in _harmless(state)}
     found = [one for one in differences(state) if one.host not in explained]
     for line in (*unread, *_failures(state), *_resent(state)):
         console.print(line, markup=False)
@@ -58,11 +75,21 @@ def show(
         rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
         console.print(_table("where packets were seen last", rows))
     wrong = bool(causes or unread or found or fails)
-    for line in dict.fromkeys(_quiesced(state)):
+    for line in dict.fromkeys((*_quiesced(state), *(() if wrong else _suspects(state)))):
         console.print(line, markup=False)
     if not wrong:
         console.print(f"{_NOTHING} {_checked(state)}", markup=False)
     return 1 if wrong else 0
+
+
+def _harmless(state: LabState) -> set[str]:
+    """Causes that do not explain why clients fail, unless that is all that fails."""
+    fits: set[str] = set()
+    if state.troubled and all(one.long for one in state.troubled):
+        fits.update(_OF_LONG_PACKETS)
+    if state.troubled and all(one.port == FTP for one in state.troubled):
+        fits.add("no_ftp_helper")
+    return set(_HARMLESS) - fits
 
 
 def _unread(state: LabState, causes: Sequence[Cause]) -> Iterator[str]:
@@ -95,12 +122,23 @@ def _failures(state: LabState) -> Iterator[str]:
         ends = Counter(trial.outcome for trial in all_of if not trial.served)
         counted = ", ".join(f"{count} of {len(all_of)} {outcome}" for outcome, count in ends.items())
         hosts = " ".join(dict.fromkeys(trial.host for trial in all_of if not trial.served))
-        yield f"Clients fail at {endpoint(state.vip, port)}: {counted} ({hosts})."
+        yield f"Clients fail at {endpoint(state.vip, port)}: {counted} ({hosts}).{_only(all_of)}"
     if (state.failures or state.silent_servers) and any(one.wanted for one in state.trials):
         straight = dict.fromkeys(
             f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served
         )
         yield f"Real servers, tried directly from the director: {', '.join(straight) or 'all answer'}."
+
+
+def _only(trials: Sequence[Trial]) -> str:
+    """What those that fail have in common, and those that are served have not."""
+    failed = [one for one in trials if not one.served]
+    served = [one for one in trials if one.served]
+    if served and all(one.long for one in failed) and not any(one.long for one in served):
+        return " Only long requests and answers fail."
+    if all(one.usual for one in failed) and any(not one.usual for one in served):
+        return " They came from source ports that the kernel chose, with the User-Agent curl."
+    return ""
 
 
 def _resent(state: LabState) -> Iterator[str]:
@@ -118,6 +156,23 @@ def _quiesced(state: LabState) -> Iterator[str]:
         quiet = [state.server_name(one.address) for one in service.targets if not one.weight]
         if 0 < len(quiet) < len(service.targets):
             yield f"Note: {', '.join(quiet)} has weight 0 in {service}, and gets no new connections."
+
+
+def _suspects(state: LabState) -> Iterator[str]:
+    """What the plan does not have and could keep some client from being served, though it failed no trial."""
+    for host in state.by_role(CLIENT, ROUTER, SERVER):
+        drops = [rule.text or rule.verdict for rule in host.filters if rule.verdict in ("drop", "reject")]
+        found = {
+            "a packet filter": drops,
+            "rules of iptables-legacy": host.legacy_rules,
+            "a traffic-control filter": [one.text for one in host.traffic_filters],
+            "an XDP program": [link.interface for link in host.links if link.xdp],
+            "an IPsec policy": host.ipsec,
+            "another nginx.conf than at first": host.site.changed,
+        }
+        for what, texts in found.items():
+            if texts:
+                yield f"Note: {host.name} has {what}, which failed no trial: {'; '.join(texts[:_FEW])}"
 
 
 def _end(trial: Trial) -> str:
@@ -186,11 +241,26 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     host = state.host(name)
     counted = {counter: host.counters[counter] for counter in _DROPS if host and counter in host.counters}
     counters = [("counters", Text(", ".join(f"{key} {value}" for key, value in counted.items())))]
-    place = lost[0][1]
-    look = f"tcpdump -ni {place.interface} 'icmp or tcp portrange 61000-64999'\n"
-    plug = next((one for one in host.plugs if one.interface == place.interface), None) if host else None
-    if place.way == OUT and plug:
-        inside = Text(f"nothing that the doctor reads: the packet left {name} for the switch {plug.switch}")
+    came = [(trial, one) for trial, _ in lost for one in trial.seen if one.way == IN]
+    place, ports = lost[0][1], [trial.source_port for trial, _ in lost]
+    which = "portrange 61000-64999" if all(port in PORTS for port in ports) else f"port {ports[0]}"
+    look = f"tcpdump -ni {place.interface or 'any'} 'arp or icmp or tcp {which}'\n"
+    if place.what == NOTHING:
+        why = ", ".join(dict.fromkeys(trial.detail for trial, _ in lost if trial.detail))
+        inside = Text(f"{name} sends nothing{f': {why}' if why else ''}")
+        look = "ip route; ip neighbour; nft list ruleset; tc -s qdisc show\n"
+        look += "sysctl net.ipv4.ip_local_port_range"
+    elif place.what in ("RST", "FIN") and place.way == OUT:
+        inside = Text(f"{name} ends the connection")
+        look += "nft list ruleset; ss -ltnp"
+    elif place.what.startswith("ICMP"):
+        inside = Text(f"{name} answers with an error: {place.what}")
+        look += "ip route; nft list ruleset"
+    elif place.way == OUT and any(one.host == trial.host and one.what == place.what for trial, one in came):
+        inside = Text(f"{name} sends a part of its answer, and no more; what it sends arrives")
+        look += "ss -tni"
+    elif place.way == OUT:
+        inside = Text(f"nothing that the doctor reads: the packet left {name}{_towards(state, host, place)}")
         look += "at the lab's prompt: dpctl dump-flows"
     else:
         inside = Text(f"{name} got the packet, and neither answered it nor passed it on")
@@ -205,14 +275,25 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     return _grid(*rows, ("look at", Text(look, "green")))
 
 
+def _towards(state: LabState, host: HostState | None, place: Sighting) -> str:
+    """` for the switch s2`, and what is behind it."""
+    plug = next((one for one in host.plugs if one.interface == place.interface), None) if host else None
+    if not plug:
+        return f" through {place.interface}"
+    dest = place.tunnel or place.dest.rpartition(":")[0].strip("[]") or place.dest
+    behind = [other.name for other, at in state.on_switch(plug.switch) if at.address == dest]
+    return f" for the switch {plug.switch}" + (f", and {behind[0]} did not get it" if behind else "")
+
+
 def _seen(lost: Sequence[tuple[Trial, Sighting]]) -> Iterator[tuple[str, Text]]:
     """`3 x SYN in on d-eth0, first 198.51.100.101:61034 > 203.0.113.1:80`"""
     places: dict[str, list[Sighting]] = {}
     for _, seen in lost:
-        places.setdefault(f"{seen.what} {seen.way} on {seen.interface}", []).append(seen)
+        where = f"{seen.way} on {seen.interface}" if seen.interface else "sent"
+        places.setdefault(f"{seen.what} {where}", []).append(seen)
     if places:
         lines = (
-            f"{len(seen)} x {place}, first {seen[0].source} > {seen[0].dest}"
+            f"{len(seen)} x {place}, first {seen[0].source} > {seen[0].dest}".replace("first  >", "to")
             for place, seen in places.items()
         )
         yield "last seen", Text("\n".join(lines))

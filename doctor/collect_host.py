@@ -2,7 +2,7 @@
 
     python collect_host.py TARGET... FOLDER...
 
-with the next hop to each target, an address or "ADDRESS from SOURCE iif INTERFACE", and whether files can be
+with the next hop to each target, an address or what else `ip route get` takes, and whether files can be
 written in each folder, an absolute path.
 
 It is started once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is
@@ -41,7 +41,7 @@ def collect(asked_for: list[str]) -> dict[str, object]:
     version = 6 if any(":" in one for one in targets) else 4
     asked = [
         "route show",
-        "neighbour show",
+        "neighbour show nud all",  # with those in state NOARP
         "rule show",
         *(f"route get {target}" for target in targets),
     ]
@@ -65,7 +65,9 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "nft": nft,
         "rules": _output("", "nft", "-a", "list", "ruleset") if '"rule"' in nft else "",
         "tc": list(_traffic_filters()),
+        "xfrm": _output("", "ip", "xfrm", "policy"),
         "iptables": _legacy_tables(),
+        "iptables_rules": _output("", "iptables-legacy-save") if _legacy_tables() else "",
         "unwritable": [f"{one}: {why}" for one, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
     }
 

@@ -51,7 +51,7 @@ from realserver_setup.httpd import CONFIGURATION, ORIGINAL
 _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
 _AT_ONCE = 8
-_FTP = 21
+_FTP, _HTTP = 21, 80
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid (unix(7), SO_PEERCRED)
 _MOST = 300  # connections kept: established ones first
 
@@ -119,16 +119,17 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
     if node.role is Role.SERVER:
         inbound = plan.tunnel or node.interfaces[0].name
         destination = own if plan.method is Method.NAT else vip
+        port = _HTTP if plan.method is not Method.NAT else _port_of(plan, node)
         for client in clients:
-            yield f"{destination} from {client} iif {inbound}"
-            yield f"{client} from {destination}"
+            yield f"{destination} from {client} iif {inbound} ipproto tcp dport {port}"
+            yield f"{client} from {destination} ipproto tcp sport {port}"
         if plan.method is Method.TUN:
             yield f"{own} from {dip} iif {node.interfaces[0].name}"
         return
     outside, inside = node.interfaces[0].name, node.interfaces[-1].name
     for client in clients:
-        yield f"{vip} from {client} iif {outside}"
-        yield f"{client} from {vip} iif {inside}"
+        yield f"{vip} from {client} iif {outside} ipproto tcp dport {_HTTP}"
+        yield f"{client} from {vip} iif {inside} ipproto tcp sport {_HTTP}"
     if plan.method is Method.TUN:
         switch = node.interfaces[-1].switch
         behind = {one.node for one in plan.topology.interfaces if one.switch == switch}
@@ -136,6 +137,11 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
         for server in plan.servers:
             if is_first or server.name in behind:
                 yield f"{server.address} from {dip} iif {inside if is_first else outside}"
+
+
+def _port_of(plan: Plan, node: Node) -> int:
+    """The port of its httpd."""
+    return next((one.http_port for one in plan.servers if one.name == node.name), _HTTP)
 
 
 def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> HostState:
@@ -157,13 +163,16 @@ def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> H
 
 def _with_unreachable(host: HostState, targets: Iterable[str]) -> HostState:
     """With a next hop for each target: `ip` prints nothing about those to which there is no route."""
-    asked = (
-        NextHop(words[0], source="".join(words[2:3]), inbound="".join(words[4:5]))
-        for words in map(str.split, targets)
-    )
+    asked = (_asked(target.split()) for target in targets)
     known = {(one.target, one.source, one.inbound) for one in host.next_hops}
     missing = (one for one in asked if (one.target, one.source, one.inbound) not in known)
     return replace(host, next_hops=(*host.next_hops, *missing))
+
+
+def _asked(words: list[str]) -> NextHop:
+    """`ADDRESS from SOURCE iif INTERFACE ipproto tcp dport PORT`, of which the first word is always there."""
+    named = dict(zip(words[1::2], words[2::2], strict=False))
+    return NextHop(words[0], source=named.get("from", ""), inbound=named.get("iif", ""))
 
 
 def _prescribed(plan: Plan, setup: Setup | None) -> Planned:

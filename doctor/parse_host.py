@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -52,6 +53,8 @@ def parse_host(host: HostState, printed: str) -> HostState:
         ),
         site=Site(unwritable=tuple(seen.get("unwritable", ()))),
         legacy_tables=tuple(seen.get("iptables", ())),
+        legacy_rules=tuple(_legacy_rules(seen.get("iptables_rules", ""))),
+        ipsec=tuple(_policies(seen.get("xfrm", ""))),
         filters=rules(json.loads(seen["nft"] or "{}").get("nftables", []), seen["rules"]),
     )
 
@@ -79,6 +82,7 @@ def _link(device: Mapping[str, Any]) -> Link:
         qdisc=device.get("qdisc", ""),
         arp="NOARP" not in flags,
         master=device.get("master", ""),
+        xdp=device.get("xdp", {}).get("prog", {}).get("id", 0),
     )
 
 
@@ -114,16 +118,28 @@ def _next_hop(one: Mapping[str, Any]) -> NextHop:
         source="" if one.get("from") == _UNSPECIFIED else one.get("from", ""),
         inbound=one.get("iif", ""),
         local=one.get("type") == "local",
-        mtu=next((each["mtu"] for each in one.get("metrics", ()) if "mtu" in each), 0),
+        mtu=_metric(one, "mtu"),
+        hoplimit=_metric(one, "hoplimit"),
     )
 
 
+_GROUPS = ("01:", "33:33:", "ff:", "00:")  # beginnings of MAC addresses that no host has
+
+
+def _metric(one: Mapping[str, Any], name: str) -> int:
+    return next((int(each[name]) for each in one.get("metrics", ()) if name in each), 0)
+
+
 def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
+    """Without the kernel's own for groups and for itself."""
     for one in entries:
+        if "NOARP" in one.get("state", ()) and one.get("lladdr", "00:").startswith(_GROUPS):
+            continue
         state = " ".join(one.get("state", ()))
         yield Neighbour(one["dst"], one.get("dev", ""), one.get("lladdr", ""), state, "router" in one)
 
 
+_MATCHES = ("fwmark", "iif", "oif", "tos", "ipproto", "sport", "dport", "uid_start", "uid_end")
 _OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))
 
 
@@ -134,7 +150,7 @@ def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
             continue
         words = [f"from {_prefix(one, 'src')}"]
         words += [f"to {_prefix(one, 'dst')}"] if "dst" in one else []
-        words += [f"{name} {one[name]}" for name in ("fwmark", "iif", "oif", "ipproto") if name in one]
+        words += [f"{name} {one[name]}" for name in _MATCHES if name in one]
         words.append(one.get("action") or f"lookup {one.get('table', '?')}")
         yield PolicyRule(one.get("priority", 0), " ".join(words))
 
@@ -142,6 +158,25 @@ def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
 def _prefix(one: Mapping[str, Any], end: str) -> str:
     length = one.get(f"{end}len")
     return str(one.get(end)) if length is None else f"{one.get(end)}/{length}"
+
+
+def _legacy_rules(printed: str) -> Iterator[str]:
+    """`-t filter -A INPUT -p tcp -j DROP`, for each rule, and `-t filter -P INPUT DROP`."""
+    table = ""
+    for line in printed.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith("-A "):
+            yield f"-t {table} {line.strip()}"
+        elif line.startswith(":") and line.split()[1:2] == ["DROP"]:
+            yield f"-t {table} -P {line[1:].split()[0]} DROP"
+
+
+def _policies(printed: str) -> Iterator[str]:
+    """Each policy of `ip xfrm policy` in one line; sockets' own ones are left out."""
+    for policy in re.split(r"\n(?=\S)", printed.strip()):
+        if policy and "\tsocket " not in policy:
+            yield " ".join(policy.split())
 
 
 def _first_filter(printed: str) -> str:

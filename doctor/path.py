@@ -9,7 +9,8 @@ socket and its process. What should be follows from the plan, what is from the s
 faults, so one that no one has thought of still ends at a host. The first difference on a path counts: behind
 it, the packet would not arrive.
 
-Where nothing differs and clients fail all the same, `last_seen` says how far the packets of a trial came.
+Where nothing differs and clients fail all the same, `last_seen` (sightings.py) says how far the packets of a
+trial came.
 """
 
 from __future__ import annotations
@@ -31,13 +32,6 @@ from doctor.queries import (
 )
 from doctor.routing import longest, next_hop
 from doctor.state import (
-    FAILED,
-    OTHERS,
-    PERMANENT,
-    REFUSED,
-    RESET,
-    UNREACHABLE,
-    WRONG_SERVER,
     HostState,
     LabState,
     Neighbour,
@@ -45,9 +39,7 @@ from doctor.state import (
     Plug,
     Process,
     Service,
-    Sighting,
     Target,
-    Trial,
 )
 
 _HOPS = 8
@@ -524,7 +516,7 @@ def _received(
     asks_itself = sender.role == "director" and state.director.engine == "scapy"
     if entry and entry.mac and not asks_itself:
         yield from _entry(state, sender, plug, entry, receiver, there)
-        if PERMANENT in entry.state:
+        if entry.is_static:
             return
     if is_silenced(receiver, address, there.interface):
         yield Difference(
@@ -554,7 +546,7 @@ def _entry(
     if not right or entry.mac == right:
         return
     other = state.owner_of_mac(plug.switch, entry.mac)
-    if other and PERMANENT not in entry.state:
+    if other and not entry.is_static:
         at = other[1].interface
         yield Difference(
             other[0].name,
@@ -571,29 +563,3 @@ def _entry(
         f"{entry}: {whose}",
         f"ip neighbour show dev {plug.interface}",
     )
-
-
-# ---- how far packets came ----
-
-_ENDS = {
-    **dict.fromkeys((REFUSED, UNREACHABLE), ("RST", "ICMP")),
-    RESET: ("RST", "FIN", "ICMP"),
-    **dict.fromkeys((FAILED, WRONG_SERVER), ("data",)),
-}
-
-
-def last_seen(trial: Trial) -> Sighting | None:
-    """The last place at which a trial that failed was seen: its request, or the reply if there was one.
-
-    Of a refusal, a reset or an answer that is an error, where it came from.
-    """
-    seen = [one for one in trial.seen if one.way != OTHERS]
-    ends = _ENDS.get(trial.outcome, ())
-    for one in seen:
-        if one.what.startswith(ends) and not one.source.endswith(f":{trial.source_port}"):
-            return one
-    for what in ("data", "SYN+ACK", "SYN"):
-        passed = [one for one in seen if one.what == what]
-        if passed:
-            return passed[-1]
-    return None

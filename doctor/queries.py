@@ -12,6 +12,7 @@ from typing import Any
 
 from director.formats.ipvsadm_words import endpoint
 from doctor.nftables import Packet, dropped, redirection
+from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,
     ROUTER,
@@ -328,6 +329,15 @@ def link_locals(router: HostState, plug: Plug) -> Iterator[str]:
     for one in router.addresses:
         if one.interface == plug.interface and one.scope == "link":
             yield one.address
+
+
+# ---- trials ----
+
+
+def ends_at(state: LabState, host: HostState) -> bool:
+    """Whether a failed trial came as far as this host and no farther, or has not even left it."""
+    ends = ((trial, last_seen(trial)) for trial in state.troubled)
+    return any(host.name == (seen.host if seen else trial.host) for trial, seen in ends)
 
 
 # ---- the director's process ----

@@ -1,8 +1,9 @@
 """Where the packets of trials pass: a packet socket on every interface, which keeps nothing else.
 
 Like a tcpdump on all hosts at once, with a filter in the kernel that passes what has a source port of the
-trials, also inside a tunnel, and ICMP errors. The sockets see a frame before netfilter and routing: a packet
-that was seen coming in, and not going out again, was lost in that host.
+trials, also inside a tunnel, ICMP errors, and ARP, without which nothing is sent. The sockets see a frame
+before netfilter and routing: a packet that was seen coming in, and not going out again, was lost in that
+host.
 """
 
 from __future__ import annotations
@@ -10,16 +11,31 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from director.formats.ipvsadm_words import endpoint
-from doctor.state import IN, OTHERS, OUT, Sighting
+from doctor.state import (
+    FAILED,
+    IN,
+    NOTHING,
+    OTHERS,
+    OUT,
+    REFUSED,
+    RESET,
+    UNREACHABLE,
+    WRONG_SERVER,
+    Sighting,
+    Trial,
+)
 
 _ETH_P_ALL = 0x0003  # only a socket for all protocols sees what a host sends
-_ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
-_SO_ATTACH_FILTER, _SO_TIMESTAMPNS = 26, 35  # asm-generic/socket.h
+_ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
+_ARP = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826
+_REQUEST, _REPLY = 1, 2
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 26, 33, 35  # asm-generic/socket.h
+_BUFFER = 2**20  # bytes: packets are read when the trials have ended
 _OTHERHOST, _OUTGOING = 3, 4  # linux/if_packet.h
 _ICMP, _IPIP, _TCP, _IPV6, _ICMPV6 = 1, 4, 6, 41, 58
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
@@ -28,29 +44,36 @@ _ERRORS6 = {1: "ICMP unreachable", 2: "ICMP packet too big", 3: "ICMP time excee
 _TOO_BIG = 4  # code of type 3
 _HEADER6 = 40  # bytes
 _SNAP = 200  # bytes
-_SYNS, _SYN_ACKS, _DATA = "SYN", "SYN+ACK", "data"
+_SYNS, _SYN_ACKS, _DATA, LONG_DATA = "SYN", "SYN+ACK", "data", "long data"
+ASKS, TELLS = "ARP request", "ARP reply"
+_LONG = 1_000  # bytes of a TCP segment
 _MOST = 40  # sightings of one trial
 
 Inside = Callable[[str, Callable[[], socket.socket]], socket.socket]  # runs a function on a host
 
 
 class Watch:
-    """Watches `interfaces`, pairs of host and interface, while entered; those that can't be are left out."""
+    """Watches `interfaces`, pairs of host and interface, from `begin` on, but for those that can't be."""
 
-    def __init__(self, ports: range, interfaces: Iterable[tuple[str, str]], inside: Inside) -> None:
-        self._ports = ports
+    def __init__(self, interfaces: Iterable[tuple[str, str]], inside: Inside) -> None:
+        self._ports: Collection[int] = ()
         self._interfaces = tuple(interfaces)
         self._inside = inside
         self._open: dict[tuple[str, str], socket.socket] = {}
         self._stack = ExitStack()
-        self._packets: list[tuple[float, str, str, str, bytes]] = []
+        self._packets: list[tuple[float, str, str, str, bytes]] = []  # time, host, interface, way, data
 
     def __enter__(self) -> Watch:
+        return self
+
+    def begin(self, ports: Collection[int]) -> None:
+        """With what has one of these ports."""
+        self._ports = frozenset(ports)
+        program = _filter(self._ports)
         for host, interface in self._interfaces:
             with suppress(OSError):
-                opened = self._inside(host, lambda name=interface: _listen(name, self._ports))  # type: ignore[misc]
+                opened = self._inside(host, lambda name=interface: _listen(name, program))  # type: ignore[misc]
                 self._open[host, interface] = self._stack.enter_context(opened)
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stack.close()
@@ -58,6 +81,20 @@ class Watch:
     def sightings(self) -> dict[int, tuple[Sighting, ...]]:
         """By the trial's port, in the order of time; what was the same on the same interface only once."""
         return {port: tuple(dict.fromkeys(each))[:_MOST] for port, each in self.passed().items()}
+
+    def watches(self, host: str) -> bool:
+        return any(one == host for one, _ in self._open)
+
+    def unanswered(self, host: str) -> tuple[Sighting, ...]:
+        """Where the host's first ARP request without a reply passed, and the reply, if it was lost."""
+        arp = dict.fromkeys(filter(None, (_arp(*packet[1:]) for packet in self._packets)))
+        asked = [one for one in arp if (one.host, one.what, one.way) == (host, ASKS, OUT)]
+        told = {one.source for one in arp if (one.host, one.what, one.way) == (host, TELLS, IN)}
+        for first in asked:
+            if first.dest not in told and first.source != first.dest:
+                ends = {(ASKS, first.source, first.dest), (TELLS, first.dest, first.source)}
+                return tuple(one for one in arp if (one.what, one.source, one.dest) in ends)
+        return ()
 
     def passed(self) -> dict[int, list[Sighting]]:
         """By the trial's port, every packet so far, in the order of time."""
@@ -93,21 +130,57 @@ def lost(passed: Sequence[Sighting]) -> Sighting | None:
     return None
 
 
+_ENDS = {
+    **dict.fromkeys((REFUSED, UNREACHABLE), ("RST", "ICMP")),
+    RESET: ("RST", "FIN", "ICMP"),
+    **dict.fromkeys((FAILED, WRONG_SERVER), (_DATA, LONG_DATA)),
+}
+
+
+def last_seen(trial: Trial) -> Sighting | None:
+    """The last place at which a trial that failed was seen: its request, or the reply if there was one.
+
+    Of a refusal, a reset or an answer that is an error, where it came from; and of an answer that came, but
+    not to its end. Where a packet was not passed on because nobody answers ARP, the last place of that.
+    """
+    seen = [one for one in trial.seen if one.way != OTHERS]
+    ends = _ENDS.get(trial.outcome, ())
+    for one in seen:
+        if one.what.startswith(ends) and not one.source.endswith(f":{trial.source_port}"):
+            return one
+    for what in (ASKS, LONG_DATA, _DATA, _SYN_ACKS, _SYNS, NOTHING):
+        passed = [one for one in seen if one.what in (what, TELLS if what == ASKS else what)]
+        if passed:
+            has_come = what in (LONG_DATA, _DATA) and (passed[-1].host, passed[-1].way) == (trial.host, IN)
+            return next(one for one in passed if one.source == passed[-1].source) if has_come else passed[-1]
+    return None
+
+
 def _between(passed: Sequence[Sighting], place: Sighting, after: Sighting) -> bool:
     """Whether a packet passed `after` before the second one passed `place`."""
     first = passed.index(place)
     return after in passed[first : passed.index(place, first + 1)]
 
 
-def _listen(interface: str, ports: range) -> socket.socket:
+def _arp(host: str, interface: str, way: str, data: bytes) -> Sighting | None:
+    """An ARP packet; None if it is none."""
+    if len(data) < _ARP.size or data[0] >> 4:
+        return None
+    *_, operation, _, source, _, dest = _ARP.unpack_from(data)
+    what = {_REQUEST: ASKS, _REPLY: TELLS}.get(operation)
+    return Sighting(host, interface, way, what, *map(socket.inet_ntoa, (source, dest))) if what else None
+
+
+def _listen(interface: str, program: bytes) -> socket.socket:
     """A packet socket that gets IP packets without their frames. Raises OSError."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
     try:
-        program = _filter(ports)
         buffer = ctypes.create_string_buffer(program)
         argument = struct.pack("HL", len(program) // 8, ctypes.addressof(buffer))
         opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, argument)
         opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        with suppress(OSError):  # without root, what the system allows
+            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         opened.bind((interface, _ETH_P_ALL))
     except OSError:
         opened.close()
@@ -115,19 +188,18 @@ def _listen(interface: str, ports: range) -> socket.socket:
     return opened
 
 
-_LDB, _LDH, _LDX_IHL, _LDH_X = 0x30, 0x28, 0xB1, 0x48  # linux/bpf_common.h
-_JEQ, _JGT, _JGE, _RET = 0x15, 0x25, 0x35, 0x06
+_LDB, _LDH, _LDH_X, _LDX, _LDX_IHL = 0x30, 0x28, 0x48, 0x01, 0xB1  # linux/bpf_common.h
+_TXA, _ADD, _TAX = 0x87, 0x04, 0x07
+_JA, _JEQ, _RET = 0x05, 0x15, 0x06
 _PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL (linux/filter.h): the EtherType
-
-
-_NO, _YES = "no", "yes"
+_NO, _YES, _PORTS = "no", "yes", "ports"
 _Instruction = tuple[int, str, str, int]  # code, where to go on if true and if false ("": the next), k
 
 
-def _filter(ports: range) -> bytes:
+def _filter(ports: Iterable[int]) -> bytes:
     """A classic BPF program: ICMP, or TCP with one of `ports`, or that in a tunnel; without IP options there.
 
-    In IPv6 extension headers are not walked.
+    X is where the TCP header begins. In IPv6 extension headers are not walked.
     """
     places: dict[str, int] = {}
     program: list[_Instruction] = []
@@ -136,28 +208,30 @@ def _filter(ports: range) -> bytes:
         places[label] = len(program)
         program.extend(instructions)
 
-    def ends(label: str, load: int, at: int) -> None:
-        """Both ports of a TCP header that begins there."""
-        for number, place in enumerate((at, at + 2)):
-            other = _NO if number else f"{label}'"
-            add(f"{label}'" if number else label, (load, "", "", place))
-            program.extend(((_JGE, "", other, ports.start), (_JGT, other, _YES, ports.stop - 1)))
-
-    add("", (_LDH, "", "", _PROTOCOL), (_JEQ, "ipv4", "", _ETH_P_IP), (_JEQ, "ipv6", _NO, _ETH_P_IPV6))
+    add("", (_LDH, "", "", _PROTOCOL), (_JEQ, _YES, "", _ETH_P_ARP))
+    program.extend(((_JEQ, "ipv4", "", _ETH_P_IP), (_JEQ, "ipv6", _NO, _ETH_P_IPV6)))
     add("ipv4", (_LDB, "", "", 9), (_JEQ, _YES, "", _ICMP), (_LDX_IHL, "", "", 0))
-    program.extend(((_JEQ, "tcp", "", _TCP), (_JEQ, "ipip", _NO, _IPIP)))
-    ends("tcp", _LDH_X, 0)
-    ends("ipip", _LDH_X, 20)
-    add("ipv6", (_LDB, "", "", 6), (_JEQ, _YES, "", _ICMPV6), (_JEQ, "tcp6", "", _TCP))
-    program.append((_JEQ, "ip6ip6", _NO, _IPV6))
-    ends("tcp6", _LDH, _HEADER6)
-    ends("ip6ip6", _LDH, 2 * _HEADER6)
+    program.extend(((_JEQ, _PORTS, "", _TCP), (_JEQ, "", _NO, _IPIP)))
+    program.extend(((_TXA, "", "", 0), (_ADD, "", "", 20), (_TAX, "", "", 0), (_JA, _PORTS, "", 0)))
+    add("ipv6", (_LDB, "", "", 6), (_JEQ, _YES, "", _ICMPV6), (_LDX, "", "", _HEADER6))
+    program.extend(((_JEQ, _PORTS, "", _TCP), (_LDX, "", "", 2 * _HEADER6), (_JEQ, _PORTS, _NO, _IPV6)))
     add(_NO, (_RET, "", "", 0))
     add(_YES, (_RET, "", "", 0xFFFF))
-    return b"".join(
-        struct.pack("HBBI", code, *(places[to] - at - 1 if to else 0 for to in (true, false)), k)
-        for at, (code, true, false, k) in enumerate(program)
-    )
+    add(_PORTS)
+    for place in (0, 2):  # source, destination; what is far away can't be jumped to
+        program.append((_LDH_X, "", "", place))
+        for port in ports:
+            add(f"{place} {port}", (_JEQ, "", f"{place} not {port}", port), (_RET, "", "", 0xFFFF))
+            add(f"{place} not {port}")
+    program.append((_RET, "", "", 0))
+    return b"".join(map(_packed, range(len(program)), program, repeat(places)))
+
+
+def _packed(at: int, instruction: _Instruction, places: Mapping[str, int]) -> bytes:
+    code, true, false, k = instruction
+    if code == _JA:
+        return struct.pack("HBBI", code, 0, 0, places[true] - at - 1)
+    return struct.pack("HBBI", code, *(places[to] - at - 1 if to else 0 for to in (true, false)), k)
 
 
 def _received(opened: socket.socket) -> Iterator[tuple[float, str, bytes]]:
@@ -175,7 +249,7 @@ def _received(opened: socket.socket) -> Iterator[tuple[float, str, bytes]]:
 
 
 def parse(
-    host: str, interface: str, way: str, data: bytes, ports: range, tunnel: str = ""
+    host: str, interface: str, way: str, data: bytes, ports: Collection[int], tunnel: str = ""
 ) -> tuple[int, Sighting | None]:
     """The trial's port, and the packet as it is told; 0 and None if it is not of a trial."""
     version = data[0] >> 4 if data else 0
@@ -213,5 +287,5 @@ def _name(tcp: bytes, length: int) -> str:
     if flags & _SYN:
         return _SYN_ACKS if flags & _ACK else _SYNS
     if length > (tcp[12] >> 4) * 4:
-        return _DATA
+        return LONG_DATA if length > _LONG else _DATA
     return "FIN" if flags & _FIN else "ACK"

@@ -37,7 +37,7 @@ CLIENT, ROUTER, DIRECTOR, SERVER = (
 )  # as in network/topology
 ANY, ANY6, BOTH = "0.0.0.0", "::", "*"  # listens on all addresses, of one IP version or both
 STOPPED = ("T", "t")  # states of a process, as in proc(5): by a signal, by a tracer
-PERMANENT = "PERMANENT"  # a neighbour entry that no ARP reply changes
+_UNVERIFIED = ("PERMANENT", "NOARP")  # states of neighbour entries that no ARP reply changes
 
 # How a trial ended. RESET: also closed without an answer. FAILED: the answer is an error, such as 404.
 # WRONG_SERVER: another than the one whose address was used, or none of this lab.
@@ -51,6 +51,7 @@ SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, FAILED, WRONG_SERVER = (
     "wrong server",
 )
 IN, OUT, OTHERS = "in", "out", "for another MAC"  # which way a frame passed an interface
+NOTHING = "nothing"  # instead of a packet: none of this trial has left its host
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Link:
     """An interface as it is. `carrier` is False where nothing is on the other end.
 
     `mac` is empty for tunnels; `qdisc` is the queueing discipline, such as noqueue, or netem, which drops.
-    `master` is the bridge or bond of which it is a port.
+    `master` is the bridge or bond of which it is a port; `xdp` is the number of its XDP program, 0 for none.
     """
 
     interface: str
@@ -84,6 +85,7 @@ class Link:
     qdisc: str = ""
     arp: bool = True
     master: str = ""
+    xdp: int = 0
 
     @property
     def works(self) -> bool:
@@ -150,7 +152,7 @@ class NextHop:
     """The kernel's next hop for packets to `target`; without `interface` there is no route.
 
     `source` and `inbound`: for packets with that source address, received on that interface. `local`: they
-    are delivered to this host. `mtu` is that of the route, if it has one of its own.
+    are delivered to this host. `mtu` and `hoplimit` are those of the route, if it has ones of its own.
     """
 
     target: str
@@ -160,6 +162,7 @@ class NextHop:
     inbound: str = ""
     local: bool = False
     mtu: int = 0
+    hoplimit: int = 0
 
     def __str__(self) -> str:
         if not self.interface:
@@ -179,6 +182,11 @@ class Neighbour:
     mac: str
     state: str
     router: bool = False
+
+    @property
+    def is_static(self) -> bool:
+        """Whether no ARP reply changes it."""
+        return any(state in _UNVERIFIED for state in self.state.split())
 
     def __str__(self) -> str:
         return f"{self.address} dev {self.interface} {f'lladdr {self.mac} ' if self.mac else ''}{self.state}"
@@ -289,7 +297,8 @@ class HostState:
 
     `settings` are those of net.ipv4 (`ip_forward`, `conf.all.rp_filter`), `counters` have nstat's names,
     `offloads` say for each interface whether TCP checksums are left to hardware. `legacy_tables` are those of
-    the older iptables, whose rules nft does not list.
+    the older iptables, whose rules nft does not list; `legacy_rules` are these as iptables-legacy-save prints
+    them, each with its table, if it is installed. `ipsec` are policies of IPsec (ip-xfrm(8)).
     """
 
     name: str
@@ -313,6 +322,8 @@ class HostState:
     traffic_filters: tuple[TrafficFilter, ...] = ()
     site: Site = Site()
     legacy_tables: tuple[str, ...] = ()
+    legacy_rules: tuple[str, ...] = ()
+    ipsec: tuple[str, ...] = ()
 
     @property
     def main(self) -> Plug:
@@ -538,8 +549,8 @@ class PlannedServer:
 class Sighting:
     """A packet of a trial as it passed an interface; `way` is IN, OUT or OTHERS.
 
-    `what` is SYN, SYN+ACK, RST, FIN, data, ACK, or an ICMP error. `tunnel` is the destination of the packet
-    around it, if any.
+    `what` is SYN, SYN+ACK, RST, FIN, data, long data, ACK, an ICMP error, an ARP request or reply, or
+    NOTHING. `tunnel` is the destination of the packet around it, if any.
     """
 
     host: str
@@ -562,7 +573,8 @@ class Trial:
     `server` is who answered, by name; `wanted` is the real server that a trial past the rules addressed,
     empty for one of a client to the VIP. `connected`: the handshake succeeded. `seen` is where its packets
     passed, in order; it is recorded only where trials fail. `resent`: it was served, but a packet had been
-    lost before; `seen` is then how far the packets before that came.
+    lost before; `seen` is then how far the packets before that came. `usual`: as clients do it, from a port
+    that the kernel chose. `long`: its request and its answer fill packets.
     """
 
     host: str
@@ -576,6 +588,8 @@ class Trial:
     detail: str = ""
     seen: tuple[Sighting, ...] = ()
     resent: bool = False
+    usual: bool = False
+    long: bool = False
 
     @property
     def served(self) -> bool:

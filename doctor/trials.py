@@ -1,10 +1,12 @@
 """Trials: what clients get, tried from the clients, and each real server by itself, tried from the director.
 
-Every trial is a TCP connection of its own from a source port of PORTS, which neither curl nor the kernel
-takes by itself: in captures and in the connection table they are recognised by it, and http requests by
-`GET /name?doctor`. Clients send each service whole rounds of its scheduler, so that the next connection of
-a student gets the real server that it would have got anyway: several, because a host that drops half of its
-packets serves a single request as often as not.
+Every trial is a TCP connection of its own. Clients send each service whole rounds of its scheduler, so that
+the next connection of a student gets the real server that it would have got anyway: several, because a host
+that drops half of its packets serves a single request as often as not. Most come from a source port of PORTS,
+which neither curl nor the kernel takes by itself: in captures and in the connection table they are recognised
+by it, and http requests by `GET /name?doctor`. The last round is like a client's own connections, which may
+fail where others do not: the kernel chooses the port, curl is the User-Agent, requests and answers fill
+packets.
 
 A connection ends with a RST, so the director forgets it in 10 seconds (CLOSE) instead of two minutes
 (FIN_WAIT), and nothing stays in TIME_WAIT. The doctor's page says what is left.
@@ -16,6 +18,7 @@ process is started.
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import struct
 import time
@@ -27,9 +30,13 @@ from itertools import cycle
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from director.core.real_server import Method
-from doctor.sightings import Watch, lost
+from director.formats.ipvsadm_words import endpoint
+from doctor.sightings import Watch, last_seen, lost
 from doctor.state import (
     FAILED,
+    IN,
+    NOTHING,
+    OUT,
     REFUSED,
     RESET,
     SERVED,
@@ -50,8 +57,19 @@ from realserver_setup import syscalls
 PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_local_port_range)
 HTTP, FTP = 80, 21
 CLOSED = "closed without an answer"
-_REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: doctor\r\n\r\n"
-_DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 2.0  # seconds: first, then with one SYN sent again, at the most
+_REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n"
+_DOCTOR, _CURL = "doctor", "curl/7.88.1 (doctor)"
+# Two requests in one packet, which fits into a tunnel of either IP version; the second answer takes several.
+_FILE, _PART, _FULL = "/100k.bin", 9_000, 1_340  # bytes
+_LONG_REQUEST = (
+    "GET /name?doctor HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nX-Filler: {filler}\r\n\r\n"
+    f"GET {_FILE}?doctor HTTP/1.1\r\nHost: {{host}}\r\nUser-Agent: {{agent}}\r\n"
+    f"Range: bytes=0-{_PART - 1}\r\nConnection: close\r\n\r\n"
+)
+# Of ftp: what is sent after each code of the server's, until it names the port of a data connection.
+_TALK = {b"220": b"USER anonymous", b"331": b"PASS doctor@", b"230": b"PASV"}
+_PASSIVE = {b"227": re.compile(rb"(\d+,\d+,\d+,\d+),(\d+),(\d+)"), b"229": re.compile(rb"\|(\d+)\|\)")}
+_DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 4.0  # seconds: first, then with one SYN sent again, at the most
 _LATE, _LATEST = 0.5, 1.0  # seconds that a packet which was sent again may take to pass everywhere
 _IPV4 = 4
 _MOST = 16  # trials of a service; a larger round is not completed
@@ -62,18 +80,35 @@ _AT_ONCE = 8
 _CHUNK = 4096
 
 _next_port = cycle(PORTS)
-Open = Callable[[str], socket.socket]  # a TCP socket in a host's network
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A connection to try from `host`; `wanted` is the real server whose address it uses, if any."""
+    """A connection to try from `host`; `wanted` is the real server whose address it uses, if any.
+
+    `usual`: from a port that the kernel chooses, with curl's User-Agent; to ftp, with a data connection.
+    `long`: request and answer fill packets.
+    """
 
     host: str
     address: str
     port: int
     wanted: str = ""
     site: str = ""  # the Host of its request: the VIP, as clients ask for it
+    usual: bool = False
+    long: bool = False
+
+    @property
+    def request(self) -> bytes:
+        words = {"host": self.site or self.address, "agent": _CURL if self.usual else _DOCTOR}
+        if not self.long:
+            return _REQUEST.format(**words).encode()
+        filler = "." * (_FULL - len(_LONG_REQUEST.format(**words, filler="")))
+        return _LONG_REQUEST.format(**words, filler=filler).encode()
+
+
+Open = Callable[[Attempt], socket.socket]  # a TCP socket in the network of its host
+Watching = Callable[[Collection[int]], None]  # is told the ports of the trials before they begin
 
 
 class Trials:
@@ -97,35 +132,50 @@ class Trials:
         interfaces = [(node.name, one.name) for node in self._plan.topology.nodes for one in node.interfaces]
         if self._plan.method is Method.TUN:
             interfaces += [(server.name, self._plan.tunnel) for server in self._plan.servers]
-        with Watch(PORTS, interfaces, self._open) as watch:
-            trials = self._try(min(patient(_AGAIN), _LONGEST))
+        with Watch(interfaces, self._open) as watch:
+            trials = self._try(min(patient(_AGAIN), _LONGEST), watch.begin)
             late = min(_LATE, _LATEST / patient(1))
             places = poll_until(lambda: _lost(watch, trials), lambda found: not found, late)
-            seen = watch.sightings()
+            seen = {one: _seen_of(watch, one) for one in trials if not one.served}
         return tuple(
             replace(one, resent=True, seen=(places[one.source_port],))
             if one.source_port in places
             else one
             if one.served
-            else replace(one, seen=seen.get(one.source_port, ()))
+            else replace(one, seen=seen[one])
             for one in trials
         )
 
-    def _try(self, seconds: float) -> tuple[Trial, ...]:
-        names = [server.name for server in self._plan.servers]
-        return try_all(self._attempts, lambda host: self._open(host, self._make(host)), names, seconds)
+    def _try(self, seconds: float, watch: Watching | None = None) -> tuple[Trial, ...]:
+        names, taken = [server.name for server in self._plan.servers], set[int]()
 
-    def _make(self, host: str) -> Callable[[], socket.socket]:
+        def opened(attempt: Attempt) -> socket.socket:
+            return self._open(attempt.host, self._make(attempt, taken))
+
+        return try_all(self._attempts, opened, names, seconds, watch)
+
+    def _make(self, attempt: Attempt, taken: set[int]) -> Callable[[], socket.socket]:
         """In IPv6 a director may prefer the VIP as source, and gets no replies to that itself."""
+        of_kernel = taken if attempt.usual else None
         if self._plan.version == _IPV4:
-            return _tcp
-        node = next(one for one in self._plan.topology.nodes if one.name == host)
+            return lambda: _tcp(of_kernel=of_kernel)
+        node = next(one for one in self._plan.topology.nodes if one.name == attempt.host)
         towards_servers = -1 if self._plan.method is Method.NAT else 0
         source = node.interfaces[towards_servers].address if node.role is Role.DIRECTOR else ""
-        return lambda: _tcp(socket.AF_INET6, source)
+        return lambda: _tcp(socket.AF_INET6, source, of_kernel)
 
     def _open(self, host: str, make: Callable[[], socket.socket]) -> socket.socket:
         return in_network(self._pids[host], make)
+
+
+def _seen_of(watch: Watch, trial: Trial) -> tuple[Sighting, ...]:
+    """What was seen of a trial that failed; and of ARP, where that keeps its last packet from being sent."""
+    seen = watch.sightings().get(trial.source_port or -1, ())
+    if not seen and watch.watches(trial.host):
+        seen = (Sighting(trial.host, "", OUT, NOTHING, "", endpoint(trial.address, trial.port)),)
+    last = last_seen(replace(trial, seen=seen))
+    is_held = last and (last.way == IN or last.what == NOTHING)
+    return (*seen, *(watch.unanswered(last.host) if last and is_held else ()))
 
 
 def _lost(watch: Watch, trials: Iterable[Trial]) -> dict[int, Sighting]:
@@ -171,13 +221,21 @@ def attempts_for(
         if port in without:
             continue
         size = _round(plan, services, port)
-        for number in range(max(len(clients), size * min(rounds, _MOST // max(size, 1)))):
-            yield Attempt(clients[number % len(clients)], plan.vip, port, site=plan.site)
+        count = max(len(clients), size * min(rounds, _MOST // max(size, 1)))
+        for number in range(count):
+            usual, long = _like_a_client(number // (size or count), -(-count // (size or count)))
+            long = long and port != FTP
+            yield Attempt(clients[number % len(clients)], plan.vip, port, "", plan.site, usual, long)
+    tries = host or plan.topology.director.name
     for server in plan.servers:
-        for _ in range(rounds):
-            yield Attempt(
-                host or plan.topology.director.name, server.address, server.http_port, server.name, plan.site
-            )
+        for number in range(rounds):
+            like = _like_a_client(number, rounds)
+            yield Attempt(tries, server.address, server.http_port, server.name, plan.site, *like)
+
+
+def _like_a_client(number: int, rounds: int) -> tuple[bool, bool]:
+    """Whether the round is `usual`, and whether it is `long`: the last one is both, the one before usual."""
+    return number >= rounds - 2 and (number > 0 or rounds == 1), number == rounds - 1
 
 
 def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:
@@ -207,18 +265,25 @@ def in_network(pid: int, make: Callable[[], socket.socket]) -> socket.socket:
         return pool.submit(inside).result()
 
 
-def _tcp(family: socket.AddressFamily = socket.AF_INET, source: str = "") -> socket.socket:
-    """Bound to the next port. Raises OSError where all are taken."""
+def _tcp(
+    family: socket.AddressFamily = socket.AF_INET, source: str = "", of_kernel: set[int] | None = None
+) -> socket.socket:
+    """Bound to the next port, or to one that the kernel chooses and `of_kernel` lacks. Raises OSError."""
     for _ in range(_AT_ONCE):
         found = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            found.bind((source, next(_next_port)))
+            found.bind((source, next(_next_port) if of_kernel is None else 0))
         except OSError as error:
             found.close()
-            if error.errno != errno.EADDRINUSE:
+            if error.errno != errno.EADDRINUSE or of_kernel is not None:
                 raise
-        else:
+            continue
+        port = found.getsockname()[1]
+        if of_kernel is None or port not in of_kernel:
+            if of_kernel is not None:
+                of_kernel.add(port)
             return found
+        found.close()
     raise OSError(errno.EADDRINUSE, "no free port for a trial")
 
 
@@ -226,30 +291,46 @@ def _tcp(family: socket.AddressFamily = socket.AF_INET, source: str = "") -> soc
 
 
 class _Running:
-    """A trial that is under way."""
+    """A trial that is under way; `more` is a socket for a data connection of ftp."""
 
-    def __init__(self, attempt: Attempt, opened: socket.socket) -> None:
+    def __init__(self, attempt: Attempt, opened: socket.socket, more: socket.socket | None = None) -> None:
         self.attempt = attempt
         self.socket = opened
-        self.port: int = opened.getsockname()[1]
+        self.more = more
+        self.is_data = False
         self.connected = False
         self.received = b""
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(one.getsockname()[1] for one in (self.socket, self.more) if one)
+
+    @property
+    def current(self) -> socket.socket:
+        """The socket that has something to do."""
+        return self.more if self.more and self.is_data else self.socket
+
     def connect(self) -> Trial | None:
         """Start; the result, if it is known at once."""
-        code = self.socket.connect_ex((self.attempt.address, self.attempt.port))
+        return self._connect(self.attempt.address, self.attempt.port)
+
+    def _connect(self, address: str, port: int) -> Trial | None:
+        code = self.current.connect_ex((address, port))
         return None if code in (0, errno.EINPROGRESS) else self._failed(code)
 
     def proceed(self) -> Trial | None:
         """The socket is ready; the result once it is known."""
         try:
+            if self.is_data:
+                code = self.current.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                return self._failed(code) if code else self.result(SERVED)
             if not self.connected:
                 code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     return self._failed(code)
                 self.connected = True
                 if self.attempt.port != FTP:
-                    self.socket.send(_REQUEST.format(host=self.attempt.site or self.attempt.address).encode())
+                    self.socket.send(self.attempt.request)
                 return None
             chunk = self.socket.recv(_CHUNK)
         except BlockingIOError:
@@ -261,14 +342,35 @@ class _Running:
             return None  # more may come: an http server closes
         if not self.received:
             return self.result(RESET, detail=CLOSED)
+        if self.attempt.port == FTP and self.more:
+            return self._talk(self.received.splitlines()[-1])
         name, complaint = _answer(self.received)
         return self.result(FAILED if complaint else SERVED, name, complaint)
+
+    def _talk(self, line: bytes) -> Trial | None:
+        """Log in, and connect to where the server names a port for data."""
+        code = line[:3]
+        named = _PASSIVE[code].search(line) if code in _PASSIVE else None
+        if not named and code not in _TALK:
+            return self.result(FAILED, detail=_first_line(line))
+        self.received = b""
+        if not named:
+            command = b"EPSV" if code == b"230" and ":" in self.attempt.address else _TALK[code]
+            self.socket.send(command + b"\r\n")
+            return None
+        self.is_data = True
+        *before, last = (part.decode() for part in named.groups())
+        if not before:  # of EPSV, which names no address
+            return self._connect(self.attempt.address, int(last))
+        address, high = before
+        return self._connect(address.replace(",", "."), int(high) * 256 + int(last))
 
     def _failed(self, code: int) -> Trial:
         return self.result(_OUTCOMES.get(code, UNREACHABLE), detail=errno.errorcode.get(code, str(code)))
 
     def result(self, outcome: str, server: str = "", detail: str = "") -> Trial:
         one = self.attempt
+        detail = f"{detail} (data connection)".strip() if self.is_data and outcome != SERVED else detail
         return Trial(
             host=one.host,
             address=one.address,
@@ -276,16 +378,19 @@ class _Running:
             outcome=outcome,
             server=server,
             wanted=one.wanted,
-            source_port=self.port,
+            source_port=self.ports[-1 if self.is_data else 0],
             connected=self.connected,
             detail=detail,
+            usual=one.usual,
+            long=one.long,
         )
 
     def close(self) -> None:
         """With a RST, once connected."""
-        with suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+        for one in filter(None, (self.socket, self.more)):
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
 
 
 _OUTCOMES = {
@@ -297,20 +402,43 @@ _OUTCOMES = {
 
 
 def _answer(received: bytes) -> tuple[str, str]:
-    """The name of the server in its answer, or ""; and a first line that does not say that all is well."""
+    """The name of the server in its answer, or ""; and a first line that does not say that all is well.
+
+    A second answer is a part of a file; some servers close the connection without it.
+    """
     head, _, body = received.partition(b"\r\n\r\n")
-    first = head.split(b"\r\n")[0].decode(errors="replace")[:60]
+    first = _first_line(head)
     if not first.startswith("HTTP/"):
         return "", "" if first.startswith("220 ") else first
     if " 200 " not in first:
         return "", first
-    return body.decode(errors="replace").strip()[:60], ""
+    length = _LENGTH.search(head)
+    more = body[int(length[1]) :] if length else b""
+    name = body[: len(body) - len(more)].decode(errors="replace").strip()[:60]
+    second, _, part = more.partition(b"\r\n\r\n")
+    if second and " 206 " not in _first_line(second):
+        return name, f"{_first_line(second)} ({_FILE})"
+    return name, f"{_FILE}: {len(part)} of {_PART} bytes" if second and len(part) < _PART else ""
+
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+def _first_line(head: bytes) -> str:
+    return head.split(b"\r\n")[0].decode(errors="replace")[:60]
 
 
 def try_all(
-    attempts: Iterable[Attempt], opened: Open, names: Iterable[str], seconds: float
+    attempts: Iterable[Attempt],
+    opened: Open,
+    names: Iterable[str],
+    seconds: float,
+    watch: Watching | None = None,
 ) -> tuple[Trial, ...]:
-    """Try all at once, for `seconds`; `names` are the real servers, one of which should answer."""
+    """Try all at once, for `seconds`; `names` are the real servers, one of which should answer.
+
+    `watch` is told the ports from which it will be tried.
+    """
     known = set(names)
     results: dict[int, Trial] = {}
     running: dict[int, _Running] = {}
@@ -318,11 +446,13 @@ def try_all(
         try:
             for place, attempt in enumerate(attempts):
                 try:
-                    one = _Running(attempt, opened(attempt.host))
+                    has_data = attempt.port == FTP and attempt.usual
+                    running[place] = _Running(attempt, opened(attempt), opened(attempt) if has_data else None)
                 except OSError as error:
                     results[place] = _not_tried(attempt, error)
-                    continue
-                running[place] = one
+            if watch:
+                watch([port for one in running.values() for port in one.ports])
+            for place, one in running.items():
                 known_at_once = one.connect()
                 if known_at_once:
                     results[place] = known_at_once
@@ -351,14 +481,23 @@ def _serve(
             if result:
                 results[key.data] = result
                 selector.unregister(key.fileobj)
+            elif one.current is not key.fileobj:
+                selector.unregister(key.fileobj)
+                selector.register(one.current, EVENT_WRITE, key.data)
             else:
                 selector.modify(key.fileobj, EVENT_READ, key.data)
 
 
 def _not_tried(attempt: Attempt, error: OSError) -> Trial:
-    detail = error.strerror or str(error)
     return Trial(
-        attempt.host, attempt.address, attempt.port, UNREACHABLE, wanted=attempt.wanted, detail=detail
+        host=attempt.host,
+        address=attempt.address,
+        port=attempt.port,
+        outcome=UNREACHABLE,
+        wanted=attempt.wanted,
+        detail=error.strerror or str(error),
+        usual=attempt.usual,
+        long=attempt.long,
     )
 
 

@@ -26,7 +26,7 @@ from realserver_setup.render import TEMPLATES
 # ---- one submission: plain text, HTML, Gradescope ----
 
 
-_WIDTH = 100  # columns of a plain report
+_WIDTH = 80  # columns of a plain report
 _COUNTED = {
     "latest": "Of several submissions, the latest counts",
     "best": "Of several submissions, the best counts; of equal ones, the latest",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.nftables import dropped
 from doctor.queries import announcement
-from doctor.state import PERMANENT, ROUTER, FilterRule, HostState, LabState, Neighbour, Plug
+from doctor.state import ROUTER, FilterRule, HostState, LabState, Neighbour, Plug
 
 TITLE = "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not"
 EXPLAINS = ("wrong_neighbour",)
@@ -61,7 +61,7 @@ def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
 def _out_of_date(state: LabState, router: HostState, plug: Plug) -> str:
     """The router's entry for the VIP, if it leads to the director that does not have it."""
     entry = router.neighbour(state.vip, plug.interface)
-    if entry is None or not entry.mac or PERMANENT in entry.state:
+    if entry is None or not entry.mac or entry.is_static:
         return ""
     other, owners = state.owner_of_mac(plug.switch, entry.mac), state.vip_owners
     if not other or not owners or other[0].name not in {one.name for one in state.pair} - set(owners):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import listening_program, restart_httpd, restore_files
-from doctor.state import FAILED, RESET, SERVER, WRONG_SERVER, HostState, LabState, Trial
+from doctor.queries import FTP, listening_program, restart_httpd, restore_files
+from doctor.sightings import last_seen
+from doctor.state import FAILED, RESET, SERVER, TIMED_OUT, WRONG_SERVER, HostState, LabState, Trial
 from realserver_setup.httpd import PROGRAM
 
 TITLE = "a real server's httpd answers with an error, or a wrong page"
@@ -17,24 +18,27 @@ _FEW = 4  # changed lines
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         trial = next((one for one in state.trials if _is_error(state, one, host)), None)
-        if trial and listening_program(state, host) in ("", PROGRAM):
+        if (trial or host.site.missing) and listening_program(state, host) in ("", PROGRAM):
             yield _cause(host, trial)
 
 
 def _is_error(state: LabState, trial: Trial, host: HostState) -> bool:
     """Whether it is a connection to this real server that was accepted, and whose answer is not its page."""
-    closed = trial.outcome == RESET and trial.connected and bool(host.site.changed)
+    closed = trial.outcome in (RESET, TIMED_OUT) and trial.connected and bool(host.site.changed)
     is_other_page = trial.outcome == WRONG_SERVER and state.host(trial.server) is None
+    if not trial.wanted:  # of a client: the answer came from here
+        seen = last_seen(trial) if trial.outcome == FAILED and trial.port != FTP else None
+        return seen is not None and seen.host == host.name
     return trial.wanted == host.name and (trial.outcome == FAILED or closed or is_other_page)
 
 
-def _cause(host: HostState, trial: Trial) -> Cause:
+def _cause(host: HostState, trial: Trial | None) -> Cause:
     site = host.site
     lines = "; ".join(site.changed[:_FEW])
-    seen = [f"GET /name, tried from {trial.host}: {trial.detail or repr(trial.server)}"]
+    seen = [f"GET /name, tried from {trial.host}: {_end(trial)}"] if trial else []
     seen += [f"its nginx.conf is not as it was at first: {lines}"] if site.changed else []
     seen += [f"in {site.root} there is no {', '.join(site.missing)}"] if site.missing else []
-    is_of_files = site.missing or trial.outcome == WRONG_SERVER
+    is_of_files = site.missing or (trial and trial.outcome == WRONG_SERVER)
     repair = [*(restore_files(host) if is_of_files else ()), *(restart_httpd(host) if site.changed else ())]
     return Cause(
         "http_error",
@@ -45,3 +49,7 @@ def _cause(host: HostState, trial: Trial) -> Cause:
         f"A client sees it as often as {host.name} is chosen.",
         "\n".join(repair) or f"tail ../../servers/{host.name}/logs/error.log",
     )
+
+
+def _end(trial: Trial) -> str:
+    return trial.detail or (trial.outcome if trial.outcome == TIMED_OUT else repr(trial.server))

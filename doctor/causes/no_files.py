@@ -17,8 +17,29 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         listening = {one.pid: one.port for one in host.listeners if one.protocol == "TCP" and one.pid}
         for process in host.processes:
-            if process.pid in listening and 0 < process.most < process.files + _SPARE:
+            if process.pid in listening and _has_none_left(process):
                 yield _cause(host, process, listening[process.pid])
+    for host, _, director in state.directors:
+        if director and _has_none_left(director):
+            yield Cause(
+                "no_files",
+                host.name,
+                _evidence(director),
+                "The director accepts no connection on its control socket, and may not be able to load rules "
+                "into the kernel: what it forwards already goes on, and its tools time out.",
+                f"prlimit --pid {director.pid} --nofile=1024",
+            )
+
+
+def _has_none_left(process: Process) -> bool:
+    return 0 < process.most < process.files + _SPARE
+
+
+def _evidence(process: Process) -> str:
+    return (
+        f"process {process.pid} ({process.command.split()[0]}) has {process.files} open file descriptors and "
+        f"may have {process.most}"
+    )
 
 
 def _cause(host: HostState, process: Process, port: int) -> Cause:
@@ -28,8 +49,7 @@ def _cause(host: HostState, process: Process, port: int) -> Cause:
     return Cause(
         "no_files",
         host.name,
-        f"process {process.pid} ({process.command.split()[0]}) has {process.files} open file descriptors and "
-        f"may have {process.most}",
+        _evidence(process),
         "The kernel completes handshakes for a listening socket by itself. accept() then fails with EMFILE: "
         "connections are established, and no request is answered.",
         "\n".join(restart if is_httpd else [f"prlimit --pid {process.pid} --nofile=1024"]),

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import Packet, dropped, drops_at_random, suspects
-from doctor.path import last_seen
 from doctor.queries import outer_packet, reply_packet, request_packet, served_port
+from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,
     DIRECTOR,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import CLIENT, SERVER, LabState
+from doctor.routing import default_route
+from doctor.state import CLIENT, SERVER, HostState, LabState
 
 TITLE = "packets start with a TTL that expires on the way"
 VERSIONS = (4,)  # of IP
@@ -16,14 +17,26 @@ _SETTING = "ip_default_ttl"
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, SERVER):
-        ttl = host.settings.get(_SETTING, _USUAL)
         hosts = 1 if state.method != "nat" and host.role == SERVER else 2
-        if ttl <= hosts:
+        for seen, repair in _short(state, host, hosts):
             yield Cause(
                 "short_ttl",
                 host.name,
-                f"{_SETTING} is {ttl}; its packets pass {hosts} hosts that count it down",
+                f"{seen}; its packets pass {hosts} hosts that count it down",
                 "Every router takes 1 off the TTL and drops the packet at 0; so does the director. Hosts "
                 "on the same segment are reached, so a ping of the gateway works.",
-                f"sysctl -w net.ipv4.{_SETTING}={_USUAL}",
+                repair,
             )
+
+
+def _short(state: LabState, host: HostState, hosts: int) -> Iterator[tuple[str, str]]:
+    """What shows it, and the repair: the host's setting, or a route that has a TTL of its own."""
+    ttl = host.settings.get(_SETTING, _USUAL)
+    if ttl <= hosts:
+        yield f"{_SETTING} is {ttl}", f"sysctl -w net.ipv4.{_SETTING}={_USUAL}"
+    ends = {state.vip} if host.role == CLIENT else {plug.address for plug in state.clients}
+    for hop in host.next_hops:
+        if hop.target in ends and 0 < hop.hoplimit <= hosts:
+            repair = "\n".join(default_route(host)) or f"ip route replace {hop.target} via {hop.gateway}"
+            yield f"the route to {hop} has hoplimit {hop.hoplimit}", repair
+            return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.path import last_seen
-from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Trial
+from doctor.queries import ends_at
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState
 
 TITLE = "a traffic-control filter drops packets"
 
@@ -17,14 +17,8 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         if host.role == DIRECTOR and state.director.engine == _OWN:
             continue
-        if any(_ends_at(trial, host) for trial in state.troubled):
+        if ends_at(state, host):
             yield from _causes(host)
-
-
-def _ends_at(trial: Trial, host: HostState) -> bool:
-    """Whether a failed trial came as far as this host, or has not even left it."""
-    seen = last_seen(trial)
-    return host.name == (seen.host if seen else trial.host)
 
 
 def _causes(host: HostState) -> Iterator[Cause]:

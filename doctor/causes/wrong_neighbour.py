@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.routing import holder
-from doctor.state import CLIENT, DIRECTOR, PERMANENT, ROUTER, SERVER, HostState, LabState, Neighbour
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Neighbour
 
 TITLE = "a static neighbour entry has a wrong MAC address"
 
@@ -19,7 +19,7 @@ def find(state: LabState) -> Iterator[Cause]:
             continue
         for entry in host.neighbours:
             right = _right_mac(state, host, entry)
-            if right and PERMANENT in entry.state and entry.mac != right:
+            if right and entry.is_static and entry.mac != right:
                 yield _cause(state, host, entry, right)
 
 

@@ -23,7 +23,8 @@ from rich.console import Console
 from doctor import cause_table
 from doctor.causes import Cause, diagnose, titles
 from doctor.collect_lab import collect_lab
-from doctor.path import differences, last_seen
+from doctor.path import differences
+from doctor.sightings import last_seen
 from doctor.state import LabState
 from labs.hosts.host import Host
 from labs.network.sandbox import run_in_sandbox

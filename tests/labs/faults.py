@@ -100,15 +100,19 @@ def _restart(edit: str, undo: str, methods: str = "nat tun dr") -> Variant:
     return Variant(edit + again, undo + again, methods)
 
 
-def _bpf(instructions: str) -> Variant:
+def _bpf(instructions: str, protocol: str = "ip") -> Variant:
     """A program of classic BPF as a filter at ingress."""
     return Variant(
         "tc qdisc add dev <lan> clsact; "
-        f"tc filter add dev <lan> ingress protocol ip bpf da bytecode '{instructions}'",
+        f"tc filter add dev <lan> ingress protocol {protocol} bpf da bytecode '{instructions}'",
         "tc qdisc del dev <lan> clsact",
     )
 
 
+_XDP = (
+    '__attribute__((section("xdp"), used)) int drop(void *packet) { return 1; } '
+    'char _license[] __attribute__((section("license"), used)) = "GPL";'
+)
 _SHOT = "1,6 0 0 2"  # return TC_ACT_SHOT
 _SHOT_HALF = "4,32 0 0 4294963256,37 1 0 2147483647,6 0 0 0,6 0 0 2"  # by a random number
 _SETUP = "sh 1999/<role>.sh"
@@ -597,6 +601,11 @@ KINDS: tuple[Kind, ...] = (
         "packets born too old",
         "server client",
         "short_ttl",
+        Variant(
+            "ip route replace default via <gw> hoplimit 1",
+            "ip route replace default via <gw>",
+            "nat dr",
+        ),
         _sysctl("ip_default_ttl", 1, 64),
         _sysctl("ip_default_ttl", 2, 64, "nat"),
     ),
@@ -720,7 +729,7 @@ KINDS: tuple[Kind, ...] = (
     _extra(
         "blocked by an IPsec policy",
         "server",
-        LOCATED,
+        "ipsec_policy",
         Variant(
             "ip xfrm policy add src <clients> dst <dest> dir in action block",
             "ip xfrm policy del src <clients> dst <dest> dir in",
@@ -795,6 +804,7 @@ KINDS: tuple[Kind, ...] = (
         "http_error",
         _configured("s/root /deny all; root /"),
         _configured("s/root /return 503; root /"),
+        _configured("s/root /deny <client_ip>; root /"),
         _configured(
             "s/server {/server { listen <port> default_server; return 444; } server {/; "
             "s/root /server_name www.example.com; root /"
@@ -836,6 +846,66 @@ KINDS: tuple[Kind, ...] = (
             "mount -t tmpfs tmpfs /run/lvs/<host>/upload; mount -o remount,ro /run/lvs/<host>/upload",
             "umount /run/lvs/<host>/upload",
         ),
+    ),
+    # ---- what no packet filter lists ----
+    _extra(
+        "an XDP program",
+        "server",
+        "xdp_program",
+        Variant(
+            f"echo '{_XDP}' > xdp.c; clang -O2 -target bpf -c xdp.c -o xdp.o && "
+            "ip link set dev <lan> xdpgeneric obj xdp.o sec xdp",
+            "ip link set dev <lan> xdpgeneric off",
+            engines="ebpf",  # which needs clang, too
+        ),
+    ),
+    _extra(
+        "the director's hold on its kernel",
+        "director",
+        "engine_detached",
+        Variant("nft flush ruleset", "; ".join(RESTART_DIRECTOR).replace("&;", "&"), engines="scapy"),
+        Variant(
+            "tc qdisc del dev <lan> clsact", "; ".join(RESTART_DIRECTOR).replace("&;", "&"), engines="ebpf"
+        ),
+    ),
+    _extra(
+        "ordinary source ports filtered",
+        "server router",
+        "port_filtered",
+        _filter("prerouting", "tcp sport 32768-60999 drop"),
+    ),
+    _extra(
+        "long packets filtered",
+        "router",
+        "port_filtered",
+        _filter("forward", "meta length > 1000 drop"),
+    ),
+    _extra(
+        "an error for a client's program",
+        "server",
+        "http_error",
+        _configured("s/listen <port>;/listen <port>; if ($http_user_agent ~ curl) { return 503; }/"),
+    ),
+    _extra(
+        "a file is gone",
+        "server",
+        "http_error",
+        Variant("rm /run/lvs/<host>/index.html", "echo <host> > /run/lvs/<host>/index.html"),
+    ),
+    _extra(
+        "one source port",
+        "client",
+        LOCATED,
+        Variant(
+            "sysctl -w net.ipv4.ip_local_port_range='40000 40000'",
+            "sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
+        ),
+    ),
+    _extra(
+        "every packet dropped before ARP",
+        "server",
+        "tc_filter",
+        _bpf(_SHOT, "all"),
     ),
     # ---- further everyday faults of the network ----
     _extra(
@@ -1069,6 +1139,7 @@ def _values(plan: Plan, node: Node) -> dict[str, str]:
         "peer_mac": mac_of(peer.address),
         "mac": mac_of(main.address),
         "vip": vip,
+        "client_ip": plan.nodes(Role.CLIENT)[0].interfaces[0].address,
         "dip": plan.addresses.dip,
         "dip_mac": mac_of(plan.addresses.dip),
         "vipdev": {"tun": "tunl0", "dr": "lo"}.get(method, ""),

@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from classroom import catalogue
+from classroom.checks.capacity import LAB
+from classroom.checks.predictions import SCHEDULERS
+from classroom.checks.student_scheduler import FILE
+from classroom.model import WORKDIR
+from classroom.worksheet import NAME
 from doctor.queries import RESTART_DIRECTOR, START_TAKEOVER
 from labs.run.takeover import RELOAD_CHECKS
 
@@ -300,6 +305,48 @@ _KEEP6 = "nft list table ip6 firewall > fw; "
 _FILTERED6 = {"r0": "nft delete table ip6 firewall 2> /dev/null; nft -f fw"}
 _MTUS = {one: f"ip link set {one}-eth0 mtu 1400" for one in ("c1", "c2")}
 _MTUS_BACK = {one: f"ip link set {one}-eth0 mtu 1500" for one in ("c1", "c2")}
+
+# ---- worksheets, and a scheduler ----
+
+_SHEET, _SOURCE = f"../../{WORKDIR}/{NAME}", f"../../{WORKDIR}/{FILE}"
+
+
+def handed_in(on: str, file: str, program: str, edit: str = "cat") -> dict[str, str]:
+    """The right answers as a program of the exercise prints them, changed by a filter."""
+    return {on: f"cp {file} {file}.old; {sys.executable} -m exercises.{program} | {edit} > {file}"}
+
+
+def worksheet(exercise: str, last: str, judge: str) -> tuple[Try, ...]:
+    """Of a worksheet, whose `last` section is for that judge."""
+    program, fails = f"{exercise.replace('-', '_')} {{student}}", catalogue.solutions(exercise)[0].fails
+    tries = (
+        ("filled in", "cat", ()),
+        ("with remarks", "sed '/=/s/$/   # I think/'", ()),
+        ("with the line ends of Windows", "sed 's/$/\\r/'", ()),
+        ("left blank", f"cat {_SHEET}.old", fails),
+        ("wrong everywhere", "sed 's/=.*/= rs9/'", fails),
+        ("the last section forgotten", f"sed '/^\\[{last}\\]/,$d'", (judge,)),
+    )
+    undo = {"c1": f"mv {_SHEET}.old {_SHEET}"}
+    return tuple(Try(what, handed_in("c1", _SHEET, program, edit), undo, why) for what, edit, why in tries)
+
+
+def scheduler() -> tuple[Try, ...]:
+    """Of a scheduler in a file."""
+    tries = (
+        ("as in the solution", "cat", ()),
+        ("in other words", "sed 's/credit/balance/g'", ()),
+        ("with the line ends of Windows", "sed 's/$/\\r/'", ()),
+        ("left as it was", f"cat {_SOURCE}.old", catalogue.solutions("write-scheduler")[0].fails),
+        ("with quiesced servers", "sed 's/ if server.available//'", ("quiesced_left_out",)),
+        ("the heaviest one gets all", "sed '/-= sum/d'", ("spread_smoothly",)),
+        ("with a syntax error", "sed 's/def pick/def pick a/'", ("own_tests", "spread_smoothly")),
+    )
+    undo = {"d": f"mv {_SOURCE}.old {_SOURCE}"}
+    return tuple(
+        Try(what, handed_in("d", _SOURCE, "write_scheduler", edit), undo, why) for what, edit, why in tries
+    )
+
 
 TRIES: dict[str, tuple[Try, ...]] = {
     "e29": (
@@ -1120,4 +1167,8 @@ TRIES: dict[str, tuple[Try, ...]] = {
             ("fair_shares",),
         ),
     ),
+    "packet-table": worksheet("packet-table", "outbound rewriting", "last_packet"),
+    "predict": worksheet("predict", SCHEDULERS[-1], f"predicted_{SCHEDULERS[-1]}"),
+    "capacity": worksheet("capacity", LAB, "growth_predicted"),
+    "write-scheduler": scheduler(),
 }

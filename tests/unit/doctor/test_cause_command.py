@@ -14,7 +14,18 @@ from rich.console import Console
 
 from doctor import cause_table, command
 from doctor.causes import diagnose, titles
-from doctor.state import FAILED, IN, OUT, TIMED_OUT, FilterRule, LabState, Process, Sighting
+from doctor.state import (
+    FAILED,
+    IN,
+    NOTHING,
+    OUT,
+    TIMED_OUT,
+    UNREACHABLE,
+    FilterRule,
+    LabState,
+    Process,
+    Sighting,
+)
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
@@ -202,6 +213,58 @@ def test_a_server_without_new_connections_is_noted() -> None:
     code, text = printed(http(healthy("nat"), targets=quiet))
     assert code == 0
     assert "Note: rs3 has weight 0 in TCP 203.0.113.1:80, and gets no new connections." in words(text)
+
+
+def test_what_could_fail_but_failed_no_trial_is_noted() -> None:
+    rule = FilterRule("ip", "f", "c", "input", 0, 5, "drop", ({"unknown": {}},), "ether saddr x drop")
+    state = on(healthy("nat"), "rs2", filters=(rule,), ipsec=("dir in action block",))
+    code, text = printed(state)
+    assert code == 0
+    assert "Note: rs2 has a packet filter, which failed no trial: ether saddr x drop" in words(text)
+    assert "Note: rs2 has an IPsec policy, which failed no trial: dir in action block" in words(text)
+
+
+def test_what_failing_trials_have_in_common_is_said() -> None:
+    state = healthy("dr")
+    first, *others = state.trials
+    for long, said in (
+        (True, "Only long requests and answers fail."),
+        (False, "They came from source ports that the kernel chose, with the User-Agent curl."),
+    ):
+        failed = replace(first, outcome=TIMED_OUT, server="", seen=(), usual=True, long=long)
+        assert said in words(printed(replace(state, trials=(failed, *others)))[1])
+
+
+def test_small_packets_only_are_explained_by_a_small_mtu() -> None:
+    links = tuple(replace(one, mtu=1000) for one in host(healthy("dr"), "r0").links)
+    state = on(healthy("dr"), "r0", links=links)
+    first, *others = state.trials
+    _, text = printed(replace(state, trials=(replace(first, outcome=TIMED_OUT, long=True), *others)))
+    assert "small_mtu" in text
+    assert "That does not explain" not in text
+    _, text = printed(replace(state, trials=(replace(first, outcome=TIMED_OUT), *others)))
+    assert "That does not explain why clients fail." in text
+
+
+def test_a_trial_that_does_not_leave_its_host_ends_there() -> None:
+    state = healthy("dr")
+    first, *others = state.trials
+    nothing = Sighting("c1", "", OUT, NOTHING, "", "203.0.113.1:80")
+    failed = replace(first, outcome=UNREACHABLE, server="", detail="Address already in use", seen=(nothing,))
+    code, text = printed(replace(state, trials=(failed, *others)))
+    assert code == 1
+    assert "c1 last seen 1 x nothing sent, to 203.0.113.1:80" in words(text)
+    assert "is c1 sends nothing: Address already in use" in words(text)
+    assert "sysctl net.ipv4.ip_local_port_range" in words(text)
+
+
+def test_an_answer_that_ends_in_the_middle_ends_at_its_sender() -> None:
+    state = healthy("dr")
+    ends = "203.0.113.1:80", "198.51.100.101:61001"
+    seen = (Sighting("rs1", "rs1-eth0", OUT, "data", *ends), Sighting("c1", "c1-eth0", IN, "data", *ends))
+    first, *others = state.trials
+    _, text = printed(replace(state, trials=(replace(first, outcome=TIMED_OUT, seen=seen), *others)))
+    assert "is rs1 sends a part of its answer, and no more; what it sends arrives" in words(text)
 
 
 def test_packets_that_get_lost_now_and_then_are_not_well() -> None:

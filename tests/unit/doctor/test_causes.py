@@ -18,6 +18,7 @@ from doctor.queries import START_TAKEOVER
 from doctor.state import (
     FAILED,
     IN,
+    OUT,
     RESET,
     TIMED_OUT,
     WRONG_SERVER,
@@ -282,6 +283,12 @@ def ends_at(state: LabState, name: str) -> LabState:
     return replace(state, trials=(Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(seen,)),))
 
 
+def hops_limited(state: LabState, name: str, target: str) -> LabState:
+    """With a TTL of 1 for packets to `target`."""
+    hops = host(state, name).next_hops
+    return on(state, name, next_hops=tuple(replace(one, hoplimit=one.target == target) for one in hops))
+
+
 def files(state: LabState, name: str, now: int, most: int) -> LabState:
     """With an nginx that has so many file descriptors, and may have so many."""
     listeners = tuple(replace(one, pid=42, program="nginx") for one in host(state, name).listeners)
@@ -309,11 +316,21 @@ def answers(state: LabState, name: str, outcome: str, detail: str = "", by: str 
     return replace(state, trials=tuple(trials))
 
 
+def denied(state: LabState, name: str) -> LabState:
+    """A client gets an error from that host; the director does not."""
+    seen = Sighting(name, f"{name}-eth0", OUT, "data", f"{VIP}:80", f"{CLIENT}:61000")
+    trial = Trial("c1", VIP, 80, FAILED, source_port=61000, connected=True, detail="403", seen=(seen,))
+    return replace(state, trials=(trial, *state.trials))
+
+
 def program(state: LabState, name: str, program: str) -> LabState:
     """With another program that listens for http."""
     before = host(state, name).listeners
     changed = (replace(one, pid=42, program=program) if one.port == 80 else one for one in before)
     return on(state, name, listeners=tuple(changed))
+
+
+LEGACY = "-t filter -A FORWARD -p tcp"
 
 
 DENIED = Site("/run/lvs/rs1", changed=("line 36: deny all;",))
@@ -355,6 +372,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("http_error", "dr", "rs1", lambda s: answers(s, "rs1", FAILED, "HTTP/1.1 404 Not Found")),
     ("http_error", "nat", "rs1", lambda s: answers(s, "rs1", WRONG_SERVER, by="hello")),
     ("http_error", "dr", "rs1", lambda s: on(answers(s, "rs1", RESET, "closed"), "rs1", site=DENIED)),
+    ("http_error", "dr", "rs2", lambda s: on(denied(s, "rs2"), "rs2", site=DENIED)),
     ("wrong_program", "dr", "rs1", lambda s: program(answers(s, "rs1", TIMED_OUT), "rs1", "nc")),
     ("wrong_program", "dr", "rs1", lambda s: program(answers(s, "rs1", FAILED, "404"), "rs1", "python3")),
     ("no_space", "tun", "rs2", lambda s: on(s, "rs2", site=Site(unwritable=("/run/x: no space left",)))),
@@ -480,6 +498,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("small_mtu", "tun", "rs1", lambda s: link(s, "rs1", mtu=1400)),
     ("slow_link", "dr", "rs1", lambda s: failing(link(s, "rs1", qdisc="tbf"))),
     ("short_ttl", "dr", "c1", lambda s: setting(s, "c1", ip_default_ttl=1)),
+    ("short_ttl", "dr", "c1", lambda s: hops_limited(s, "c1", VIP)),
     ("short_ttl", "nat", "rs1", lambda s: setting(s, "rs1", ip_default_ttl=2)),
     ("director_vip", "dr", "d", lambda s: without_vip(s, "d")),
     ("director_vip", "nat", "d", lambda s: setting(s, "d", all__arp_ignore=8)),
@@ -521,6 +540,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("wrong_method", "tun", "d", lambda s: http(s, targets=by_method(s, "Route"))),
     ("tc_filter", "dr", "rs1", lambda s: on(ends_at(s, "rs1"), "rs1", traffic_filters=(BPF,))),
     ("no_files", "dr", "rs2", lambda s: files(s, "rs2", 8, 8)),
+    ("no_files", "dr", "d", lambda s: replace(s, director_process=Process(7, "lvs", "S", files=9, most=5))),
     ("link_down", "dr", "rs2", lambda s: renamed(s, "rs2")),
     ("small_mtu", "dr", "rs2", lambda s: link(s, "rs2", mtu=68)),
     ("port_filtered", "dr", "rs1", lambda s: on(s, "rs1", filters=(rule("input", "drop", HALF),))),
@@ -555,6 +575,17 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
         "rs1",
         lambda s: on(s, "rs1", listeners=(Listener("TCP", "0.0.0.0", 21), Listener("TCP", "192.0.2.2", 80))),
     ),
+    ("xdp_program", "dr", "rs1", lambda s: failing(link(s, "rs1", xdp=7))),
+    (
+        "ipsec_policy",
+        "nat",
+        "rs2",
+        lambda s: on(ends_at(s, "rs2"), "rs2", ipsec=("src 0.0.0.0/0 action block",)),
+    ),
+    ("iptables_rule", "dr", "r0", lambda s: on(ends_at(s, "r0"), "r0", legacy_rules=(f"{LEGACY} -j DROP",))),
+    ("engine_detached", "dr", "d", lambda s: failing(on(s, "d", filters=()))),
+    ("engine_detached", "dr", "d", lambda s: failing(director(s, engine="ebpf"))),
+    ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site("/run/x", missing=("index.html",)))),
     ("two_masters", "ha", "d2", lambda s: both_own_the_vip(s)),
     ("two_masters", "ha", "d2", lambda s: on(both_own_the_vip(s), "d2", filters=(NO_VRRP,))),
     ("two_masters", "ha", "d1", lambda s: link(both_own_the_vip(s), "d1", qdisc="pfifo")),
@@ -987,8 +1018,9 @@ def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
     assert {kind.cause for kind in KINDS} <= {*CAUSES, "", LOCATED}
     of_two_directors = set(FAULTS)
     untried = set(CAUSES) - {kind.cause for kind in KINDS} - of_two_directors
-    # A client on another network, and what exists in IPv6 only.
-    assert untried == {"direct_route", "dad_failed", "packet_too_big_filtered", "router_flag_lost"}
+    # A client on another network, what exists in IPv6 only, and a program that labs do not install.
+    of_ipv6 = {"dad_failed", "packet_too_big_filtered", "router_flag_lost"}
+    assert untried == {"direct_route", "iptables_rule", *of_ipv6}
     assert of_two_directors <= set(CAUSES)
 
 

@@ -314,27 +314,34 @@ def test_what_the_plan_prescribes(tmp_path: Path) -> None:
     assert state.servers[0].ftp
 
 
+TO, FROM = "ipproto tcp dport", "ipproto tcp sport"  # rules of policy routing may be about ports
+
+
 @pytest.mark.parametrize(
     ("method", "host", "targets"),
     [
         (
             "dr",
             "r0",
-            [f"{VIP} from {CLIENT} iif r0-eth0", f"{CLIENT} from {VIP} iif r0-eth1"],
+            [f"{VIP} from {CLIENT} iif r0-eth0 {TO} 80", f"{CLIENT} from {VIP} iif r0-eth1 {FROM} 80"],
         ),
-        ("dr", "rs1", [f"{VIP} from {CLIENT} iif rs1-eth0", f"{CLIENT} from {VIP}"]),
-        ("nat", "rs1", [f"172.16.0.2 from {CLIENT} iif rs1-eth0", f"{CLIENT} from 172.16.0.2"]),
+        ("dr", "rs1", [f"{VIP} from {CLIENT} iif rs1-eth0 {TO} 80", f"{CLIENT} from {VIP} {FROM} 80"]),
+        (
+            "nat",
+            "rs2",
+            [f"172.16.0.3 from {CLIENT} iif rs2-eth0 {TO} 8000", f"{CLIENT} from 172.16.0.3 {FROM} 8000"],
+        ),
         ("nat", "d", ["172.16.0.2"]),
         (
             "tun",
             "rs1",
-            [f"{VIP} from {CLIENT} iif tunl0", "192.0.2.2 from 203.0.113.2 iif rs1-eth0"],
+            [f"{VIP} from {CLIENT} iif tunl0 {TO} 80", "192.0.2.2 from 203.0.113.2 iif rs1-eth0"],
         ),
         ("tun", "r0", ["192.0.2.34 from 203.0.113.2 iif r0-eth1"]),
         (
             "tun",
             "r1",
-            ["192.0.2.2 from 203.0.113.2 iif r1-eth0", f"{CLIENT} from {VIP} iif r1-eth1"],
+            ["192.0.2.2 from 203.0.113.2 iif r1-eth0", f"{CLIENT} from {VIP} iif r1-eth1 {FROM} 80"],
         ),
     ],
 )
@@ -343,6 +350,9 @@ def test_the_routes_that_are_asked_for(method: str, host: str, targets: list[str
     node = next(node for node in plan.topology.nodes if node.name == host)
     asked = list(collect_lab._targets(plan, node))
     assert [one for one in targets if one not in asked] == []
+    assert [str(collect_lab._asked(one.split()).target) for one in targets] == [
+        one.split()[0] for one in targets
+    ]
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from doctor.path import differences, last_seen
+from doctor.path import differences
+from doctor.sightings import last_seen
 from doctor.state import (
     IN,
     OTHERS,

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from doctor import sightings, trials
-from doctor.sightings import Watch, lost, parse
+from doctor.sightings import Watch, last_seen, lost, parse
 from doctor.state import (
     FAILED,
     IN,
@@ -31,6 +31,7 @@ from doctor.state import (
     Service,
     Sighting,
     Target,
+    Trial,
 )
 from doctor.trials import FTP, PORTS, Attempt, attempts_for, try_all
 from labs.plan import plan_for
@@ -86,7 +87,7 @@ def silent(connection: socket.socket) -> None:
 def tried(port: int, wanted: str = "", seconds: float = 5.0) -> tuple[str, str, bool, str]:
     """Outcome, server, whether it was connected, and details."""
     attempt = Attempt("c1", "127.0.0.1", port, wanted)
-    (trial,) = try_all([attempt], lambda _host: trials._tcp(), ["rs1", "rs2"], seconds)
+    (trial,) = try_all([attempt], lambda _: trials._tcp(), ["rs1", "rs2"], seconds)
     assert trial.source_port in PORTS
     return trial.outcome, trial.server, trial.connected, trial.detail
 
@@ -126,7 +127,7 @@ def test_a_closed_port_refuses() -> None:
 
 
 def test_a_host_without_a_route_and_one_that_is_gone() -> None:
-    def gone(_host: str) -> socket.socket:
+    def gone(_: Attempt) -> socket.socket:
         raise ProcessLookupError(3, "No such process")
 
     (trial,) = try_all([Attempt("c1", "127.0.0.1", 80)], gone, [], 1.0)
@@ -138,6 +139,39 @@ def test_a_host_without_a_route_and_one_that_is_gone() -> None:
 def test_an_ftp_server_is_served_by_its_banner() -> None:
     assert trials._answer(b"220 A real server.\r\n") == ("", "")
     assert trials._answer(b"421 Too many connections.\r\n") == ("", "421 Too many connections.")
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        (b"227 Entering passive mode (127,0,0,1,{high},{low}).", (SERVED, "")),
+        (b"229 Entering extended passive mode (|||{port}|).", (SERVED, "")),
+        (b"227 Entering passive mode (127,0,0,1,0,1).", (REFUSED, "ECONNREFUSED (data connection)")),
+        (b"425 Cannot open a data connection.", (FAILED, "425 Cannot open a data connection.")),
+    ],
+)
+def test_ftp_has_a_data_connection(
+    monkeypatch: pytest.MonkeyPatch, says: bytes, expected: tuple[str, str]
+) -> None:
+    heard: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as data:
+            port = data.getsockname()[1]
+            named = says.decode().format(high=port // 256, low=port % 256, port=port).encode()
+            for answer in (b"220 Hello.", b"331 Password?", b"230 Welcome.", named):
+                connection.sendall(answer + b"\r\n")
+                if answer is not named:
+                    heard.append(connection.recv(100))
+            with suppress(ConnectionResetError):
+                connection.recv(100)  # until the trial ends it
+
+    with server(talk) as port:
+        monkeypatch.setattr(trials, "FTP", port)
+        attempt = Attempt("c1", "127.0.0.1", port, usual=True)
+        (trial,) = try_all([attempt], lambda _: trials._tcp(), [], 5.0)
+    assert (trial.outcome, trial.detail) == expected
+    assert heard == [b"USER anonymous\r\n", b"PASS doctor@\r\n", b"PASV\r\n"]
 
 
 def of(scheduler: str, weights: list[int], **more: int) -> Service:
@@ -228,6 +262,11 @@ def tcp(source: int, dest: int, flags: int, data: bytes = b"") -> bytes:
     return struct.pack("!HHIIBBHHH", source, dest, 0, 0, 0x50, flags, 0, 0, 0) + data
 
 
+def arp(operation: int, source: str, dest: str) -> bytes:
+    ends = (bytes(6) + socket.inet_aton(one) for one in (source, dest))
+    return struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + b"".join(ends)
+
+
 CLIENT, VIP, RIP = "198.51.100.101", "203.0.113.1", "192.0.2.2"
 SYN = ip(6, CLIENT, VIP, tcp(61007, 80, 0x02))
 CLIENT6, VIP6 = "2001:db8:1::65", "2001:db8:2::1"
@@ -295,19 +334,30 @@ def run(program: bytes, packet: bytes) -> bool:
         if operation == sightings._RET:
             return bool(k)
         if k == sightings._PROTOCOL:
-            a = sightings._ETH_P_IPV6 if packet[0] >> 4 == 6 else sightings._ETH_P_IP
+            types = {0: sightings._ETH_P_ARP, 4: sightings._ETH_P_IP, 6: sightings._ETH_P_IPV6}
+            a = types[packet[0] >> 4]
         elif operation == sightings._LDB:
             a = packet[k]
         elif operation == sightings._LDX_IHL:
             x = 4 * (packet[k] & 15)
+        elif operation == sightings._LDX:
+            x = k
+        elif operation == sightings._TXA:
+            a = x
+        elif operation == sightings._TAX:
+            x = a
+        elif operation == sightings._ADD:
+            a += k
+        elif operation == sightings._JA:
+            at += k
         elif operation in (sightings._LDH, sightings._LDH_X):
             where = k + (x if operation == sightings._LDH_X else 0)
             if where + 2 > len(packet):
                 return False
             a = int.from_bytes(packet[where : where + 2], "big")
         else:
-            compare = {sightings._JEQ: a == k, sightings._JGT: a > k, sightings._JGE: a >= k}
-            at += yes if compare[operation] else no
+            assert operation == sightings._JEQ
+            at += yes if a == k else no
 
 
 @pytest.mark.parametrize(
@@ -328,10 +378,15 @@ def run(program: bytes, packet: bytes) -> bool:
         (ip(6, CLIENT, VIP, tcp(PORTS.start - 1, PORTS.stop, 0x02)), False),
         (ip(4, "203.0.113.2", RIP, ip(6, VIP, CLIENT, tcp(40001, 80, 2))), False),
         (ip(17, CLIENT, VIP, tcp(61007, 53, 2)), False),
+        (arp(1, CLIENT, VIP), True),
     ],
 )
 def test_the_kernels_filter(packet: bytes, passes: bool) -> None:
-    assert run(sightings._filter(PORTS), packet) is passes
+    """With more ports than a jump can skip; the kernel takes 4096 instructions at most."""
+    ports = [PORTS.start, *range(40100, 40400), 61007, PORTS[-1]]
+    program = sightings._filter(ports)
+    assert run(program, packet) is passes
+    assert len(program) < 8 * 4096
 
 
 def test_packets_of_a_trial_are_seen_on_loopback() -> None:
@@ -339,14 +394,75 @@ def test_packets_of_a_trial_are_seen_on_loopback() -> None:
         socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close()
     except PermissionError:
         pytest.skip("packet sockets need CAP_NET_RAW")
-    with Watch(PORTS, [("here", "lo"), ("here", "no-such-interface")], lambda _host, make: make()) as watch:
+    with Watch([("here", "lo"), ("here", "no-such-interface")], lambda _host, make: make()) as watch:
         with server(page) as port:
             attempt = Attempt("here", "127.0.0.1", port)
-            (trial,) = try_all([attempt], lambda _: trials._tcp(), ["rs1"], 5.0)
+            (trial,) = try_all([attempt], lambda _: trials._tcp(), ["rs1"], 5.0, watch.begin)
+        assert (watch.watches("here"), watch.watches("there")) == (True, False)
         seen = watch.sightings()[trial.source_port]
     ends = f"127.0.0.1:{trial.source_port}", f"127.0.0.1:{port}"
     assert seen[0] == Sighting("here", "lo", OUT, "SYN", *ends)
     assert {one.what for one in seen} >= {"SYN", "SYN+ACK", "data", "RST"}
+
+
+@pytest.mark.parametrize(
+    ("packets", "host"),
+    [
+        ([("r0", OUT, 1), ("d", IN, 1)], "d"),  # d does not answer
+        ([("r0", OUT, 1)], "r0"),  # it does not arrive
+        ([("r0", OUT, 1), ("d", IN, 1), ("d", OUT, 2)], "d"),  # the reply does not arrive
+        ([("r0", OUT, 1), ("d", IN, 1), ("d", OUT, 2), ("r0", IN, 2)], ""),
+    ],
+)
+def test_arp_that_is_not_answered_ends_where_it_was_seen_last(
+    packets: list[tuple[str, str, int]], host: str
+) -> None:
+    watch = Watch([], lambda _host, make: make())
+    for at, (name, way, operation) in enumerate(packets):
+        ends = ("203.0.113.254", VIP) if operation == 1 else (VIP, "203.0.113.254")
+        watch._packets.append((at, name, f"{name}-eth1", way, arp(operation, *ends)))
+    found = watch.unanswered("r0")
+    assert (found[-1].host if found else "") == host
+    syn = Sighting("r0", "r0-eth0", IN, "SYN", "c1:61000", "vip:80")
+    last = last_seen(Trial("c1", VIP, 80, TIMED_OUT, seen=(syn, *found)))
+    assert last
+    assert last.host == (host or "r0")
+
+
+def test_the_last_round_is_like_a_clients_own() -> None:
+    plan = plan_for("dr", LabOptions())
+    for rounds, expected in (
+        (3, [(False, False), (True, False), (True, True)]),
+        (2, [(False, False), (True, True)]),
+        (1, [(True, True)]),
+    ):
+        attempts = list(attempts_for(plan, (of("rr", [1, 1, 1]),), {FTP}, rounds=rounds))
+        http = [(one.usual, one.long) for one in attempts if not one.wanted]
+        assert http == [kind for kind in expected for _ in range(3)]
+        assert [(one.usual, one.long) for one in attempts if one.wanted == "rs1"] == expected
+
+
+def test_a_long_request_fills_a_packet_and_its_answer_more_than_one() -> None:
+    request = Attempt("c1", VIP, 80, long=True, usual=True).request
+    assert len(request) == trials._FULL
+    assert request.startswith(b"GET /name?doctor HTTP/1.1\r\nHost: 203.0.113.1\r\nUser-Agent: curl/")
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nrs1\n"
+    second = b"HTTP/1.1 206 Partial Content\r\n\r\n"
+    for answer, expected in (
+        (first + second + bytes(9000), ("rs1", "")),
+        (first, ("rs1", "")),  # some servers close the connection then
+        (first + second + bytes(1400), ("rs1", "/100k.bin: 1400 of 9000 bytes")),
+        (first + b"HTTP/1.1 403 Forbidden\r\n\r\nno", ("rs1", "HTTP/1.1 403 Forbidden (/100k.bin)")),
+    ):
+        assert trials._answer(answer) == expected
+
+
+def test_the_kernel_chooses_a_port_of_its_own_range() -> None:
+    taken = set[int]()
+    with trials._tcp(of_kernel=taken) as first, trials._tcp(of_kernel=taken) as second:
+        ports = [one.getsockname()[1] for one in (first, second)]
+        assert set(ports) == taken
+        assert not taken & set(PORTS)
 
 
 def passed(*places: str) -> list[Sighting]:

@@ -1,0 +1,42 @@
+"""What the director has put in front of its kernel is gone: the kernel answers packets for the VIP itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from doctor.causes import Cause
+from doctor.queries import restart_director
+from doctor.state import HostState, LabState
+
+TITLE = "what the director has attached to its kernel is gone"
+
+_TABLE = "lvs"  # of nftables, in which the engine scapy keeps the kernel from answering
+
+
+def find(state: LabState) -> Iterator[Cause]:
+    host = state.director_host
+    if state.troubled and not state.director.error and not host.error:
+        yield from _cause(state, host)
+
+
+def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
+    if state.director.engine == "scapy" and not any(one.table == _TABLE for one in host.filters):
+        evidence = f"`nft list ruleset` shows no table {_TABLE} on {host.name}"
+        why = (
+            "The VIP is an address of the director's kernel, too. The rule in that table drops packets for "
+            "the VIP behind the director's packet sockets; without it the kernel answers them as well, with "
+            "a RST, because no program listens there."
+        )
+    elif state.director.engine == "ebpf" and not _has_program(host):
+        evidence = f"`tc filter show dev {host.main.interface} ingress` shows no filter"
+        why = (
+            f"The director's program is a filter at ingress of {host.main.interface}. Without it the kernel "
+            "gets the packets for the VIP, and refuses them, because no program listens there."
+        )
+    else:
+        return
+    yield Cause("engine_detached", host.name, evidence, why, "\n".join(restart_director(state)))
+
+
+def _has_program(host: HostState) -> bool:
+    return any(one.interface == host.main.interface for one in host.traffic_filters)
