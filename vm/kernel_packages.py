@@ -19,7 +19,12 @@ from labs.hosts import environment
 _META = {"debian": "linux-image-{arch}", "ubuntu": "linux-image-generic"}
 # For --kernel: the release of Debian that has a kernel of this series; it boots on Ubuntu, too.
 SERIES = {"6.1": "bookworm", "6.12": "trixie"}
-_MIRROR, _KEYS = "http://deb.debian.org/debian", Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# By the labels of Debian's archives: a mirror, and the suite of a release. The kernel's updates are in both.
+_ARCHIVES = {
+    "Debian": ("http://deb.debian.org/debian", "{}"),
+    "Debian-Security": ("http://deb.debian.org/debian-security", "{}-security"),
+}
 _AS_ROOT = ("-o", "APT::Sandbox::User=root")  # apt's own user cannot write to our cache
 _KERNEL_PACKAGE = re.compile(r"linux-(image|modules)(-extra|-unsigned)?-\d")
 _DOWNLOAD_TIMEOUT = 300.0  # seconds
@@ -74,12 +79,15 @@ def _lists_of(release: str, folder: Path, say: Say) -> tuple[str, ...]:
     """
     if not _KEYS.exists():
         raise Unable(f"Debian's packages can't be verified without {_KEYS}: install debian-archive-keyring.")
-    mirrors = _output("apt-get", "indextargets", "--format", "$(SITE)", "Label: Debian", "Component: main")
-    mirror = next(iter(mirrors.split()), _MIRROR)
     for name in ("lists/partial", "archives/partial"):
         (folder / "apt" / name).mkdir(parents=True, exist_ok=True)
     sources = folder / "apt" / "sources.list"
-    sources.write_text(f"deb [signed-by={_KEYS}] {mirror} {release} main\n")
+    mirrors = {label: _mirror(label) for label in _ARCHIVES}
+    lines = (
+        f"deb [signed-by={_KEYS}] {mirror} {_ARCHIVES[label][1].format(release)} main\n"
+        for label, mirror in mirrors.items()
+    )
+    sources.write_text("".join(lines))
     settings = {
         "Dir::Etc::SourceList": sources,
         "Dir::Etc::SourceParts": "/dev/null",
@@ -87,9 +95,15 @@ def _lists_of(release: str, folder: Path, say: Say) -> tuple[str, ...]:
         "Dir::Cache": folder / "apt",
     }
     options = tuple(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))
-    say(f"Looking for the kernel of Debian {release} on {mirror}")
+    say(f"Looking for the kernel of Debian {release} on {' and '.join(mirrors.values())}")
     _run(["apt-get", "-q", *_AS_ROOT, *options, "update"], folder, _DOWNLOAD_TIMEOUT)
     return options
+
+
+def _mirror(label: str) -> str:
+    """The mirror of an archive that this machine's apt uses."""
+    form = ("--format", "$(SITE)", f"Label: {label}", "Component: main")
+    return next(iter(_output("apt-get", "indextargets", *form).split()), _ARCHIVES[label][0])
 
 
 def _fetch(packages: list[str], folder: Path, lists: Sequence[str], say: Say) -> Kernel:

@@ -80,10 +80,15 @@ def test_another_series_is_downloaded_from_its_own_release(
     image = "linux-image-6.12.117+deb13-amd64"
     known = {
         "--print-architecture": "amd64",
-        "Component: main": "http://mirror.example/debian\nhttp://other.example/debian",
+        "Label: Debian": "http://mirror.example/debian\nhttp://other.example/debian",
+        "Label: Debian-Security": "http://updates.example/debian-security",
         "linux-image-amd64": f"linux-image-amd64\n  Depends: {image}\n",
     }
-    monkeypatch.setattr(kernel_packages, "_output", lambda *command: known.get(command[-1], ""))
+    monkeypatch.setattr(
+        kernel_packages,
+        "_output",
+        lambda *command: known.get(command[-1 - ("Component: main" in command)], ""),
+    )
     ran: list[list[str]] = []
 
     def run(command: list[str], folder: Path, _seconds: float) -> None:
@@ -97,7 +102,10 @@ def test_another_series_is_downloaded_from_its_own_release(
     assert (found.root, found.release) == (tmp_path / "kernel-6.12" / image, "6.12.117+deb13-amd64")
     sources = tmp_path / "kernel-6.12" / "apt" / "sources.list"
     keys = kernel_packages._KEYS
-    assert sources.read_text() == f"deb [signed-by={keys}] http://mirror.example/debian trixie main\n"
+    assert sources.read_text() == (
+        f"deb [signed-by={keys}] http://mirror.example/debian trixie main\n"
+        f"deb [signed-by={keys}] http://updates.example/debian-security trixie-security main\n"
+    )
     assert [command[-1] for command in ran if command[0] == "apt-get"] == ["update", image]
     for command in ran[:2]:
         assert {f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null"} <= set(command)
