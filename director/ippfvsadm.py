@@ -24,6 +24,7 @@ from director.control.cli import (
     parse_ipv4,
     parse_ipv6,
     query,
+    read_rules,
     run,
 )
 from director.formats import parse_number
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 def _work(arguments: Sequence[str]) -> str:
     """The output of one command line. Raises ToolError."""
     if list(arguments) == ["-f"]:
-        apply([command for line in numbered_lines(sys.stdin.read(), PROGRAM) for command in _changes(*line)])
+        text = read_rules(sys.stdin.buffer)
+        apply([command for line in numbered_lines(text, PROGRAM) for command in _changes(*line)])
         return ""
     if arguments and arguments[0] == "-f":
         raise UsageError(f"-f stands alone and reads standard input: {PROGRAM} -f < FILE.")

@@ -17,6 +17,7 @@ from threading import Lock, Thread
 
 from director import custom_scheduler, engines, launcher, rules_file
 from director.control.channel import ChannelError, call
+from director.control.cli import Fields
 from director.control.handler import RequestHandler
 from director.control.listener import Listener
 from director.core.director import Director
@@ -65,6 +66,7 @@ def run(settings: Settings) -> None:
     """
     if settings.scheduler_file:
         custom_scheduler.add(settings.scheduler_file)
+    rules = _read(settings.rules) if settings.rules else []  # before anything is changed
     clock = seconds_since_the_epoch()
     with ExitStack() as stack:
         signals = stack.enter_context(_Signals(partial(_reload, settings) if settings.rules else None))
@@ -97,7 +99,7 @@ def run(settings: Settings) -> None:
         }
         handler = RequestHandler(director, engine, clock, about)
         if settings.rules:
-            say(_load(settings.rules, handler))
+            say(_install(settings.rules, rules, handler))
         listener = _listen(settings.socket, handler)
         handler.run_later = listener.run_in_background
         stack.callback(listener.close)
@@ -198,9 +200,16 @@ def _note_error(handler: RequestHandler, error: Exception) -> None:
         )
 
 
-def _load(file: Path, handler: RequestHandler) -> str:
+def _read(file: Path) -> list[Fields]:
     try:
-        return rules_file.load(file, handler)
+        return rules_file.read(file)
+    except rules_file.RulesFileError as error:
+        raise CannotRun(str(error)) from None
+
+
+def _install(file: Path, rules: list[Fields], handler: RequestHandler) -> str:
+    try:
+        return rules_file.install(file, rules, handler)
     except rules_file.RulesFileError as error:
         raise CannotRun(str(error)) from None
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from director.control.channel import Message
-from director.control.cli import Fields, ToolError
+from director.control.cli import Fields, ToolError, read_rules
 from director.ipvsadm import save_format
 
 Ask = Callable[[Message], Message]
@@ -25,7 +25,11 @@ def load(file: Path, ask: Ask) -> str:
 
     `ask` sends a request to the director. Raises RulesFileError, and whatever `ask` raises.
     """
-    wanted = _read(file)
+    return install(file, read(file), ask)
+
+
+def install(file: Path, wanted: Sequence[Fields], ask: Ask) -> str:
+    """The same for rules that were read from `file` before."""
     listed = _ask(file, ask, {"do": "list", "at_once": True})["services"]
     changes = difference(save_format.read(save_format.text(listed, numeric=True)), wanted)
     if changes:
@@ -63,10 +67,11 @@ def _name(rule: Fields) -> Name:
     return (*_service(rule), *([rule["server"]] if "server" in rule else []))
 
 
-def _read(file: Path) -> list[Fields]:
+def read(file: Path) -> list[Fields]:
     """The rules of the file. Raises RulesFileError, also for a rule that it has twice."""
     try:
-        rules = save_format.read(file.read_text(encoding="utf-8", errors="replace"))
+        with file.open("rb") as source:
+            rules = save_format.read(read_rules(source))
     except OSError as error:
         raise RulesFileError(f"The rules in {file} can't be read: {error.strerror}.") from None
     except ToolError as error:

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import IO, Any
 
 from director.control import SOCKET, SOCKET_VARIABLE, channel
-from director.control.channel import ChannelError, merge, stream
+from director.control.channel import MAX_REQUEST, ChannelError, merge, stream
 from director.formats import parse_number
 
 Fields = dict[str, Any]
@@ -161,6 +161,14 @@ def _notice_after_a_while(path: str) -> Iterator[Callable[[], None]]:
 
 
 # ---- command lines ----
+
+
+def read_rules(source: IO[bytes]) -> str:
+    """The text of a file of rules. Raises ToolError where it has no end, as /dev/zero."""
+    data = source.read(MAX_REQUEST + 1)
+    if len(data) > MAX_REQUEST:
+        raise ToolError(f"it has more than {MAX_REQUEST >> 20} MiB, so these are no rules.", WRONG)
+    return data.decode(errors="replace")
 
 
 def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:

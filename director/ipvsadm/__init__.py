@@ -57,7 +57,7 @@ def _save(line: Line) -> str:
 
 def _restore(line: Line) -> Iterable[str]:
     carry_out = save_format.line_by_line if "line-by-line" in line.options else save_format.all_or_none
-    return carry_out(sys.stdin.buffer.read().decode(errors="replace"), _show)
+    return carry_out(cli.read_rules(sys.stdin.buffer), _show)
 
 
 def _show(line: Line) -> Iterator[str]:

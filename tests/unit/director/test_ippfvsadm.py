@@ -153,7 +153,7 @@ def test_many_lines_are_one_request(asked: Asked, monkeypatch: pytest.MonkeyPatc
         -A -t 203.0.113.1:80 -R 172.16.0.2:80
         ippfvsadm -A -t 203.0.113.1:80 -R 172.16.0.3:8000 -w 2
     """
-    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     assert ippfvsadm.main(["-f"]) == 0
     made = AddService(WEB, exist_ok=True)
     assert asked.commands == [made, AddServer(WEB, FIRST), made, AddServer(WEB, SECOND, 2)]
@@ -163,7 +163,9 @@ def test_many_lines_are_one_request(asked: Asked, monkeypatch: pytest.MonkeyPatc
 def test_one_bad_line_of_many_sends_no_request(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"-A -t 203.0.113.1:80 -R 172.16.0.2:80\n{line}\n"))
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO(f"-A -t 203.0.113.1:80 -R 172.16.0.2:80\n{line}\n".encode()))
+    )
     assert ippfvsadm.main(["-f"]) == 2
     assert capsys.readouterr().err.startswith("ippfvsadm: line 2: ")
     assert asked.requests == []

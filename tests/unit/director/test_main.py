@@ -181,6 +181,15 @@ def test_internal_errors_are_counted_and_the_first_is_logged(capsys: pytest.Capt
     assert said.count("\n") == 1
 
 
+def test_rules_are_read_before_anything_is_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "kept_for_the_next_director", lambda *_: pytest.fail("too early"))
+    (tmp_path / "rules").write_text("-A -t nonsense\n")
+    assert command_line.main(["--rules", str(tmp_path / "rules"), "lo"]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
 def test_whatever_fails_the_loop_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     """A descriptor's function, or what is done every second: it is counted, and the others are called."""
     signals: Any = SimpleNamespace(end=False)

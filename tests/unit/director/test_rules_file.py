@@ -152,3 +152,8 @@ def test_what_the_engine_refuses_changes_nothing(
     with pytest.raises(RulesFileError, match=r"are refused, and nothing has changed: no room\.$"):
         load(file, handler)
     assert rules(handler) == set()
+
+
+def test_a_file_without_an_end_is_refused(handler: RequestHandler) -> None:
+    with pytest.raises(RulesFileError, match="/dev/zero can't be understood: it has more than 64 MiB"):
+        load(Path("/dev/zero"), handler)

@@ -152,3 +152,13 @@ def test_without_a_director_it_ends(
     monkeypatch.setattr(cli, "stream", nobody)
     assert restore(b"-A -f 1\n-A -f 2\n", "--line-by-line") == 1
     assert capsys.readouterr().err == "ipvsadm: no answer\n"
+
+
+def test_input_without_an_end_is_refused(
+    table: Table, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/zero", encoding="utf-8") as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        assert main(["-R"]) == 2
+    assert capsys.readouterr().err == "ipvsadm: it has more than 64 MiB, so these are no rules.\n"
+    assert not table.requests
