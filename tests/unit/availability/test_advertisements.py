@@ -112,6 +112,37 @@ def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings,
     assert accepted <= {whole[20:]}, f"seed {seed}"
 
 
+@pytest.mark.parametrize("settings", [V2, V3, V6], ids=["2", "3", "IPv6"])
+def test_a_frame_of_the_virtual_mac_address_is_read_as_the_kernel_would(
+    settings: Settings, seed: int
+) -> None:
+    """Padded frames, too; fragments, other destinations and wrong checksums are nobody's."""
+    payload = advertisements.advertisement(settings, source_of(settings), 150)
+    mac = "00:00:5e:00:01:33"
+    frame, kind = advertisements.frame(payload, settings, source_of(settings), mac, 0xC0)
+    group = bytes.fromhex("333300000012" if settings.is_ipv6 else "01005e000012")
+    assert frame[:14] == group + bytes.fromhex("00005e000133") + kind.to_bytes(2, "big")
+    whole = frame[14:]
+    for padding in (0, 1, 18):
+        found = advertisements.unpadded(whole + bytes(padding), settings)
+        assert found == whole
+    heard = Advertisement(source_of(settings), 150, settings.interval)
+    assert advertisements.read(whole, settings) == heard
+    at = 24 if settings.is_ipv6 else 6  # the destination; or that fragments follow
+    assert advertisements.unpadded(whole[:at] + b"\x20" + whole[at + 1 :], settings) is None
+    noise = random.Random(seed)
+    for _ in range(100_000 if LONG else 1000):
+        damaged = bytearray(whole[: noise.randint(0, len(whole))])
+        for _ in range(noise.randint(0, 4) if damaged else 0):
+            damaged[noise.randrange(len(damaged))] = noise.randrange(256)
+        found = advertisements.unpadded(bytes(damaged) + noise.randbytes(noise.randint(0, 9)), settings)
+        try:
+            read = advertisements.read(found, settings) if found else None
+        except Malformed:
+            continue
+        assert read in (None, heard)
+
+
 def test_gratuitous_arp_is_a_request_by_the_owner() -> None:
     frame = vip.gratuitous_arp("02:00:00:00:00:01", "203.0.113.1")
     assert frame.hex() == (
