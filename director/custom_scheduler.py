@@ -42,7 +42,8 @@ _PROGRAM = (
     "import sys; sys.path[:0] = sys.argv[2:];"
     "from director.custom_scheduler_worker import main; main(sys.argv[1])"
 )
-_START_TIMEOUT = 10.0  # seconds; Python starts in 0.1 s on an idle machine
+_START_TIMEOUT = 10.0  # seconds, without waiting for a processor; Python starts in 0.1 s
+_LONGEST_START, _LONGEST_CALL = 60.0, 10.0  # seconds, with all waiting, on an overloaded machine
 _CALL_TIME = 0.02  # seconds that every call may take; 0.1 ms is usual
 _EXTRA_TIME = 1.0  # seconds more, for all calls together; quick calls earn some of it back
 _LAST_WORDS = 1.0  # seconds to learn at which line it hangs, or how it has ended
@@ -122,18 +123,18 @@ class CustomScheduler:
 class _Stopwatch:
     """`seconds` since its creation, without those that a process spent waiting for a processor.
 
-    So an overloaded machine is not mistaken for a scheduler that hangs, up to a limit of ten seconds.
+    So an overloaded machine is not mistaken for a scheduler that hangs, until `most` have passed.
     """
 
-    def __init__(self, schedstats: Sequence[int]) -> None:
+    def __init__(self, schedstats: Sequence[int], most: float = _LONGEST_CALL) -> None:
         """`schedstats`: descriptors of the processes' files in /proc."""
-        self._schedstats = schedstats
+        self._schedstats, self._most = schedstats, most
         self._began, self._waited = time.monotonic(), self._waiting()
 
     @property
     def seconds(self) -> float:
         passed = time.monotonic() - self._began
-        if passed < _CALL_TIME or passed > _START_TIMEOUT:
+        if passed < _CALL_TIME or passed > self._most:
             return passed
         return max(0.0, passed - (self._waiting() - self._waited))
 
@@ -172,11 +173,16 @@ class _Process:
         self._runner: list[int] = []  # its process id, once known
         self._schedstats: list[int] = []
         self._end = weakref.finalize(self, _end, self._keeper, ours, self._runner, self._schedstats)
+        self._watch("thread-self", self._keeper.pid)
         try:
-            self._runner.append(int(self._line(_Stopwatch(()), _START_TIMEOUT)))
+            self._runner.append(int(self._line(_Stopwatch(self._schedstats, _LONGEST_START), _START_TIMEOUT)))
         except (OSError, ValueError):
             self._lose("its process did not start")
-        for whose in ("thread-self", self._runner[0]):
+        self._watch(self._runner[0])
+
+    def _watch(self, *processes: str | int) -> None:
+        """Count the time that these, too, wait for a processor."""
+        for whose in processes:
             with suppress(OSError):
                 self._schedstats.append(os.open(f"/proc/{whose}/schedstat", os.O_RDONLY | os.O_CLOEXEC))
 
@@ -194,7 +200,7 @@ class _Process:
         self._gone.clear()
         watch, most = _Stopwatch(self._schedstats), self._extra_time + _CALL_TIME
         try:
-            self._channel.settimeout(_START_TIMEOUT)
+            self._channel.settimeout(_LONGEST_CALL)
             self._channel.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._line(watch, most))
         except TimeoutError:

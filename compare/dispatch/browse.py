@@ -1,4 +1,6 @@
-"""Clients that fetch page after page: `browse.py APPROACH TARGETS SEED GROUPS...`, on a client host.
+"""Clients that fetch page after page: `browse.py PATIENCE APPROACH TARGETS SEED GROUPS...`, on a client host.
+
+PATIENCE is how many seconds a client waits for an answer.
 
 APPROACH is how a client finds its server: `plain` (the only target), `redirect` (the target names another),
 `pick` (it picks one of the targets, and another if that fails), `dns` (it asks its resolver and takes the
@@ -21,7 +23,7 @@ from urllib.parse import urlsplit
 
 NAME = "www.lvs.example"
 FILES = {"/1k.bin": 3, "/100k.bin": 1}  # and their relative frequencies
-_PATIENCE = 2.0  # seconds
+PATIENCE = 2.0  # seconds that a client waits for an answer, on an idle machine
 _PAUSE = 0.05  # between two pages, on average
 
 
@@ -31,7 +33,7 @@ class Failed(Exception):
 
 def fetch(host: str, path: str) -> tuple[int, str, int]:
     """Status, the address that a redirection names, and bytes."""
-    connection = http.client.HTTPConnection(host, 80, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection(host, 80)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
@@ -78,7 +80,6 @@ def resolve(resolver: str, number: int) -> str:
     name = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".")) + b"\0"
     query = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + name + struct.pack("!2H", 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-        channel.settimeout(_PATIENCE)
         try:
             channel.sendto(query, (resolver, 53))
             answer = channel.recv(512)
@@ -109,7 +110,8 @@ def browse(approach: str, targets: list[str], resolver: str, seed: int) -> None:
         time.sleep(chance.uniform(0, 2 * _PAUSE))
 
 
-def main(approach: str, targets: str, seed: str, *groups: str) -> None:
+def main(patience: str, approach: str, targets: str, seed: str, *groups: str) -> None:
+    socket.setdefaulttimeout(float(patience))
     clients = [group for group, size in enumerate(groups) for _ in range(int(size))]
     for number, group in enumerate(clients):
         arguments = (approach, targets.split(","), f"127.0.0.{11 + group}", int(seed) + number)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from compare.dispatch.approaches import APPROACHES, GROUPS, TTL, Approach
-from compare.dispatch.browse import FILES
+from compare.dispatch.browse import FILES, PATIENCE
 from compare.dispatch.outcome import Outcome, Page, between, busiest_share, failing, pages_in, times
 from compare.experiment import Part, build, noting
 from compare.progress import Progress
@@ -17,7 +17,7 @@ from labs.errors import BuildFailed
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab
-from labs.wait import wait_for
+from labs.wait import patient, wait_for
 from realserver_setup.files import SIZES
 
 _BROWSE = Path(__file__).resolve().parent / "browse.py"
@@ -103,9 +103,8 @@ def _start(approach: Approach, run: RunningLab, seed: int) -> list[Path]:
         log = run.evidence.log(f"browse-{client.host.name}")
         groups = map(str, GROUPS[client.host.name])
         own = str(seed + 100 * place)
-        client.host.start(
-            [sys.executable, "-S", "-E", str(_BROWSE), approach.browse, targets, own, *groups], log
-        )
+        words = (f"{patient(PATIENCE):g}", approach.browse, targets, own, *groups)
+        client.host.start([sys.executable, "-S", "-E", str(_BROWSE), *words], log)
         logs.append(log)
     return logs
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ def processes_with(word: str) -> list[str]:
     return found
 
 
-FROM_CHECKOUT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+# LVS_PYTHON: the programs in */bin would look for .venv in the checkout.
+FROM_CHECKOUT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    "LVS_PYTHON": sys.executable,
+}
 
 
 def sandboxed(*command: str) -> list[str]:

@@ -22,14 +22,13 @@ TRIAL = Path(__file__).with_name("operating_trial.py")
 PAGE = ROOT / "docs" / "operating.md"
 UNIT = ROOT / "director" / "systemd" / "lvs-director.service"
 ANALYZE = shutil.which("systemd-analyze") or ""  # where there is a systemd, which no lab needs
-ENVIRONMENT = {**FROM_CHECKOUT, "LVS_PYTHON": sys.executable}
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("operating")
     command = sandboxed(sys.executable, str(TRIAL), str(folder))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=ENVIRONMENT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
     result: dict[str, Any] = loads((folder / "seen.json").read_text())
@@ -125,7 +124,7 @@ def test_the_example_works_as_printed() -> None:
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
     command = sandboxed("sh", "-ec", f"mount -t tmpfs tmpfs /run\n{blocks}")
     done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=patient(90)
+        command, cwd=ROOT, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=patient(90)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines().count("200") == 2, done.stdout + done.stderr

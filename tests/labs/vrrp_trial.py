@@ -146,11 +146,15 @@ class Trial:
         self._processes[host] = self._start(host, *command)
 
     def _end(self, host: str, number: int = signal.SIGTERM) -> None:
-        self._processes[host].send_signal(number)
-        self._processes[host].wait(patient(WAIT))
+        process = self._processes.pop(host)
+        process.send_signal(number)
+        process.wait(patient(WAIT))
 
     def _owners(self) -> str:
-        """The hosts that have the VIP."""
+        """The hosts that have the VIP. Raises LabError, at once, where a program has ended by itself."""
+        for host, process in self._processes.items():
+            if process.poll() is not None:
+                raise LabError(f"The program on {host} has ended: see {host}.log.")
         shown = {host: self._net.attempt(host, "ip", "-o", "addr").stdout for host in "ko"}
         vip = f" {VIP6}/128 " if self._is_ipv6 else f" {VIP}/32 "
         return " ".join(host for host, text in shown.items() if vip in text)

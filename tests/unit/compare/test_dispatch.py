@@ -106,7 +106,7 @@ def test_an_error_page_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     real = http.client.HTTPConnection
     monkeypatch.setattr(
         "http.client.HTTPConnection",
-        lambda host, _port, timeout: real(host, server.server_port, timeout=timeout),
+        lambda host, _port: real(host, server.server_port, timeout=60),
     )
     with pytest.raises(browse.Failed, match="404"):
         browse.page("127.0.0.1", "/1k.bin")
