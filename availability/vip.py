@@ -12,9 +12,7 @@ import struct
 import time
 from pathlib import Path
 
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
-from scapy.layers.l2 import ARP, Ether
-
+from availability.layers import ARP, Ether, ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from availability.vrrp.instances import Address
 
 ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD  # linux/if_ether.h

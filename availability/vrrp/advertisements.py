@@ -9,13 +9,7 @@ from __future__ import annotations
 import struct
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from scapy.layers.inet import IP, in4_chksum
-from scapy.layers.inet6 import IPv6, in6_chksum
-from scapy.layers.l2 import Ether
-from scapy.layers.vrrp import VRRP, VRRPv3
-from scapy.packet import Raw
-from scapy.utils import checksum
-
+from availability.layers import IP, VRRP, Ether, IPv6, Raw, VRRPv3, checksum, in4_chksum, in6_chksum
 from availability.vrrp.router import Advertisement, Settings
 
 PROTOCOL = 112

@@ -15,7 +15,8 @@ import pytest
 from labs.errors import Unable
 from labs.machine import capabilities
 from labs.wait import patient, poll_until
-from tests.labs.support import Finished, processes_with
+from tests.labs.forked import run_forked
+from tests.labs.support import FROM_CHECKOUT, Finished, processes_with
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MARK = "LVS_TEST_MARK"
@@ -65,11 +66,16 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
     ) -> Finished:
         report = runs / f"{uuid.uuid4().hex}.json"
         arguments = (*arguments, "--report", str(report))
-        code = _with_faults(faults or {}, checks) if faults or checks else ""
-        process = start(*arguments, code=code)
-        output, _ = process.communicate(timeout=patient(timeout))
+        if faults or checks:
+            code, environment = _with_faults(faults or {}, checks), {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
+            done = run_forked(code, arguments, environment, patient(timeout))
+            exit_code, output = done.returncode, done.stdout + done.stderr
+        else:
+            process = start(*arguments)
+            output, _ = process.communicate(timeout=patient(timeout))
+            exit_code = process.returncode
         text = report.read_text() if report.exists() else ""
-        return Finished(process.returncode, output, json.loads(text) if text else {})
+        return Finished(exit_code, output, json.loads(text) if text else {})
 
     return run
 

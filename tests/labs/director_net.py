@@ -94,7 +94,7 @@ def make_anew(host: str) -> None:
 
 def serve(host: str, *endpoints: str, log: Path) -> None:
     """Start a real server of the host's name, and wait until it listens."""
-    start(host, sys.executable, str(SERVER), host, *endpoints, log=log)
+    start(host, sys.executable, "-S", str(SERVER), host, *endpoints, log=log)
     for endpoint in endpoints:
         _net.wait_for_port(host, int(endpoint.rpartition(":")[2]))
 

@@ -18,7 +18,7 @@ class Held:
     """A client's connection that is kept, and used again and again: `hold` or `ftp` of trial_client.py."""
 
     def __init__(self, kind: str = "hold", port: int = 80) -> None:
-        command = ("ip", "netns", "exec", "c", sys.executable, str(CLIENT), kind, VIP, str(port))
+        command = ("ip", "netns", "exec", "c", sys.executable, "-S", str(CLIENT), kind, VIP, str(port))
         self._client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, what: str = "again", meanwhile: Callable[[], object] = lambda: None) -> str:

@@ -96,7 +96,7 @@ def serve() -> None:
     root.mkdir()
     (root / "page.bin").write_bytes(CONTENT[:10_000])
     endpoints = (f"{RIP}:8000", f"{RIP}:8001", f"{DR_RIP}:8080", f"{VIP}:8080")
-    _net.start("s", sys.executable, str(SERVER), "s", *endpoints)
+    _net.start("s", sys.executable, "-S", str(SERVER), "s", *endpoints)
     _net.start("s", sys.executable, "-m", "realserver_setup.ftpd", "--root", str(root), "--port", "21")
     for port in (8000, 8001, 8080, 21):
         _net.wait_for_port("s", port)

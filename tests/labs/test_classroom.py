@@ -20,6 +20,8 @@ from classroom import catalogue
 from classroom.model import Variant
 from classroom.variants import variant_for
 from labs.wait import patient, poll_until
+from tests.labs.forked import run_forked
+from tests.labs.support import FROM_CHECKOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = 60  # seconds until an exercise has begun; eight on an idle machine
@@ -33,6 +35,7 @@ class Class:
 
     folder: Path
     checkout: Path = ROOT
+    in_forks: bool = False  # start commands of this checkout in forks, where the typing is not the subject
     environment: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +45,10 @@ class Class:
         return [sys.executable, str(self.checkout / "tasks.py"), "--search-root", str(self.checkout), *words]
 
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
+        if self.in_forks:
+            program, *arguments = self.command(*words)[1:]
+            environment = {**FROM_CHECKOUT, **self.environment}
+            return run_forked(Path(program), arguments, environment, patient(100), folder=self.folder)
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,
@@ -89,6 +96,11 @@ class Class:
 @pytest.fixture
 def school(tmp_path: Path) -> Class:
     return Class(tmp_path)
+
+
+@pytest.fixture
+def quick_school(tmp_path: Path) -> Class:
+    return Class(tmp_path, in_forks=True)
 
 
 def test_from_the_symptom_to_the_mark(school: Class) -> None:
@@ -209,8 +221,9 @@ SMALL = (
 )
 
 
-def test_check_answers_whatever_is_broken(school: Class) -> None:
+def test_check_answers_whatever_is_broken(quick_school: Class) -> None:
     """One break after the other, each repaired before the next; the last two need a new director."""
+    school = quick_school
     with school.playing(NAME, "ada"):
         before = passed(school.inv("check"))
         for what, host, command, repair in BREAKS:
@@ -234,7 +247,8 @@ def passed(check: subprocess.CompletedProcess[str]) -> list[str]:
     return re.findall(r"(\d) of 3 checks", check.stdout)
 
 
-def test_two_students_do_not_interfere(school: Class) -> None:
+def test_two_students_do_not_interfere(quick_school: Class) -> None:
+    school = quick_school
     with school.playing(NAME, "ada"), school.playing(NAME, "bob"):
         which = school.inv("check")
         assert (which.returncode, "ada" in which.stderr, "bob" in which.stderr) == (2, True, True)
@@ -245,7 +259,9 @@ def test_two_students_do_not_interfere(school: Class) -> None:
         assert school.inv("check", "--student", "ada").returncode == 1
 
 
-def test_a_reset_exercise_is_as_it_was_at_first(school: Class) -> None:
+def test_a_reset_exercise_is_as_it_was_at_first(quick_school: Class) -> None:
+    school = quick_school
+
     def scripts() -> dict[str, str]:
         return {str(file.relative_to(run)): file.read_text() for file in (run / "scripts").rglob("*.sh")}
 

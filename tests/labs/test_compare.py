@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -20,6 +19,7 @@ from compare.dispatch.outcome import Outcome
 from compare.results import Journal
 from labs.methods import METHODS
 from labs.wait import patient, poll_until
+from tests.labs.forked import run_forked
 from tests.labs.support import FROM_CHECKOUT
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -101,8 +101,8 @@ def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None
 
 
 def test_a_dead_server_and_a_cut_cable_are_reported_and_the_rest_is_measured(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "tests" / "labs" / "compare_trial.py"), str(tmp_path)]
-    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=patient(60))
+    trial = ROOT / "tests" / "labs" / "compare_trial.py"
+    done = run_forked(trial, (str(tmp_path),), FROM_CHECKOUT, patient(60))
     assert done.returncode == 0, done.stdout + done.stderr
     whole, broken = json.loads((tmp_path / "points.json").read_text())
     assert whole["troubles"] == []
@@ -115,8 +115,8 @@ def dispatched(way: str, folder: Path) -> Outcome:
     missing = [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    command = [sys.executable, str(ROOT / "tests" / "labs" / "dispatch_trial.py"), way, str(folder)]
-    done = subprocess.run(command, env=FROM_CHECKOUT, capture_output=True, text=True, timeout=patient(60))
+    trial = ROOT / "tests" / "labs" / "dispatch_trial.py"
+    done = run_forked(trial, (way, str(folder)), FROM_CHECKOUT, patient(60))
     assert done.returncode == 0, done.stdout + done.stderr
     return Outcome.from_dict(json.loads((folder / "outcome.json").read_text()))
 

@@ -26,6 +26,7 @@ from labs.run.options import LabOptions
 from labs.wait import patient, poll_until
 from tests.conftest import LONG
 from tests.labs.faults import LOCATED, METHODS, Fault, draw, fill, hosts, kinds_for
+from tests.labs.forked import run_forked
 from tests.labs.support import FROM_CHECKOUT
 
 TRIAL = Path(__file__).parent / "doctor_trial.py"
@@ -40,7 +41,8 @@ FASTEST = 5.0  # seconds on an idle machine
 
 Told = dict[str, Any]
 _long = pytest.mark.skipif(not LONG, reason="takes minutes: ./inv test --long")
-_minutes = pytest.mark.timeout(3600)
+_LONGEST = 3600  # seconds
+_minutes = pytest.mark.timeout(_LONGEST)
 
 
 def tried(method: str, engine: str, faults: Iterable[Fault], runs: Path) -> list[Told]:
@@ -49,13 +51,9 @@ def tried(method: str, engine: str, faults: Iterable[Fault], runs: Path) -> list
         engines.require(engine)
     except EngineError as missing:
         pytest.skip(str(missing))
-    done = subprocess.run(
-        [sys.executable, str(TRIAL), method, engine],
-        input="\n".join(json.dumps(fault.as_dict()) for fault in faults),
-        env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
-        capture_output=True,
-        text=True,
-    )
+    environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
+    typed = "\n".join(json.dumps(fault.as_dict()) for fault in faults)
+    done = run_forked(TRIAL, (method, engine), environment, _LONGEST, text=typed)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

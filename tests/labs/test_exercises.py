@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from classroom import catalogue
 from classroom.variants import variant_for
 from labs.methods import METHODS
 from labs.wait import patient
+from tests.labs.forked import run_forked
 from tests.labs.support import FROM_CHECKOUT
 
 TRIAL = Path(__file__).with_name("exercise_trial.py")
@@ -59,14 +58,8 @@ TRIALS = [
 
 
 def _trial(runs: Path, name: str, student: str, state: str) -> Told:
-    done = subprocess.run(
-        [sys.executable, str(TRIAL), name, student, state],
-        env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=patient(SLOWEST),
-    )
+    environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
+    done = run_forked(TRIAL, (name, student, state), environment, patient(SLOWEST))
     assert done.stdout, done.stderr
     told = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
     return {one["state"]: one for one in told}

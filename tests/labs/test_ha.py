@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 
 from labs.wait import patient
 from tests.conftest import LONG
+from tests.labs.forked import run_forked
 from tests.labs.ha_doctor_trial import FAULTS
 from tests.labs.support import FROM_CHECKOUT, Finished
 
@@ -74,13 +73,8 @@ def test_in_ipv6(run_lab: RunLab) -> None:
     ids=["two masters", "all", "all in IPv6"],
 )
 def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: str, family: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(TRIAL), names, "", family],
-        env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
-        capture_output=True,
-        text=True,
-        timeout=patient(300),
-    )
+    environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
+    done = run_forked(TRIAL, (names, "", family), environment, patient(300))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     healthy, *tried = map(json.loads, done.stdout.splitlines())
     assert healthy["repaired"]["causes"] == []

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from labs.run.merged_capture import PROFILE
 from labs.run.packet_table import records
 from labs.run.pcapng import FILE
 from labs.wait import patient
+from tests.labs.forked import run_forked
 from tests.labs.support import FROM_CHECKOUT, Finished
 
 RunLab = Callable[..., Finished]
@@ -135,14 +135,9 @@ SCHEDULERS = sorted(schedulers.names(), key=lambda name: name not in COUNTING)
 def test_every_scheduler_does_what_it_is_for(lab: str, tmp_path: Path) -> None:
     """Each of them in one of the labs."""
     names, report = SCHEDULERS[LABS.index(lab) :: len(LABS)], tmp_path / "report.json"
-    done = subprocess.run(
-        [sys.executable, str(SCHEDULER_TRIAL), lab.removeprefix("lab-"), str(report), *names],
-        env={**FROM_CHECKOUT, "LVS_RUNS": str(tmp_path)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=patient(120),
-    )
+    arguments = (lab.removeprefix("lab-"), str(report), *names)
+    environment = {**FROM_CHECKOUT, "LVS_RUNS": str(tmp_path)}
+    done = run_forked(SCHEDULER_TRIAL, arguments, environment, patient(120))
     assert done.returncode == 0, done.stdout + done.stderr
     checks = [check["name"] for check in json.loads(report.read_text())["checks"] if check["ok"]]
     told = [name.partition(" spreads ")[0] for name in checks if " spreads " in name]

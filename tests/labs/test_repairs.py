@@ -6,8 +6,6 @@ The exercises whose checks know of a particular trick are tried in every run; al
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from classroom.variants import variant_for
 from labs.methods import METHODS
 from labs.wait import patient
 from tests.conftest import LONG
+from tests.labs.forked import run_forked
 from tests.labs.repairs import TRIES
 from tests.labs.support import FROM_CHECKOUT
 
@@ -39,14 +38,9 @@ def student(name: str) -> str:
 @pytest.mark.parametrize("name", [name for name in TRIES if LONG or name in ALWAYS])
 def test_right_repairs_pass_and_wrong_ones_are_refused(name: str, runs: Path) -> None:
     has_two = not set(catalogue.load(name).methods) <= set(METHODS)
-    done = subprocess.run(
-        [sys.executable, str(TRIAL), name, student(name)],
-        env={**FROM_CHECKOUT, "LVS_RUNS": str(runs)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=patient(SLOWEST_OF_TWO if has_two else SLOWEST),
-    )
+    environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
+    limit = patient(SLOWEST_OF_TWO if has_two else SLOWEST)
+    done = run_forked(TRIAL, (name, student(name)), environment, limit)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [one["what"] for one in found] == [one.what for one in TRIES[name]]
