@@ -10,6 +10,6 @@ from hypothesis import settings
 from tests.conftest import LONG
 
 settings.register_profile(
-    "lvs", deadline=None, derandomize=not LONG, max_examples=300 if LONG else 60, print_blob=True
+    "lvs", deadline=None, derandomize=not LONG, max_examples=300 if LONG else 40, print_blob=True
 )
 settings.load_profile("lvs")

@@ -269,5 +269,5 @@ class AnyPacket(RuleBasedStateMachine):
             assert known.active
 
 
-AnyPacket.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+AnyPacket.TestCase.settings = settings(max_examples=120 if LONG else 30, stateful_step_count=40)
 TestAnyPacket = AnyPacket.TestCase

@@ -14,6 +14,7 @@ from director.core.packet import ANY_PORT, TCP, UDP, Endpoint
 from director.core.real_server import Method, RealServer
 from director.core.schedulers import make
 from director.core.service import Policy, VirtualService
+from tests.conftest import LONG
 from tests.unit.director.core.support import RS1, WEB, client
 
 SERVICE = VirtualService(ServiceKey(TCP, WEB), Policy("rr"), make("rr"))
@@ -69,7 +70,7 @@ class TableAgainstDictionary(RuleBasedStateMachine):
         assert {id(one) for one in self.table} == {id(one) for one in self.model.values()}
 
 
-TableAgainstDictionary.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+TableAgainstDictionary.TestCase.settings = settings(max_examples=120 if LONG else 30, stateful_step_count=40)
 TestTable = TableAgainstDictionary.TestCase
 
 

@@ -12,6 +12,7 @@ from director.core.commands import AddServer, AddService, ServiceKey
 from director.core.decision import Drop, Forward, Pass
 from director.core.director import Director
 from director.core.packet import ACK, FIN, RST, SYN, TCP, UDP, Endpoint, Packet
+from tests.conftest import LONG
 from tests.unit.director.core.support import CIP, FTP, FTP2, VIP, client, entry, published, tcp
 
 MODULUS = 1 << 32
@@ -60,7 +61,7 @@ class Session:
     cuts=st.sets(st.integers(1, 150), max_size=12),
     chaos=st.lists(st.tuples(st.integers(0, 150), st.integers(1, 60)), max_size=20),
 )
-@settings(max_examples=200)
+@settings(max_examples=300 if LONG else 80)
 def test_the_client_gets_the_replies_with_the_vips_address(
     first: int, lines: list[bytes], cuts: set[int], chaos: list[tuple[int, int]]
 ) -> None:

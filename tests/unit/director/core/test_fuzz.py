@@ -33,6 +33,7 @@ from director.core.packet import ICMP, ICMPV6, TCP, UDP, Endpoint, Packet
 from director.core.real_server import Method
 from director.core.schedulers import names
 from director.core.sysctls import Sysctls
+from tests.conftest import LONG
 from tests.unit.director.core.support import FTP2, RS1, RS2, direct, published
 
 addresses = st.sampled_from(
@@ -89,7 +90,7 @@ stream = st.lists(st.tuples(packets(st.none() | packets(st.none())), st.floats(0
     method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]),
     scheduler=st.sampled_from(names()),
 )
-@settings(max_examples=150)
+@settings(max_examples=300 if LONG else 60)
 def test_every_packet_gets_a_decision(
     stream: list[tuple[Packet, float]], method: Method, scheduler: str
 ) -> None:
@@ -180,7 +181,7 @@ def check_counts(director: Director, limit: int) -> None:
 
 
 @given(happenings=happenings, method=st.sampled_from([Method.NAT, Method.TUN, Method.DR]))
-@settings(max_examples=200)
+@settings(max_examples=300 if LONG else 80)
 def test_administrators_and_packets_in_any_order(
     happenings: list[Packet | list[Command]], method: Method
 ) -> None:

@@ -18,6 +18,7 @@ from director.core.persistence import Template, TemplateKey
 from director.core.real_server import Method
 from director.core.states import ACTIVE, State, Timeouts
 from director.engines.ebpf import layouts
+from tests.conftest import LONG
 from tests.unit.director.core.support import RS1, RS2, WEB, client
 from tests.unit.director.engines.ebpf.support import Shared
 
@@ -106,7 +107,7 @@ class SharedLikeOwn(RuleBasedStateMachine):
         assert len(self.table) == len(self.own)
 
 
-SharedLikeOwn.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+SharedLikeOwn.TestCase.settings = settings(max_examples=120 if LONG else 30, stateful_step_count=40)
 TestSharedTable = SharedLikeOwn.TestCase
 
 
