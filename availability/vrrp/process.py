@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -308,7 +309,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _cannot(error: OSError) -> str:
-    cure = "run this as root" if error.errno in (1, 13) else "name interfaces that exist and have an address"
+    cures = {
+        **dict.fromkeys((errno.EPERM, errno.EACCES), "run this as root"),
+        errno.EEXIST: "give use_vmac another name",
+        errno.EOPNOTSUPP: "use_vmac needs macvlan in the kernel, and an Ethernet interface",
+    }
+    cure = cures.get(error.errno or 0, "name interfaces that exist and have an address")
     return f"it can't run ({error.strerror or error}): {cure}."
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ def interface_of(wanted: VirtualMac) -> Iterator[None]:
 
 
 def _make(wanted: VirtualMac) -> None:
+    if wanted.base not in {name for _, name in socket.if_nameindex()}:
+        raise OSError(errno.ENODEV, f"there is no interface {wanted.base}")
     shown = subprocess.run(["ip", "-d", "-j", "link", "show"], capture_output=True, text=True, check=False)
     there = {link["ifname"]: link for link in json.loads(shown.stdout or "[]")}
     found = there.get(wanted.interface)
@@ -80,7 +83,7 @@ def _make(wanted: VirtualMac) -> None:
         if (kind, found.get("address"), found.get("link")) != ("macvlan", wanted.address, wanted.base):
             raise OSError(
                 errno.EEXIST,
-                f"use_vmac: there is another interface {wanted.interface}, so its name has to be another one",
+                f"use_vmac: there is another interface {wanted.interface}",
             )
     else:
         words = ("link", wanted.base, "name", wanted.interface, "address", wanted.address)
@@ -106,5 +109,5 @@ def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         why = done.stderr.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ").rstrip(".")
-        code = errno.EPERM if "not permitted" in why else errno.EINVAL
+        code = errno.EPERM if "not permitted" in why else errno.EOPNOTSUPP
         raise OSError(code, f"use_vmac: `ip {' '.join(words)}` has failed: {why or 'without a reason'}")
