@@ -44,6 +44,8 @@ _CONFIRMED = 30.0  # seconds until an entry in use is confirmed again
 _RETRY_AFTER = 1.0  # seconds between two ARP requests
 _REQUESTS = 3  # unanswered requests, after which waiting packets are lost
 _QUEUE_LENGTH = 128  # packets that may wait for one reply
+_FORGOTTEN = 600.0  # seconds after which an entry that nobody has confirmed is deleted
+_MOST_NEIGHBOURS = 8192  # whatever a host on the link answers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class Neighbours:
         """Send an IP packet to a next hop, at once or when its MAC address is known."""
         neighbour = self._entries.get((hop.wire, hop.address))
         if neighbour is None:
-            neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
+            neighbour = self._new(hop)
         if not neighbour.header:
             self._enqueue(neighbour, packet, now)
             return
@@ -205,6 +207,15 @@ class Neighbours:
             self.lost += 1
         if now - neighbour.confirmed > _CONFIRMED and now - neighbour.requested > _RETRY_AFTER:
             neighbour.request(now)
+
+    def _new(self, hop: NextHop) -> _Neighbour:
+        """An entry; if there are too many, the oldest makes way and is asked for again when it is needed."""
+        if len(self._entries) >= _MOST_NEIGHBOURS:
+            oldest = next((key for key, one in self._entries.items() if one.confirmed < math.inf), None)
+            if oldest is not None:
+                self.lost += len(self._entries.pop(oldest).queue)
+        neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
+        return neighbour
 
     def _enqueue(self, neighbour: _Neighbour, packet: bytes, now: float) -> None:
         if len(neighbour.queue) == _QUEUE_LENGTH:
@@ -243,9 +254,13 @@ class Neighbours:
             self.lost += len(self._entries.pop(key).queue)
 
     def tick(self, now: float) -> None:
-        """Repeat requests that were not answered; give up after the third."""
+        """Repeat requests that were not answered; give up after the third. Forget who is not needed."""
         for key, neighbour in list(self._entries.items()):
-            if neighbour.header or now - neighbour.requested < _RETRY_AFTER:
+            if neighbour.header:
+                if now - neighbour.confirmed > _FORGOTTEN:
+                    del self._entries[key]
+                continue
+            if now - neighbour.requested < _RETRY_AFTER:
                 continue
             if neighbour.requests < _REQUESTS:
                 neighbour.request(now)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from scapy.layers.l2 import ARP, Ether
 
+from director.engines.scapy import next_hops
 from director.engines.scapy.fake import FakeRoutes
 from director.engines.scapy.host import Route
 from director.engines.scapy.next_hops import Neighbours, NextHop, Routes
@@ -79,6 +80,28 @@ def test_an_old_entry_stays_in_use_while_it_is_confirmed(trial: Trial) -> None:
     trial.send(now=31.5)
     assert len(trial.requests) == 2
     assert [mac for mac, _ in trial.packets] == [GATEWAY_MAC] * 4
+
+
+def test_an_entry_that_nobody_confirms_is_forgotten(trial: Trial) -> None:
+    trial.send()
+    trial.reply()
+    trial.neighbours.tick(600.0)
+    assert trial.neighbours.mac_of(trial.hop) == GATEWAY_MAC
+    trial.neighbours.tick(601.0)
+    assert trial.neighbours.mac_of(trial.hop) == ""
+
+
+def test_the_memory_of_neighbours_is_bounded(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host on the link may answer for as many addresses as it likes; a permanent entry stays."""
+    monkeypatch.setattr(next_hops, "_MOST_NEIGHBOURS", 10)
+    trial.neighbours.add_permanent(trial.hop, GATEWAY_MAC)
+    for number in range(50):
+        hop = NextHop(trial.wire, OWN, f"203.0.113.{number + 100}")
+        trial.neighbours.send(b"packet", hop, 0.0)
+        trial.reply(address=hop.address)
+    assert len(trial.neighbours._entries) == 10
+    assert trial.neighbours.mac_of(trial.hop) == GATEWAY_MAC
+    assert trial.neighbours.lost == 0
 
 
 def test_an_address_that_moves_is_learnt(trial: Trial) -> None:
