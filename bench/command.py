@@ -55,9 +55,12 @@ def _work(options: BenchOptions) -> Callable[[Path], int]:
             raise BadRequest(f"--growth cannot measure {name}: choose from {', '.join(growth_run.names())}.")
         most = _QUICK_MOST if options.quick else growth_run.MOST
         return partial(_growth, growth_run.Plan(chosen or growth_run.CONTENDERS, seconds, rounds, most))
-    methods = _chosen("--methods", options.methods, METHODS) or METHODS
+    chosen = chosen or contenders.of_family(options.family)
+    able = {method for name in chosen for method in contenders.get(name).methods} or set(METHODS)
+    possible = tuple(method for method in METHODS if method in able)
+    methods = _chosen("--methods", options.methods, METHODS) or possible
     figures = _chosen("--figures", options.figures, measures.names()) or measures.names()
-    return partial(_side_by_side, Plan(methods, chosen or contenders.usual(), figures, seconds, rounds))
+    return partial(_side_by_side, Plan(methods, chosen, figures, seconds, rounds))
 
 
 def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

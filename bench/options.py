@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labs.errors import BadRequest
-from labs.run.options import option
+from labs.run.options import BOTH, FAMILIES, option
+
+_IPV4 = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,9 @@ class BenchOptions:
     """What a person may ask of a benchmark; raises BadRequest for a value that makes no sense."""
 
     methods: str = option("", "Methods to measure, separated by commas (default nat,tun,dr).")
+    family: int = option(
+        4, "Measure the contenders of this IP version: 4 (default), 6, or 46 for both side by side."
+    )
     only: str = option("", "Measure only these, separated by commas: names of files in bench/contenders.")
     figures: str = option(
         "", "Measure only these figures: throughput, segments, packets, connections, latency."
@@ -28,5 +33,12 @@ class BenchOptions:
             raise BadRequest("--seconds is 1 to 60 and --rounds 1 to 100.")
         if self.growth and (self.methods or self.figures):
             raise BadRequest("--growth has its own method and figures: leave out --methods and --figures.")
+        if self.family not in FAMILIES:
+            raise BadRequest(f"--family {self.family}: choose 4, 6 or {BOTH} (both side by side).")
+        if self.family != _IPV4 and (self.growth or self.only):
+            raise BadRequest(
+                "--family chooses contenders, and --growth and --only have theirs (--only direct,direct_ipv6 "
+                "names both versions): leave out --family."
+            )
         if self.keep and not self.keep.replace("-", "").replace("_", "").isalnum():
             raise BadRequest(f"--keep {self.keep!r}: a name of letters, digits, - and _.")

@@ -19,6 +19,12 @@ from labs.terminal.screen import WIDE, make_console, table_box
 
 CUT_SHORT = "Cut short: some of what was asked for was not measured."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
+_BASES = {  # of the ratios: the first that was measured
+    YARDSTICK: "kernel IPVS",
+    DIRECT: "the direct path",
+    f"{YARDSTICK}_ipv6": "kernel IPVS over IPv6",
+    f"{DIRECT}_ipv6": "the direct path over IPv6",
+}
 _OURS = ("ebpf", "ebpf_short_cut", "redirect")
 
 
@@ -85,7 +91,7 @@ def _cell(results: Results, method: str, contender: str, name: str) -> str:
     spread = results.spread(method, contender, name)
     if spread is None:
         return "-"
-    to = YARDSTICK if results.spread(method, YARDSTICK, name) else DIRECT
+    to = next((base for base in _BASES if results.spread(method, base, name)), DIRECT)
     ratio = results.ratio(method, contender, name, to)
     in_brackets = f" ({ratio.median:.2f})" if ratio and contender != to else ""
     return f"{number(spread.median)}{in_brackets}"
@@ -112,8 +118,8 @@ def notes(results: Results) -> list[str]:
     """What the ratios are to, and what is missing."""
     lines = []
     for method in results.methods():
-        ratio_to = "kernel IPVS" if YARDSTICK in results.measured(method) else "the direct path"
-        lines.append(f"{TITLES[method]}: ratios in brackets are to {ratio_to}, median of the rounds.")
+        base = next((base for base in _BASES if base in results.measured(method)), DIRECT)
+        lines.append(f"{TITLES[method]}: ratios in brackets are to {_BASES[base]}, median of the rounds.")
     if not results.complete:
         lines.append(CUT_SHORT)
     for entry in results.missing:

@@ -25,7 +25,9 @@ _WINDOW = 4096
 class Load:
     def __init__(self, host: str, connections: int, path: str, seconds: float) -> None:
         self._address = (host, 80)
-        self._request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        site = f"[{host}]" if ":" in host else host
+        self._request = f"GET {path} HTTP/1.1\r\nHost: {site}\r\nConnection: close\r\n\r\n".encode()
         self._selector = selectors.DefaultSelector()
         now = time.monotonic()
         self._due = [now + seconds * place / connections for place in range(connections)]  # times to connect
@@ -58,7 +60,7 @@ class Load:
 
     def _open(self, now: float) -> None:
         for _ in [at for at in self._due if at <= now]:
-            connection = socket.socket()
+            connection = socket.socket(self._family)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
             connection.setblocking(False)
             connection.connect_ex(self._address)  # errors show at the first write

@@ -35,7 +35,7 @@ def compare(options: CompareOptions) -> int:
     settings = settings_of(options)
     patient(1)
     capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if options.dispatch else {})})
-    capabilities.require_for(LabOptions(engine=settings.engine))
+    capabilities.require_for(LabOptions(engine=settings.engine, family=settings.family))
     if options.dispatch:
         return carry_out({"engine": options.engine}, tuple(server_death.parts(options.engine)))
     return carry_out(settings.as_dict(), tuple(experiment.parts(settings)))
@@ -48,7 +48,7 @@ def settings_of(options: CompareOptions) -> Settings:
     chosen = tuple(word for word in options.methods.split(",") if word) or METHODS
     kbit = SERVER_KBIT if options.rate is None else options.rate
     times = {"seconds": 1.6, "warm_up": 1.2, "patience": 2.0} if options.quick else {}
-    return Settings(chosen, counts, options.engine, kbit, **times)
+    return Settings(chosen, counts, options.engine, options.family, kbit, **times)
 
 
 def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:

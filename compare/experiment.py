@@ -56,7 +56,9 @@ def _scaling_steps(method: str, settings: Settings) -> dict[str, float]:
 
 def _scaling(method: str, settings: Settings) -> Callable[[Journal, Progress], int]:
     def work(journal: Journal, progress: Progress) -> int:
-        options = LabOptions(servers=max(settings.counts), engine=settings.engine, scheduler="rr")
+        options = LabOptions(
+            servers=max(settings.counts), engine=settings.engine, scheduler="rr", family=settings.family
+        )
         names = [_point_name(method, count) for count in settings.counts]
         with noting(journal, [_lab_name(method), *names]):
             with progress.step(_lab_name(method)):
@@ -78,8 +80,9 @@ def _trials(method: str, place: str, settings: Settings) -> Callable[[Journal, P
         name = _trial_name(method, place)
         with noting(journal, [name]):
             with progress.step(name) as notes:
-                options = replace(one_server.OPTIONS, engine=settings.engine)
-                run = build(one_server.plan_at(method, place), options, journal.file.parent)
+                options = replace(one_server.OPTIONS, engine=settings.engine, family=settings.family)
+                plan = one_server.plan_at(method, place, settings.family)
+                run = build(plan, options, journal.file.parent)
                 found = list(one_server.Trial(run, method, place).findings())
                 answers = (_answer(finding) for finding in found[-3:])
                 notes.append(", ".join(answers))

@@ -14,16 +14,15 @@ from dataclasses import replace
 
 from compare.results import CHANGES, ELSEWHERE, ELSEWHERE_NO_ARP, NO_ARP_CONTROL, NO_TUNNEL, PLAIN, Finding
 from compare.scaling import give_rules
-from labs.checks.arp import only_director_answers
+from labs.checks.arp import DISCOVERY, only_director_answers
 from labs.hosts.setups import rules_for, setups_for
-from labs.network import addresses
 from labs.network.topology import LAN, PRIVATE, Role, Topology, make_node
 from labs.plan import Plan, plan_for
 from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 from realserver_setup.apply import apply
 from realserver_setup.build import (
-    TUNNEL,
+    TUNNELS,
     DirectorSetup,
     Interface,
     RealServerSetup,
@@ -38,38 +37,38 @@ PLACES = (NEAR, FAR)
 OPTIONS = LabOptions(servers=1, scheduler="rr")
 _TRIES = 2  # requests, each on its own connection
 _SERVER = "rs1"
+_IPV6 = 6
 
 
-def plan_at(method: str, place: str) -> Plan:
+def plan_at(method: str, place: str, family: int = 4) -> Plan:
     """The lab of a method with its server near the director, or beyond a router."""
-    plan = plan_for(method, OPTIONS)
+    options = replace(OPTIONS, family=family)
+    plan = plan_for(method, options)
     if (method, place) in (("nat", NEAR), ("tun", FAR), ("dr", NEAR)):
         return plan  # as the lab has it
     if method == "nat":
         return _nat_elsewhere(plan)
-    other = plan_for("dr" if method == "tun" else "tun", OPTIONS)
+    other = plan_for("dr" if method == "tun" else "tun", options)
     setups = setups_for(plan.method, other.topology, other.servers, plan.addresses)
     return replace(plan, topology=other.topology, servers=other.servers, setups=setups)
 
 
 def _nat_elsewhere(plan: Plan) -> Plan:
     """The server's router has the director as its gateway, so replies still pass it."""
-    site, inside = "s4", addresses.PUBLISHED.private_server(253)
-    gateway, own = addresses.site_router(0), addresses.PUBLISHED.site_server(1)
-    router = make_node(
-        "r1", Role.ROUTER, (PRIVATE, inside, addresses.PREFIX), (site, gateway, addresses.SITE_PREFIX)
-    )
+    at, site = plan.addresses, "s4"
+    inside, gateway, own = at.private_server(253), at.site_router(0), at.site_server(1)
+    router = make_node("r1", Role.ROUTER, (PRIVATE, inside, at.prefix), (site, gateway, at.site_prefix))
     others = (node for node in plan.topology.nodes if node.role is not Role.SERVER)
-    beyond = make_node(_SERVER, Role.SERVER, (site, own, addresses.SITE_PREFIX))
+    beyond = make_node(_SERVER, Role.SERVER, (site, own, at.site_prefix))
     server = replace(plan.servers[0], address=own)
     interfaces = tuple(Interface(port.name, port.address, port.prefix) for port in router.interfaces)
-    setups: list[Setup] = [RouterSetup("r1", interfaces, (Route("default", addresses.DIRECTOR_INSIDE),))]
+    setups: list[Setup] = [RouterSetup("r1", interfaces, (Route("default", at.director_inside),))]
     for setup in plan.setups:
         if isinstance(setup, DirectorSetup):
-            routes = (Route(addresses.site_network(0), inside),)
+            routes = (Route(at.site_network(0), inside),)
             setups.append(replace(setup, routes=routes, rules=rules_for((server,))))
         elif isinstance(setup, RealServerSetup):
-            interface = Interface(setup.interface.name, own, addresses.SITE_PREFIX)
+            interface = Interface(setup.interface.name, own, at.site_prefix)
             setups.append(replace(setup, interface=interface, gateway=gateway))
         else:
             setups.append(setup)
@@ -99,7 +98,7 @@ class Trial:
 
     def _changes(self) -> Finding:
         """The commands in the server's script that a server of VS-NAT does not need."""
-        lines = changes(self._method)
+        lines = changes(self._method, self._run.plan.version)
         return Finding(self._method, CHANGES, not lines, "; ".join(lines) or "its gateway only")
 
     def _try(self, question: str, prepare: Callable[[], str]) -> Finding:
@@ -115,18 +114,24 @@ class Trial:
         works = arp.ok and names == [_SERVER] * _TRIES and counted == _TRIES
         evidence = (
             f"{about}: {len(names)} of {_TRIES} answered, {counted} through the director; "
-            f"ARP for the VIP: {arp.observed}"
+            f"{DISCOVERY[self._run.plan.version]} for the VIP: {arp.observed}"
         )
         return Finding(self._method, question, works, evidence)
 
     def _take_tunnel(self) -> str:
         """As on a system that can't decapsulate IP in IP."""
-        if self._server.run(["ip", "link", "set", TUNNEL, "down"]).exit_code:
-            return f"no {TUNNEL} there"
-        return f"{TUNNEL} switched off"
+        device = TUNNELS[self._run.plan.version]
+        if self._server.run(["ip", "link", "set", device, "down"]).exit_code:
+            return f"no {device} there"
+        return f"{device} switched off"
 
     def _forget_arp_control(self) -> str:
-        """As in Linux 2.2: the server answers ARP requests for every address that it has."""
+        """As in Linux 2.2: the server answers ARP requests for every address that it has.
+
+        In IPv6 there is nothing to forget: it answers solicitations for addresses of that interface only.
+        """
+        if self._run.plan.version == _IPV6:
+            return "IPv6 has no setting for it"
         settings = [
             f"net.ipv4.conf.{where}.{what}=0"
             for where in ("all", f"{_SERVER}-eth0")
@@ -136,14 +141,14 @@ class Trial:
         return "arp_ignore=0, arp_announce=0"
 
 
-def changes(method: str) -> list[str]:
+def changes(method: str, family: int = 4) -> list[str]:
     """The commands in a server's script, in the dialect of 1999, that have no counterpart in VS-NAT's."""
-    usual = {_shape(line) for line in _commands("nat")}
-    return [line for line in _commands(method) if _shape(line) not in usual]
+    usual = {_shape(line) for line in _commands("nat", family)}
+    return [line for line in _commands(method, family) if _shape(line) not in usual]
 
 
-def _commands(method: str) -> list[str]:
-    setups = plan_for(method, OPTIONS).setups
+def _commands(method: str, family: int) -> list[str]:
+    setups = plan_for(method, replace(OPTIONS, family=family)).setups
     script = script_for(next(setup for setup in setups if isinstance(setup, RealServerSetup)))
     lines = script.text.split("set -e\n", 1)[1].splitlines()
     return [line for line in lines if line and not line.startswith("#")]
@@ -151,4 +156,8 @@ def _commands(method: str) -> list[str]:
 
 def _shape(command: str) -> str:
     """A command without its addresses."""
-    return " ".join("ADDRESS" if word[:1].isdigit() else word for word in command.split())
+    return " ".join("ADDRESS" if _is_address(word) else word for word in command.split())
+
+
+def _is_address(word: str) -> bool:
+    return word[:1].isdigit() or ":" in word.partition("/")[0].removeprefix("lo:")

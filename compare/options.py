@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labs.errors import BadRequest
-from labs.run.options import MOST_SERVERS, option
+from labs.run.options import BOTH, FAMILIES, MOST_SERVERS, option
+
+_IPV4 = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class CompareOptions:
     )
     methods: str = option("", "Methods to compare, separated by commas (default nat,tun,dr).")
     engine: str = option("scapy", "Data plane of the director (default scapy).")
+    family: int = option(4, "IP version of the labs: 4 (default) or 6.")
     rate: int | None = option(
         None, "Link rate of a real server in kbit/s, a tenth of the director's (default 200)."
     )
@@ -30,8 +33,16 @@ class CompareOptions:
     show: str = option("", "Show the results of an earlier comparison, from its folder.")
 
     def __post_init__(self) -> None:
-        given = self.servers is not None or self.rate is not None or self.methods or self.quick
-        if self.dispatch and given:
+        if self.family == BOTH:
             raise BadRequest(
-                "--dispatch has servers and methods of its own: leave out everything but --engine."
+                f"--family {BOTH}: a comparison measures one IP version, because both would share the links: "
+                "choose 4 or 6, and compare two runs."
+            )
+        if self.family not in FAMILIES:
+            raise BadRequest(f"--family {self.family}: choose 4 or 6.")
+        given = self.servers is not None or self.rate is not None or self.methods or self.quick
+        if self.dispatch and (given or self.family != _IPV4):
+            raise BadRequest(
+                "--dispatch has servers, methods and addresses (IPv4) of its own: leave out everything but "
+                "--engine."
             )

@@ -22,6 +22,8 @@ from labs.methods import TITLES
 from labs.terminal.screen import WIDE, make_console, table_box
 from realserver_setup.render import TEMPLATES
 
+_IPV4 = 4
+
 
 def show(results: Results) -> None:
     """Print all of it."""
@@ -104,7 +106,8 @@ def _cell(cell: Cell) -> Text:
 
 
 def _points(results: Results, style: box.Box) -> Table:
-    table = Table(title="Delivered, in units of one server's link", title_justify="left", box=style)
+    version = f" (IPv{results.family})" if results.family != _IPV4 else ""
+    table = Table(title=f"Delivered, in units of one server's link{version}", title_justify="left", box=style)
     for name in ("servers", *(TITLES[method] for method in results.methods)):
         table.add_column(name, justify="right")
     for count in sorted({point.servers for point in results.points}):

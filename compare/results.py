@@ -106,6 +106,11 @@ class Results:
         )
 
     @property
+    def family(self) -> int:
+        """The IP version; older results do not name theirs, which is 4."""
+        return int(self.settings.get("family", 4))
+
+    @property
     def methods(self) -> tuple[str, ...]:
         return tuple(method for method in METHODS if self.of_method(method))
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from compare.point import Point, Processors, Sample, bytes_at, samples_in
 from compare.settings import Settings
+from director.formats.ipvsadm_words import endpoint
 from labs.controller.controller_client import PortCounters
 from labs.errors import BuildFailed, LabError
 from labs.methods import FLAGS
-from labs.network import addresses
 from labs.network.topology import Role, Topology
 from labs.plan import RealServer
 from labs.run.running import RunningLab
@@ -59,7 +59,7 @@ class Scaling:
         for place, client in enumerate(clients):
             share = connections // len(clients) + (place < connections % len(clients))
             log = self._run.evidence.log(f"load-{connections}-{client.host.name}")
-            command = [sys.executable, "-S", "-E", str(_LOAD), addresses.VIP, str(share), _LARGEST]
+            command = [sys.executable, "-S", "-E", str(_LOAD), self._run.plan.vip, str(share), _LARGEST]
             command.append(str(self._settings.warm_up_for(connections) / 2))
             started.append((client.host.start(command, log), log))
         return started
@@ -127,8 +127,8 @@ class Scaling:
 
 def give_rules(run: RunningLab, servers: tuple[RealServer, ...]) -> None:
     """Make port 80 over `servers`, round robin, the director's only service. Raises LabError."""
-    service, flag = f"-t {addresses.VIP}:80", FLAGS[run.plan.method.name.lower()]
-    lines = [f"-a {service} -r {server.address}:{server.http_port} {flag}" for server in servers]
+    service, flag = f"-t {endpoint(run.plan.vip, 80)}", FLAGS[run.plan.method.name.lower()]
+    lines = [f"-a {service} -r {endpoint(server.address, server.http_port)} {flag}" for server in servers]
     director = run.network.hosts[run.plan.topology.director.name]
     for command, text in (["ipvsadm", "-C"], None), (["ipvsadm", "-R"], f"-A {service} -s rr\n"):
         whole = None if text is None else text + "\n".join(lines) + "\n"

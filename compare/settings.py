@@ -35,6 +35,7 @@ class Settings:
     methods: tuple[str, ...] = METHODS
     counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     engine: str = "scapy"
+    family: int = 4  # the IP version
     server_kbit: int = SERVER_KBIT
     seconds: float = 4.0  # over which a point is measured
     warm_up: float = 2.0  # before that

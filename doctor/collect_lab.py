@@ -52,6 +52,7 @@ _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
 _AT_ONCE = 8
 _FTP, _HTTP = 21, 80
+_IPV6 = 6
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid (unix(7), SO_PEERCRED)
 _MOST = 300  # connections kept: established ones first
 
@@ -66,7 +67,7 @@ def collect_lab(running: RunningLab) -> LabState:
         name, dip, socket_path = active.host.name, active.setup.outside.address, active.socket
     else:
         name, dip, socket_path = "", plan.addresses.dip, DIRECTOR
-    director = _director(socket_path)
+    director = _of_version(_director(socket_path), plan.version)
     trying = Trials(running, director, name) if name else Trials(running, director)
     trials = trying.first()
     setups = {setup.name: setup for setup in plan.setups}
@@ -91,8 +92,9 @@ def collect_lab(running: RunningLab) -> LabState:
 
 
 def answer(running: RunningLab) -> Message:
-    """The state, as the lab's control server answers it."""
-    return {"state": collect_lab(running).as_dict()}
+    """The state, as the lab's control server answers it; `more` has that of the other IP version, if any."""
+    first, *more = (collect_lab(part).as_dict() for part in running.parts)
+    return {"state": first, "more": more}
 
 
 def _planned(plan: Plan) -> Iterator[PlannedServer]:
@@ -267,6 +269,26 @@ def _director(path: str) -> DirectorState:
         entries=len(connections),
         limit=listed.get("conn_limit", 0),
         sysctls=listed.get("sysctls", {}),
+    )
+
+
+def _of_version(director: DirectorState, version: int) -> DirectorState:
+    """Without what is about the other IP version."""
+
+    def is_of(address: str) -> bool:
+        return (":" in address) == (version == _IPV6)
+
+    def serves(service: Service) -> bool:
+        targets = [one.address for one in service.targets]
+        return all(map(is_of, targets[:1] if service.mark else [service.address]))
+
+    return replace(
+        director,
+        services=tuple(filter(serves, director.services)),
+        marks=tuple(one for one in director.marks if is_of(one.network)),
+        connections=tuple(
+            one for one in director.connections if one.vip.startswith("[") == (version == _IPV6)
+        ),
     )
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from doctor.machine import show_machine
-from doctor.state import LabState
+from doctor.state import LabState, states_of
 from labs.errors import BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
+from labs.terminal.screen import make_console, print_wrapped
+
+if TYPE_CHECKING:
+    from doctor.causes import Cause
 
 
 def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
@@ -42,7 +48,28 @@ def _lab(lab: AttachedLab) -> int:
     if "exercise" in lab.about:
         lab.ask("note", entry="doctor", details={})
     try:
-        state = LabState.from_dict(lab.ask("state")["state"])
+        first, *more = states_of(lab.ask("state"))
     except ValueError as error:
         raise BuildFailed(f"The lab of {lab.folder} was started by another version: {error}") from None
-    return cause_table.show(state, diagnose(state), titles())
+    found = diagnose(first)
+    if not more:
+        return cause_table.show(first, found, titles())
+    print(f"IPv{first.version}:")
+    codes = [cause_table.show(first, found, titles())]
+    for state in more:
+        print(f"IPv{state.version}:")
+        codes.append(_also(state, found, diagnose(state)))
+    return max(codes)
+
+
+def _also(state: LabState, before: Sequence[Cause], found: Sequence[Cause]) -> int:
+    """What is wrong with the other IP version, in a line where the same repairs mend both; the exit code."""
+    from doctor import cause_table
+    from doctor.causes import titles
+
+    known = {(cause.cause, cause.host, cause.repair) for cause in before}
+    if found and {(cause.cause, cause.host, cause.repair) for cause in found} <= known:
+        names = ", ".join(dict.fromkeys(f"{cause.cause} on {cause.host}" for cause in found))
+        print_wrapped(make_console(), f"The same: {names}. The repair above is for both.")
+        return 1
+    return cause_table.show(state, found, titles())

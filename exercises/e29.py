@@ -16,8 +16,11 @@ EXERCISE = Exercise(
 # The VIP is on the card, where the kernel asks for duplicates: the director has it.
 
 _LINE = "ifconfig lo add {vip}/128"
-_WHY = "# All addresses are on the card, where one finds them; detect duplicates as everywhere.\n"
-_DETECT = _WHY + "echo 1 > /proc/sys/net/ipv6/conf/{interface}/accept_dad\n"
+_DETECT = (
+    "# All addresses are on the card, where one finds them; be thorough about duplicates.\n"
+    "echo 1 > /proc/sys/net/ipv6/conf/{interface}/accept_dad\n"
+    "echo 10 > /proc/sys/net/ipv6/conf/{interface}/dad_transmits\n"
+)
 
 FAULTS = tuple(
     Fault((Edit(SERVER, "realserver.sh", _LINE, _DETECT + add),))

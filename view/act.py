@@ -266,10 +266,10 @@ class Actions:
     def _diagnosed(self, answer: Mapping[str, Any]) -> tuple[int, str]:
         """The doctor's findings, each pinned to its host, for a lab; never in an exercise."""
         from doctor.causes import diagnose, titles
-        from doctor.state import LabState
+        from doctor.state import states_of
 
         known, lines = titles(), []
-        for cause in diagnose(LabState.from_dict(answer["state"])):
+        for cause in (cause for state in states_of(answer) for cause in diagnose(state)):
             lines.append(f"{cause.host}: {known[cause.cause]}: {cause.evidence}")
             self._note(
                 {

@@ -57,7 +57,12 @@ def names() -> tuple[str, ...]:
 
 def usual() -> tuple[str, ...]:
     """Those that are measured unless others are asked for: IPv4's."""
-    return tuple(name for name, contender in _all().items() if contender.family is IPV4)
+    return of_family(4)
+
+
+def of_family(family: int) -> tuple[str, ...]:
+    """Those of an IP version, 4 or 6, or of both (46)."""
+    return tuple(name for name, contender in _all().items() if str(contender.family.version) in str(family))
 
 
 def get(name: str) -> Contender:

@@ -411,8 +411,8 @@ TRIES: dict[str, tuple[Try, ...]] = {
             "duplicates detected again",
             {
                 "servers": _EACH_CARD
-                + "sysctl -qw net.ipv6.conf.$i.accept_dad=1; ip addr del {vip}/128 dev $i; "
-                "ip addr add {vip}/128 dev $i"
+                + "sysctl -qw net.ipv6.conf.$i.accept_dad=1 net.ipv6.conf.$i.dad_transmits=10; "
+                "ip addr del {vip}/128 dev $i; ip addr add {vip}/128 dev $i"
             },
             _ON_CARDS,
             ("all_served",),

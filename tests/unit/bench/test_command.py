@@ -23,6 +23,9 @@ from labs.errors import BadRequest
             {"growth": True, "only": "direct,nftables"},
             "--growth cannot measure nftables: choose from direct, ipvs, ebpf, scapy",
         ),
+        ({"family": 5}, "--family 5: choose 4, 6 or 46"),
+        ({"family": 6, "growth": True}, "leave out --family"),
+        ({"family": 46, "only": "ebpf"}, "leave out --family"),
         ({"growth": True, "only": "squid"}, "--only 'squid' is unknown"),
     ],
 )

@@ -47,6 +47,8 @@ def test_contenders_are_in_the_order_of_the_tables() -> None:
     }
     over_ipv6 = {"direct_ipv6", "ipvs_ipv6", "ebpf_ipv6"}
     assert set(contenders.names()) - set(contenders.usual()) == over_ipv6
+    assert set(contenders.of_family(6)) == over_ipv6
+    assert contenders.of_family(46) == contenders.names()
 
 
 @pytest.mark.parametrize("name", contenders.names())

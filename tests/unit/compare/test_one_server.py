@@ -10,10 +10,14 @@ from realserver_setup.build import RealServerSetup
 from realserver_setup.render import scripts_for
 
 
+@pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
-def test_every_plan_renders_and_has_one_server(method: str, place: str) -> None:
-    plan = plan_at(method, place)
+def test_every_plan_renders_and_has_one_server(method: str, place: str, family: int) -> None:
+    plan = plan_at(method, place, family)
+    assert plan.version == family
+    texts = [script.text for setup in plan.setups for script in scripts_for(setup).values()]
+    assert not any(" 203.0.113." in text or " 192.0.2." in text for text in texts if family == 6)
     assert plan.method.name.lower() == method
     assert {setup.name for setup in plan.setups} == {one.name for one in plan.topology.nodes}
     assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
@@ -38,3 +42,10 @@ def test_the_scripts_say_what_a_server_needs() -> None:
     assert any("tunl0" in line for line in changes("tun"))
     assert any("lo:0" in line for line in changes("dr"))
     assert not any("tunl0" in line for line in changes("dr"))
+
+
+def test_in_ipv6_the_scripts_say_the_same() -> None:
+    assert changes("nat", 6) == []
+    assert any("ifconfig ip6tnl0 add" in line for line in changes("tun", 6))
+    assert any("ifconfig lo add" in line for line in changes("dr", 6))
+    assert not any("arp" in line for line in changes("dr", 6))

@@ -43,7 +43,15 @@ def test_the_directors_link_is_ten_servers_links() -> None:
     assert settings.director_rate == 10 * settings.server_rate == 1_250_000
 
 
+def test_a_comparison_is_of_one_ip_version() -> None:
+    assert typed(family="6").family == 6
+    with pytest.raises(BadRequest, match="compare two runs"):
+        typed(family="46")
+
+
 def test_dispatch_has_settings_of_its_own() -> None:
+    with pytest.raises(BadRequest, match="IPv4"):
+        typed(dispatch=True, family="6")
     with pytest.raises(BadRequest, match="--dispatch"):
         typed(dispatch=True, rate="200")
 
@@ -61,6 +69,9 @@ def test_dispatch_has_settings_of_its_own() -> None:
         ("rate", "5"),
         ("rate", "1e9"),
         ("rate", "fast"),
+        ("family", "5"),
+        ("family", "46"),
+        ("family", "six"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_option(option: str, value: str) -> None:

@@ -78,6 +78,35 @@ def test_a_healthy_lab(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert [what for _, what, _ in asked] == ["state"]
 
 
+class DualLab(Lab):
+    """With a state for each IP version."""
+
+    def ask(self, what: str, **details: Any) -> dict[str, Any]:
+        return {**super().ask(what, **details), "more": [self.about["more"]]}
+
+
+def dual(first: LabState, second: LabState) -> DualLab:
+    about: dict[str, Any] = {"lab": "lab-dr", "state": first.as_dict(), "more": second.as_dict()}
+    return DualLab(Path("/runs/one"), about, first_pid=0)
+
+
+def test_both_ip_versions_are_examined(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(dual(healthy("dr"), healthy("dr6"))) == 0
+    told = capsys.readouterr().out
+    assert told.index("IPv4:") < told.index("Nothing wrong") < told.index("IPv6:")
+    assert told.count("Nothing wrong was found") == 2
+    assert run(dual(healthy("dr"), setting(healthy("dr6"), "r0", all__forwarding=0))) == 1
+    assert "router_forwarding" in capsys.readouterr().out.partition("IPv6:")[2]
+
+
+def test_what_is_wrong_with_both_is_told_once(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    down = tuple(on(healthy(name), "rs1", listeners=()) for name in ("dr", "dr6"))
+    assert run(dual(*down)) == 1
+    told = capsys.readouterr().out.partition("IPv6:")
+    assert "not_listening" in told[0]
+    assert told[2].strip() == "The same: not_listening on rs1. The repair above is for both."
+
+
 def test_an_exercise_notes_it_in_its_journal(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     state = setting(healthy("dr"), "rs1", LAN__arp_ignore=0)
     assert run(lab(state, exercise="e01", student="ada")) == 1

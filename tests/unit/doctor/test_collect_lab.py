@@ -31,6 +31,7 @@ from doctor.state import (
     Site,
     Target,
     Trial,
+    states_of,
 )
 from doctor.trials import PORTS
 from labs.hosts.environment import DIRECTOR
@@ -153,6 +154,38 @@ def _no_trials(monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(first=lambda: TRIALS, again=lambda: TRIALS)
 
     monkeypatch.setattr(collect_lab, "Trials", trials)
+
+
+def test_of_a_lab_with_both_ip_versions_each_state_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vip, rs1, client = "2001:db8:cb00:71::1", "2001:db8:cb00:71::11", "2001:db8:c633:64::101"
+    in_ipv6 = {
+        **LISTED["services"][0],
+        "address": vip,
+        "servers": [{"address": rs1, "port": 80, "weight": 1}],
+    }
+    marked = {**in_ipv6, "protocol": "FWM", "address": "", "mark": 6}
+    marks = [*LISTED["marks"], {**LISTED["marks"][0], "mark": 6, "network": vip}]
+    entry = {**ENTRY, "client": f"[{client}]:40000", "vip": f"[{vip}]:80", "server": f"[{rs1}]:80"}
+
+    def call(_path: str, request: dict[str, Any], **_options: float) -> dict[str, Any]:
+        services = [*LISTED["services"], in_ipv6, marked]
+        listed = {**LISTED, "services": services, "marks": marks}
+        return listed if request["do"] == "list" else {"ok": True, "connections": [ENTRY, entry]}
+
+    monkeypatch.setattr(collect_lab, "call", call)
+    first = lab(tmp_path, prints)
+    second = SimpleNamespace(**{**vars(first), "plan": plan_for("dr", LabOptions(family=6))})
+    first.parts = (first, second)
+    four, six = states_of(collect_lab.answer(first))
+    assert [one.address for one in four.director.services] == [VIP]
+    assert [(one.address, one.mark) for one in six.director.services] == [(vip, 0), ("", 6)]
+    assert [one.mark for one in (*four.director.marks, *six.director.marks)] == [1, 6]
+    assert [one.vip for one in (*four.director.connections, *six.director.connections)] == [
+        ENTRY["vip"],
+        entry["vip"],
+    ]
 
 
 @pytest.mark.usefixtures("director")

@@ -49,8 +49,10 @@ ifconfig d-eth1 add fd00:ac10::1/64
 
 # The VIP on the outside interface, as a network of one address. Tunnels to real servers in other networks
 # must come from the DIP, and not from the VIP: of two addresses that suit equally well the kernel takes the
-# one that was added last, so the DIP is added once more. (Neighbours are asked from the address that has
-# more bits in common with theirs, which may be the VIP; ifconfig can't say that it is not preferred.)
+# one that was added last, so the DIP is added once more. That does not help where an address has more bits
+# in common with the destination: neighbours may be asked from the VIP. Only an address that is deprecated is
+# never chosen (RFC 6724, rule 3): `ip addr` can say that (preferred_lft 0), ifconfig can't. Here it does no
+# harm: who hears the question learns that the VIP has this host's MAC address, and it has.
 ifconfig d-eth0 add 2001:db8:cb00:71::1/128
 ifconfig d-eth0 del 2001:db8:cb00:71::2/64
 ifconfig d-eth0 add 2001:db8:cb00:71::2/64
