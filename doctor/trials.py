@@ -136,7 +136,8 @@ class Trials:
             trials = self._try(min(patient(_AGAIN), _LONGEST), watch.begin)
             late = min(_LATE, _LATEST / patient(1))
             places = poll_until(lambda: _lost(watch, trials), lambda found: not found, late)
-            seen = {one: _seen_of(watch, one) for one in trials if not one.served}
+            sightings = watch.sightings()
+            seen = {one: _seen_of(watch, sightings, one) for one in trials if not one.served}
         return tuple(
             replace(one, resent=True, seen=(places[one.source_port],))
             if one.source_port in places
@@ -168,9 +169,11 @@ class Trials:
         return in_network(self._pids[host], make)
 
 
-def _seen_of(watch: Watch, trial: Trial) -> tuple[Sighting, ...]:
+def _seen_of(
+    watch: Watch, sightings: Mapping[int, tuple[Sighting, ...]], trial: Trial
+) -> tuple[Sighting, ...]:
     """What was seen of a trial that failed; and of ARP, where that keeps its last packet from being sent."""
-    seen = watch.sightings().get(trial.source_port or -1, ())
+    seen = sightings.get(trial.source_port or -1, ())
     if not seen and watch.watches(trial.host):
         seen = (Sighting(trial.host, "", OUT, NOTHING, "", endpoint(trial.address, trial.port)),)
     last = last_seen(replace(trial, seen=seen))
