@@ -429,7 +429,7 @@ def _misrouted(
         "route",
         f"{packet} go to {expected}",
         f"{hop}{holder}",
-        f"ip route get {packet.dest}{query}",
+        f"ip route get {packet.dest}{query}{'; ip rule show' if host.rules else ''}",
     )
 
 

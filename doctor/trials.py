@@ -60,7 +60,7 @@ CLOSED = "closed without an answer"
 _REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n"
 _DOCTOR, _CURL = "doctor", "curl/7.88.1 (doctor)"
 # Two requests in one packet, which fits into a tunnel of either IP version; the second answer takes several.
-_FILE, _PART, _FULL = "/100k.bin", 9_000, 1_340  # bytes
+_FILE, _PART, _FULL = "/100k.bin", 20_000, 1_340  # bytes; more than is sent before a first ACK
 _LONG_REQUEST = (
     "GET /name?doctor HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nX-Filler: {filler}\r\n\r\n"
     f"GET {_FILE}?doctor HTTP/1.1\r\nHost: {{host}}\r\nUser-Agent: {{agent}}\r\n"

@@ -449,9 +449,9 @@ def test_a_long_request_fills_a_packet_and_its_answer_more_than_one() -> None:
     first = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nrs1\n"
     second = b"HTTP/1.1 206 Partial Content\r\n\r\n"
     for answer, expected in (
-        (first + second + bytes(9000), ("rs1", "")),
+        (first + second + bytes(20000), ("rs1", "")),
         (first, ("rs1", "")),  # some servers close the connection then
-        (first + second + bytes(1400), ("rs1", "/100k.bin: 1400 of 9000 bytes")),
+        (first + second + bytes(1400), ("rs1", "/100k.bin: 1400 of 20000 bytes")),
         (first + b"HTTP/1.1 403 Forbidden\r\n\r\nno", ("rs1", "HTTP/1.1 403 Forbidden (/100k.bin)")),
     ):
         assert trials._answer(answer) == expected
