@@ -10,7 +10,7 @@ from labs.run.attach import AttachedLab
 def attached(student: str = "", lab: str = "", *, exercise: bool = True) -> AttachedLab:
     """The running lab: the only one, the student's, or the one called `lab`. Raises LabError."""
     running = list(attach.running_labs())
-    known = [one for one in running if "exercise" in one.about or not exercise]
+    known = [found for found in running if "exercise" in found.about or not exercise]
     found = attach.pick(known, student, lab)
     if found is None:
         reason = attach.none_running(running, student, lab, "exercise" if exercise else "lab")

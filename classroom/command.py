@@ -208,8 +208,8 @@ def reset(student: str, lab: str = "") -> int:
     found.ask("reset")
 
     def again() -> AttachedLab | None:
-        labs = (one for one in attach.running_labs() if one.folder == found.folder)
-        return next((one for one in labs if resets_of(one) > before), None)
+        labs = (lab for lab in attach.running_labs() if lab.folder == found.folder)
+        return next((lab for lab in labs if resets_of(lab) > before), None)
 
     with busy("starting the lab again"):
         fresh = poll_until(again, bool, _RESTART)

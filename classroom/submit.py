@@ -140,7 +140,7 @@ def matches(typed: str, words: Mapping[str, str]) -> list[str]:
     return [
         word
         for word, says in spoken.items()
-        if wanted and all(any(one.startswith(part) for one in re.findall(r"\w+", says)) for part in wanted)
+        if wanted and all(any(word.startswith(part) for word in re.findall(r"\w+", says)) for part in wanted)
     ]
 
 

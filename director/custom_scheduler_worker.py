@@ -216,7 +216,7 @@ class Runner:
             return {"place": None}
         if not (isinstance(picked, tuple) and len(picked) == 2 and isinstance(picked[1], str)):
             raise _Wrong(f"pick: expected None or (server, why), got {picked!r}")
-        place = next((n for n, one in enumerate(servers) if one is picked[0]), None)
+        place = next((n for n, server in enumerate(servers) if server is picked[0]), None)
         if place is None or not servers[place].available:
             what = getattr(picked[0], "address", picked[0])
             raise _Wrong(f"pick: expected an available server of the list, got {what}")

@@ -170,14 +170,14 @@ def _service(service: Message) -> Iterator[str]:
 
 
 def _decision(answer: Message) -> str:
-    decision, way = answer["decision"], answer.get("way") or {}
+    decision, hop = answer["decision"], answer.get("way") or {}
     if decision == "forward" and answer["method"] == "LOCAL":
         return "pass it to the director's own kernel: this is the local node"
     if decision == "forward":
         over = (
-            f" over {way['interface']}, next hop {way['next_hop']}" if way else ", to which no route is known"
+            f" over {hop['interface']}, next hop {hop['next_hop']}" if hop else ", to which no route is known"
         )
-        mac = f" ({way['dest_mac']})" if way.get("dest_mac") else ""
+        mac = f" ({hop['dest_mac']})" if hop.get("dest_mac") else ""
         return f"forward by VS-{answer['method']} to {answer['next_hop']}{over}{mac}"
     if decision == "reject":
         mtu = f", MTU {answer['mtu']}" if answer["mtu"] else ""

@@ -54,11 +54,13 @@ def show(
     console = console or make_console(_WIDE)
     unread = list(_unread(state, causes))
     explained = {cause.host for cause in causes if cause.cause not in _harmless(state)}
-    found = [one for one in differences(state) if one.host not in explained]
+    found = [difference for difference in differences(state) if difference.host not in explained]
     for line in (*unread, *_failures(state), *_resent(state)):
         console.print(line, markup=False)
     if causes:
-        console.print(_table("root cause", ((one.host, _block(one, titles[one.cause])) for one in causes)))
+        console.print(
+            _table("root cause", ((cause.host, _block(cause, titles[cause.cause])) for cause in causes))
+        )
         if any(".sh" in cause.repair or "../" in cause.repair for cause in causes):
             console.print("Paths in a repair are those of ./inv shell HOST, not of the lab's prompt.")
     fails = bool(state.troubled)
@@ -72,7 +74,7 @@ def show(
         blocks = [(one.host, _difference(one, each)) for one, each in zip(found, places, strict=True)]
         console.print(_table("first difference on the path", blocks))
     elif lost:
-        rows = ((host, _place(state, host, seen)) for host, seen in lost.items())
+        rows = ((host, _place(state, host, sightings)) for host, sightings in lost.items())
         console.print(_table("where packets were seen last", rows))
     wrong = bool(causes or unread or found or fails)
     for line in dict.fromkeys((*_quiesced(state), *(() if wrong else _suspects(state)))):
@@ -123,17 +125,17 @@ def _failures(state: LabState) -> Iterator[str]:
         counted = ", ".join(f"{count} of {len(all_of)} {outcome}" for outcome, count in ends.items())
         hosts = " ".join(dict.fromkeys(trial.host for trial in all_of if not trial.served))
         yield f"Clients fail at {endpoint(state.vip, port)}: {counted} ({hosts}).{_only(all_of)}"
-    if (state.failures or state.silent_servers) and any(one.wanted for one in state.trials):
+    if (state.failures or state.silent_servers) and any(trial.wanted for trial in state.trials):
         straight = dict.fromkeys(
-            f"{one.wanted} {_end(one)}" for one in state.trials if one.wanted and not one.served
+            f"{trial.wanted} {_end(trial)}" for trial in state.trials if trial.wanted and not trial.served
         )
         yield f"Real servers, tried directly from the director: {', '.join(straight) or 'all answer'}."
 
 
 def _only(trials: Sequence[Trial]) -> str:
     """What those that fail have in common, and those that are served have not."""
-    failed = [one for one in trials if not one.served]
-    served = [one for one in trials if one.served]
+    failed = [trial for trial in trials if not trial.served]
+    served = [trial for trial in trials if trial.served]
     if served and all(one.long for one in failed) and not any(one.long for one in served):
         return " Only long requests and answers fail."
     if all(one.usual for one in failed) and any(not one.usual for one in served):
@@ -153,7 +155,7 @@ def _resent(state: LabState) -> Iterator[str]:
 def _quiesced(state: LabState) -> Iterator[str]:
     """What may be meant to be so: real servers without new connections."""
     for service in state.director.services:
-        quiet = [state.server_name(one.address) for one in service.targets if not one.weight]
+        quiet = [state.server_name(target.address) for target in service.targets if not target.weight]
         if 0 < len(quiet) < len(service.targets):
             yield f"Note: {', '.join(quiet)} has weight 0 in {service}, and gets no new connections."
 
@@ -165,7 +167,7 @@ def _suspects(state: LabState) -> Iterator[str]:
         found = {
             "a packet filter": drops,
             "rules of iptables-legacy": host.legacy_rules,
-            "a traffic-control filter": [one.text for one in host.traffic_filters],
+            "a traffic-control filter": [hook.text for hook in host.traffic_filters],
             "an XDP program": [link.interface for link in host.links if link.xdp],
             "an IPsec policy": host.ipsec,
             "another nginx.conf than at first": host.site.changed,
@@ -176,17 +178,17 @@ def _suspects(state: LabState) -> Iterator[str]:
 
 
 def _end(trial: Trial) -> str:
-    said = trial.server or (trial.detail if trial.outcome in (FAILED, RESET) else "")
-    return f"{trial.outcome}, {said}" if said else trial.outcome
+    observed = trial.server or (trial.detail if trial.outcome in (FAILED, RESET) else "")
+    return f"{trial.outcome}, {observed}" if observed else trial.outcome
 
 
 def _lost(state: LabState) -> dict[str, list[tuple[Trial, Sighting]]]:
     """By host: the trials that failed and were seen there last."""
     found: dict[str, list[tuple[Trial, Sighting]]] = {}
     for trial in state.troubled:
-        seen = last_seen(trial)
-        if seen:
-            found.setdefault(seen.host, []).append((trial, seen))
+        last = last_seen(trial)
+        if last:
+            found.setdefault(last.host, []).append((trial, last))
     return found
 
 
@@ -227,13 +229,13 @@ def _block(cause: Cause, title: str) -> Table:
     )
 
 
-def _difference(one: Difference, lost: Sequence[tuple[Trial, Sighting]]) -> Table:
+def _difference(difference: Difference, lost: Sequence[tuple[Trial, Sighting]]) -> Table:
     return _grid(
-        ("what", Text(f"{one.what} ({', '.join(one.paths)})", "bold red")),
-        ("should be", Text(one.expected)),
-        ("is", Text(one.observed)),
+        ("what", Text(f"{difference.what} ({', '.join(difference.paths)})", "bold red")),
+        ("should be", Text(difference.expected)),
+        ("is", Text(difference.observed)),
         *_seen(lost),
-        ("look at", Text(one.look, "green")),
+        ("look at", Text(difference.look, "green")),
     )
 
 
@@ -277,7 +279,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
 
 def _towards(state: LabState, host: HostState | None, place: Sighting) -> str:
     """` for the switch s2`, and what is behind it."""
-    plug = next((one for one in host.plugs if one.interface == place.interface), None) if host else None
+    plug = next((plug for plug in host.plugs if plug.interface == place.interface), None) if host else None
     if not plug:
         return f" through {place.interface}"
     dest = place.tunnel or place.dest.rpartition(":")[0].strip("[]") or place.dest
@@ -288,9 +290,9 @@ def _towards(state: LabState, host: HostState | None, place: Sighting) -> str:
 def _seen(lost: Sequence[tuple[Trial, Sighting]]) -> Iterator[tuple[str, Text]]:
     """`3 x SYN in on d-eth0, first 198.51.100.101:61034 > 203.0.113.1:80`"""
     places: dict[str, list[Sighting]] = {}
-    for _, seen in lost:
-        where = f"{seen.way} on {seen.interface}" if seen.interface else "sent"
-        places.setdefault(f"{seen.what} {where}", []).append(seen)
+    for _, sighting in lost:
+        where = f"{sighting.way} on {sighting.interface}" if sighting.interface else "sent"
+        places.setdefault(f"{sighting.what} {where}", []).append(sighting)
     if places:
         lines = (
             f"{len(seen)} x {place}, first {seen[0].source} > {seen[0].dest}".replace("first  >", "to")

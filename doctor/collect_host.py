@@ -36,9 +36,9 @@ _ANY6, _BOTH = "::", "*"
 
 def collect(asked_for: list[str]) -> dict[str, object]:
     """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
-    folders = [one for one in asked_for if one.startswith("/")]
-    targets = [one for one in asked_for if one not in folders]
-    version = 6 if any(":" in one for one in targets) else 4
+    folders = [name for name in asked_for if name.startswith("/")]
+    targets = [name for name in asked_for if name not in folders]
+    version = 6 if any(":" in target for target in targets) else 4
     asked = [
         "route show",
         "neighbour show nud all",  # with those in state NOARP
@@ -68,7 +68,7 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "xfrm": _output("", "ip", "xfrm", "policy"),
         "iptables": _legacy_tables(),
         "iptables_rules": _output("", "iptables-legacy-save") if _legacy_tables() else "",
-        "unwritable": [f"{one}: {why}" for one, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
+        "unwritable": [f"{folder}: {why}" for folder, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
     }
 
 
@@ -183,10 +183,10 @@ def _listeners(protocol: str, state: str) -> Iterator[tuple[str, str, str, int]]
 
 def _is_free(port: int) -> bool:
     """Whether no socket listens on that port of an IPv4 address."""
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
+    with socket.socket() as control:
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
         try:
-            one.bind(("", port))
+            control.bind(("", port))
         except OSError:
             return False
     return True

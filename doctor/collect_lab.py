@@ -99,8 +99,10 @@ def answer(running: RunningLab) -> Message:
 
 
 def _planned(plan: Plan) -> Iterator[PlannedServer]:
-    for one in plan.servers:
-        yield PlannedServer(one.name, one.address, (one.http_port, *one.more_ports), one.weight, one.ftp)
+    for server in plan.servers:
+        yield PlannedServer(
+            server.name, server.address, (server.http_port, *server.more_ports), server.weight, server.ftp
+        )
 
 
 def _targets(plan: Plan, node: Node) -> Iterator[str]:
@@ -135,7 +137,7 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
         yield f"{client} from {vip} iif {inside} ipproto tcp sport {_HTTP}"
     if plan.method is Method.TUN:
         switch = node.interfaces[-1].switch
-        behind = {one.node for one in plan.topology.interfaces if one.switch == switch}
+        behind = {interface.node for interface in plan.topology.interfaces if interface.switch == switch}
         is_first = plan.topology.director.name in behind
         for server in plan.servers:
             if is_first or server.name in behind:
@@ -144,7 +146,7 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
 
 def _port_of(plan: Plan, node: Node) -> int:
     """The port of its httpd."""
-    return next((one.http_port for one in plan.servers if one.name == node.name), _HTTP)
+    return next((server.http_port for server in plan.servers if server.name == node.name), _HTTP)
 
 
 def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> HostState:
@@ -167,8 +169,10 @@ def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> H
 def _with_unreachable(host: HostState, targets: Iterable[str]) -> HostState:
     """With a next hop for each target: `ip` prints nothing about those to which there is no route."""
     asked = (_asked(target.split()) for target in targets)
-    known = {(one.target, one.source, one.inbound) for one in host.next_hops}
-    missing = (one for one in asked if (one.target, one.source, one.inbound) not in known)
+    known = {(hop.target, hop.source, hop.inbound) for hop in host.next_hops}
+    missing = (
+        question for question in asked if (question.target, question.source, question.inbound) not in known
+    )
     return replace(host, next_hops=(*host.next_hops, *missing))
 
 
@@ -183,12 +187,12 @@ def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
     if isinstance(setup, ClientSetup):
         return Planned(gateway=setup.gateway)
     if isinstance(setup, RouterSetup):
-        return Planned(routes=tuple(Route(one.destination, one.gateway, "") for one in setup.routes))
+        return Planned(routes=tuple(Route(route.destination, route.gateway, "") for route in setup.routes))
     if isinstance(setup, DirectorSetup):
         return Planned(setup.gateway, vip_on=setup.outside.name, answers_arp=True)
     if isinstance(setup, RealServerSetup):
         vip_on = "lo" if setup.method is Method.DR else plan.tunnel
-        server = next((one for one in plan.servers if one.name == setup.name), None)
+        server = next((server for server in plan.servers if server.name == setup.name), None)
         ports = (server.http_port, *server.more_ports, *((_FTP,) if server.ftp else ())) if server else ()
         return Planned(setup.gateway, vip_on=vip_on, ports=ports)
     return Planned()
@@ -214,7 +218,7 @@ def _site(running: RunningLab, host: HostState) -> Site:
         host.site,
         root=str(root),
         changed=tuple(_changed(folder / ORIGINAL, folder / CONFIGURATION)),
-        missing=tuple(one for one in LISTING if not (root / one).exists()),
+        missing=tuple(name for name in LISTING if not (root / name).exists()),
     )
 
 
@@ -223,7 +227,7 @@ def _folders(running: RunningLab, name: str) -> list[str]:
     if name not in {server.name for server in running.plan.servers}:
         return []
     folder, root = running.evidence.folder.resolve() / "servers" / name, running.farm.root(name)
-    return [str(one) for one in (folder, folder / "logs", folder / "tmp", root, root / UPLOAD)]
+    return [str(path) for path in (folder, folder / "logs", folder / "tmp", root, root / UPLOAD)]
 
 
 def _changed(original: Path, configuration: Path) -> Iterator[str]:
@@ -243,7 +247,11 @@ def _changed(original: Path, configuration: Path) -> Iterator[str]:
 def _director_process(hosts: Iterable[HostState]) -> Process | None:
     """The process that has the director's control socket, whichever somebody has started."""
     for host in hosts:
-        pids = {one.pid for one in host.listeners if (one.protocol, one.address) == ("UNIX", DIRECTOR)}
+        pids = {
+            listener.pid
+            for listener in host.listeners
+            if (listener.protocol, listener.address) == ("UNIX", DIRECTOR)
+        }
         for process in host.processes:
             if process.pid in pids:
                 return process
@@ -314,27 +322,27 @@ def _ask(path: str, what: str) -> dict[str, Any]:
     return answer
 
 
-def _service(one: Mapping[str, Any]) -> Service:
-    targets = tuple(map(_target, one["servers"]))
+def _service(listed: Mapping[str, Any]) -> Service:
+    targets = tuple(map(_target, listed["servers"]))
     return Service(
-        protocol=one["protocol"],
-        address=one["address"],
-        port=one["port"],
-        mark=one["mark"],
-        scheduler=one["scheduler"],
-        persistent=one["persistent"],
+        protocol=listed["protocol"],
+        address=listed["address"],
+        port=listed["port"],
+        mark=listed["mark"],
+        scheduler=listed["scheduler"],
+        persistent=listed["persistent"],
         targets=targets,
-        flags=tuple(one["flags"]),
+        flags=tuple(listed["flags"]),
     )
 
 
-def _target(one: Mapping[str, Any]) -> Target:
+def _target(listed: Mapping[str, Any]) -> Target:
     names = ("address", "port", "weight", "method", "upper", "lower", "active", "inactive")
-    return Target(**{name: one[name] for name in names if name in one})
+    return Target(**{name: listed[name] for name in names if name in listed})
 
 
-def _mark(one: Mapping[str, Any]) -> Mark:
-    return Mark(*(one[name] for name in ("mark", "network", "protocol", "first", "last")))
+def _mark(listed: Mapping[str, Any]) -> Mark:
+    return Mark(*(listed[name] for name in ("mark", "network", "protocol", "first", "last")))
 
 
 def _is_real(connection: Connection) -> bool:
@@ -347,6 +355,6 @@ def _has_ended(connection: Connection) -> bool:
     return connection.state != "ESTABLISHED" and not connection.is_template
 
 
-def _connection(one: Mapping[str, Any]) -> Connection:
+def _connection(listed: Mapping[str, Any]) -> Connection:
     names = ("protocol", "client", "vip", "server", "state", "expires")
-    return Connection(*(one[name] for name in names))
+    return Connection(*(listed[name] for name in names))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.vrrp import instances
 from director.control.channel import ChannelError, call
 from doctor.state import DirectorState, Down, HostState, LabState, Paired, Process, SyncDaemon
@@ -26,56 +26,60 @@ _VRRP = "vrrp"
 
 
 def pair_of(running: RunningLab) -> tuple[PairedDirector, ...]:
-    return tuple(one for one in running.directors if isinstance(one, PairedDirector))
+    return tuple(director for director in running.directors if isinstance(director, PairedDirector))
 
 
 def active(running: RunningLab) -> PairedDirector:
     """The one that owns the VIP; if both do, the one that the router sends to."""
     pair = pair_of(running)
-    owners = [one for one in pair if one.owns_vip()]
+    owners = [director for director in pair if director.owns_vip()]
     if len(owners) == 1:
         return owners[0]
-    seen = router_sees(running)
-    return next((one for one in owners or pair if one.host.name == seen), (owners or pair)[0])
+    owner = router_sees(running)
+    return next((director for director in owners or pair if director.host.name == owner), (owners or pair)[0])
 
 
 def with_pair(state: LabState, running: RunningLab, ask: Callable[[str], DirectorState]) -> LabState:
     """The state with both directors; `ask` gets the report of the one with a control socket."""
-    pair = tuple(_paired(one, state.host(one.host.name), ask) for one in pair_of(running))
-    found = next((one for one in pair if one.name == state.active), pair[0])
+    pair = tuple(_paired(director, state.host(director.host.name), ask) for director in pair_of(running))
+    found = next((director for director in pair if director.name == state.active), pair[0])
     moving = {address for setup in running.plan.pair for address, _ in setup.virtual} - {state.vip}
     return replace(state, pair=pair, director_process=found.process, moving=tuple(sorted(moving)))
 
 
-def _paired(one: PairedDirector, host: HostState | None, ask: Callable[[str], DirectorState]) -> Paired:
-    setup = one.setup
-    file = one.host.evidence.scripts / setup.name / CONFIGURATION
+def _paired(director: PairedDirector, host: HostState | None, ask: Callable[[str], DirectorState]) -> Paired:
+    setup = director.setup
+    file = director.host.evidence.scripts / setup.name / CONFIGURATION
     settings, asked, error = _configured(file, setup.takeover)
     return Paired(
         name=setup.name,
-        director=ask(one.socket),
+        director=ask(director.socket),
         process=_process_of(host) if host else None,
         settings=settings,
         planned=_planned(setup) if settings else {},
         error=error,
-        daemons=tuple(_daemons(one.socket)),
+        daemons=tuple(_daemons(director.socket)),
         sync_on=setup.pair.name if setup.sync else "",
         syncid=setup.vrid,
-        down=tuple(_down(one.events)),
+        down=tuple(_down(director.events)),
         **asked,
     )
 
 
 def _process_of(host: HostState) -> Process | None:
     """The process that has the director's control socket on its host."""
-    pids = {one.pid for one in host.listeners if (one.protocol, one.address) == ("UNIX", DIRECTOR)}
-    return next((one for one in host.processes if one.pid in pids), None)
+    pids = {
+        listener.pid
+        for listener in host.listeners
+        if (listener.protocol, listener.address) == ("UNIX", DIRECTOR)
+    }
+    return next((process for process in host.processes if process.pid in pids), None)
 
 
 def _configured(file: Path, takeover: str) -> tuple[dict[str, str], dict[str, Any], str]:
     """Its virtual router's settings, fields of Paired about its checks, and why the file can't be used."""
     try:
-        configuration = model.load(file)
+        configuration = config_reader.load(file)
         found, _ = instances.read(configuration)
     except (ConfigError, OSError) as error:
         return {}, {}, str(error)
@@ -109,8 +113,8 @@ def _daemons(socket: str) -> Iterator[SyncDaemon]:
         answer = call(socket, {"do": "daemons"}, timeout=patient(_SECONDS))
     except (ChannelError, LabError):
         return
-    for one in answer.get("daemons", ()):
-        yield SyncDaemon(one["role"], one["interface"], one["syncid"])
+    for daemon in answer.get("daemons", ()):
+        yield SyncDaemon(daemon["role"], daemon["interface"], daemon["syncid"])
 
 
 def _down(events: Path) -> Iterator[Down]:

@@ -200,8 +200,8 @@ def show_machine(probes: Iterable[Callable[[], Finding]] = PROBES, console: Cons
     findings = [probe() for probe in probes]
     console = console or make_console(WIDE)
     console.print(_table(findings, table_box()))
-    lacking = [one for one in findings if one.state is State.NO and one.subject in _NEEDED]
-    helps = "".join(f" {one.helps}" for one in lacking if one.helps)
+    lacking = [finding for finding in findings if finding.state is State.NO and finding.subject in _NEEDED]
+    helps = "".join(f" {finding.helps}" for finding in lacking if finding.helps)
     console.print(
         f"The labs cannot run here.{helps}" if lacking else "The labs can run here: ./inv lab-nat",
         soft_wrap=True,

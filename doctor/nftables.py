@@ -37,14 +37,14 @@ _IPV4 = ("ip", "inet", "netdev")
 def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, ...]:
     """The rules of a ruleset in nft's JSON, with their text from its listing."""
     listed = list(listed)
-    chains = {_of(one["chain"], "name"): one["chain"] for one in listed if "chain" in one}
-    sets = {_of(one["set"], "name"): one["set"].get("elem", []) for one in listed if "set" in one}
+    chains = {_of(entry["chain"], "name"): entry["chain"] for entry in listed if "chain" in entry}
+    sets = {_of(entry["set"], "name"): entry["set"].get("elem", []) for entry in listed if "set" in entry}
     texts = _texts(text)
     found = [
         _rule(rule, chains.get(_of(rule, "chain"), {}), texts)
-        for one in listed
-        if "rule" in one
-        for rule in _expanded(one["rule"], sets)
+        for entry in listed
+        if "rule" in entry
+        for rule in _expanded(entry["rule"], sets)
     ]
     return (*found, *map(_policy, (chain for chain in chains.values() if chain.get("policy") == "drop")))
 
@@ -54,12 +54,12 @@ _Sets = Mapping[tuple[str, str, str], Sequence[Any]]
 
 def _expanded(rule: Mapping[str, Any], sets: _Sets) -> Iterator[Mapping[str, Any]]:
     """With the elements of named sets; a verdict map becomes a rule for each of its elements."""
-    expressions = [_with_elements(one, rule, sets) for one in rule.get("expr", [])]
-    vmap = next((one["vmap"] for one in expressions if "vmap" in one), None)
+    expressions = [_with_elements(expression, rule, sets) for expression in rule.get("expr", [])]
+    vmap = next((expression["vmap"] for expression in expressions if "vmap" in expression), None)
     if not isinstance(vmap, Mapping) or not isinstance(vmap.get("data"), Mapping):
         yield {**rule, "expr": expressions}
         return
-    others = [one for one in expressions if "vmap" not in one]
+    others = [expression for expression in expressions if "vmap" not in expression]
     for value, verdict in vmap["data"].get("set", []):
         match = {"match": {"op": "==", "left": vmap["key"], "right": value}}
         yield {**rule, "expr": [*others, match, verdict]}
@@ -104,9 +104,14 @@ def _rule(
         priority=chain.get("prio", 0),
         handle=rule["handle"],
         verdict=next(filter(None, map(_verdict, expressions)), ""),
-        matches=(*_device(chain), *(one for one in expressions if not one.keys() & set(_COUNTS))),
+        matches=(
+            *_device(chain),
+            *(expression for expression in expressions if not expression.keys() & set(_COUNTS)),
+        ),
         text=texts.get((rule["family"], rule["table"], rule["handle"]), ""),
-        changes=tuple(_name(one["mangle"].get("key")) for one in expressions if "mangle" in one),
+        changes=tuple(
+            _name(expression["mangle"].get("key")) for expression in expressions if "mangle" in expression
+        ),
     )
 
 
@@ -156,8 +161,8 @@ def changes(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
     """Whether nothing but a random number, or a counter, decides if a suspect drops the packet."""
-    open_ones = [one for one in rule.matches if _is_met(one, packet) is None]
-    return bool(open_ones) and all(_name(_left(one)).startswith(_RANDOM) for one in open_ones)
+    open_ones = [match for match in rule.matches if _is_met(match, packet) is None]
+    return bool(open_ones) and all(_name(_left(match)).startswith(_RANDOM) for match in open_ones)
 
 
 def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting") -> FilterRule | None:
@@ -183,8 +188,8 @@ def _decisions(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[st
 def _bases(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
     """A rule of each base chain that the packet meets, in the order of hooks and priorities."""
     families = _FAMILIES.get(packet.get("protocol", ""), _IPV4)
-    bases = {(one.family, one.table, one.chain): one for one in filters if one.hook in hooks}
-    for base in sorted(bases.values(), key=lambda one: (hooks.index(one.hook), one.priority)):
+    bases = {(rule.family, rule.table, rule.chain): rule for rule in filters if rule.hook in hooks}
+    for base in sorted(bases.values(), key=lambda base: (hooks.index(base.hook), base.priority)):
         if base.family in families:
             yield base
 
@@ -294,8 +299,8 @@ def _words(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         yield from _words(list(value.values()))
     elif isinstance(value, list):
-        for one in value:
-            yield from _words(one)
+        for item in value:
+            yield from _words(item)
 
 
 def _left(expression: Mapping[str, Any]) -> Any:
@@ -319,8 +324,8 @@ def _name(left: Any) -> str:
 
 def _values(right: Any) -> Iterator[Any]:
     if isinstance(right, list):
-        for one in right:
-            yield from _values(one)
+        for item in right:
+            yield from _values(item)
     elif isinstance(right, Mapping) and "set" in right:
         yield from _values(right["set"])
     else:
@@ -330,7 +335,7 @@ def _values(right: Any) -> Iterator[Any]:
 def _is(fact: Any, value: Any) -> bool:
     """Whether a rule's value matches a fact, which may have several spellings."""
     if isinstance(fact, tuple):
-        return any(_is(one, value) for one in fact)
+        return any(_is(item, value) for item in fact)
     if isinstance(value, Mapping) and "prefix" in value:
         prefix = value["prefix"]
         return _is_address(fact) and ip_address(fact) in ip_network(f"{prefix['addr']}/{prefix['len']}")

@@ -31,31 +31,32 @@ _Entries = Iterable[Mapping[str, Any]]
 def parse_host(host: HostState, printed: str) -> HostState:
     """The planned `host` with the state that was `printed`. Raises ValueError for other output."""
     try:
-        seen = literal(printed)
+        printed_state = literal(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ValueError(f"not output of collect_host.py: {printed!r:.60}") from None
-    devices, routes, neighbours, policy, *next_hops = _lists(seen["ip"])
+    devices, routes, neighbours, policy, *next_hops = _lists(printed_state["ip"])
     return replace(
         host,
         links=tuple(map(_link, devices)),
         addresses=tuple(_addresses(devices, "inet6" if ":" in host.main.address else "inet")),
-        routes=tuple(Route(*_way(one), kind=_kind(one)) for one in routes),
+        routes=tuple(Route(*_way(route), kind=_kind(route)) for route in routes),
         neighbours=tuple(_neighbours(neighbours)),
-        next_hops=tuple(_next_hop(one) for next_hop in next_hops for one in next_hop),
-        settings=seen["settings"],
-        offloads=seen["offloads"],
-        counters=seen["counters"],
-        listeners=tuple(Listener(*one) for one in seen["listeners"]),
-        processes=tuple(Process(*one) for one in seen["processes"]),
+        next_hops=tuple(_next_hop(route) for next_hop in next_hops for route in next_hop),
+        settings=printed_state["settings"],
+        offloads=printed_state["offloads"],
+        counters=printed_state["counters"],
+        listeners=tuple(Listener(*fields) for fields in printed_state["listeners"]),
+        processes=tuple(Process(*fields) for fields in printed_state["processes"]),
         rules=tuple(_policy_rules(policy)),
         traffic_filters=tuple(
-            TrafficFilter(interface, hook, _first_filter(printed)) for interface, hook, printed in seen["tc"]
+            TrafficFilter(interface, hook, _first_filter(printed))
+            for interface, hook, printed in printed_state["tc"]
         ),
-        site=Site(unwritable=tuple(seen.get("unwritable", ()))),
-        legacy_tables=tuple(seen.get("iptables", ())),
-        legacy_rules=tuple(_legacy_rules(seen.get("iptables_rules", ""))),
-        ipsec=tuple(_policies(seen.get("xfrm", ""))),
-        filters=rules(json.loads(seen["nft"] or "{}").get("nftables", []), seen["rules"]),
+        site=Site(unwritable=tuple(printed_state.get("unwritable", ()))),
+        legacy_tables=tuple(printed_state.get("iptables", ())),
+        legacy_rules=tuple(_legacy_rules(printed_state.get("iptables_rules", ""))),
+        ipsec=tuple(_policies(printed_state.get("xfrm", ""))),
+        filters=rules(json.loads(printed_state["nft"] or "{}").get("nftables", []), printed_state["rules"]),
     )
 
 
@@ -88,55 +89,55 @@ def _link(device: Mapping[str, Any]) -> Link:
 
 def _addresses(devices: _Entries, family: str) -> Iterator[Address]:
     for device in devices:
-        for one in device.get("addr_info", ()):
-            if one.get("family") == family:
+        for address in device.get("addr_info", ()):
+            if address.get("family") == family:
                 yield Address(
                     interface=device["ifname"],
-                    address=one["local"],
-                    prefix=one["prefixlen"],
-                    label=one.get("label", ""),
-                    scope=one.get("scope", ""),
+                    address=address["local"],
+                    prefix=address["prefixlen"],
+                    label=address.get("label", ""),
+                    scope=address.get("scope", ""),
                     up="UP" in device.get("flags", ()),
-                    detection=next((word for word in ("dadfailed", "tentative") if one.get(word)), ""),
+                    detection=next((word for word in ("dadfailed", "tentative") if address.get(word)), ""),
                 )
 
 
-def _way(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    return one["dst"], one.get("gateway", ""), one.get("dev", "")
+def _way(route: Mapping[str, Any]) -> tuple[str, str, str]:
+    return route["dst"], route.get("gateway", ""), route.get("dev", "")
 
 
-def _kind(one: Mapping[str, Any]) -> str:
+def _kind(route: Mapping[str, Any]) -> str:
     """What makes a route other than an ordinary one."""
-    kind = one.get("type", "")
+    kind = route.get("type", "")
     return "" if kind == "unicast" else str(kind)
 
 
-def _next_hop(one: Mapping[str, Any]) -> NextHop:
+def _next_hop(route: Mapping[str, Any]) -> NextHop:
     """An answer of `ip route get`."""
     return NextHop(
-        *_way(one),
-        source="" if one.get("from") == _UNSPECIFIED else one.get("from", ""),
-        inbound=one.get("iif", ""),
-        local=one.get("type") == "local",
-        mtu=_metric(one, "mtu"),
-        hoplimit=_metric(one, "hoplimit"),
+        *_way(route),
+        source="" if route.get("from") == _UNSPECIFIED else route.get("from", ""),
+        inbound=route.get("iif", ""),
+        local=route.get("type") == "local",
+        mtu=_metric(route, "mtu"),
+        hoplimit=_metric(route, "hoplimit"),
     )
 
 
 _GROUPS = ("01:", "33:33:", "ff:", "00:")  # beginnings of MAC addresses that no host has
 
 
-def _metric(one: Mapping[str, Any], name: str) -> int:
-    return next((int(each[name]) for each in one.get("metrics", ()) if name in each), 0)
+def _metric(route: Mapping[str, Any], name: str) -> int:
+    return next((int(metric[name]) for metric in route.get("metrics", ()) if name in metric), 0)
 
 
 def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
     """Without the kernel's own for groups and for itself."""
-    for one in entries:
-        if "NOARP" in one.get("state", ()) and one.get("lladdr", "00:").startswith(_GROUPS):
+    for entry in entries:
+        if "NOARP" in entry.get("state", ()) and entry.get("lladdr", "00:").startswith(_GROUPS):
             continue
-        state = " ".join(one.get("state", ()))
-        yield Neighbour(one["dst"], one.get("dev", ""), one.get("lladdr", ""), state, "router" in one)
+        state = " ".join(entry.get("state", ()))
+        yield Neighbour(entry["dst"], entry.get("dev", ""), entry.get("lladdr", ""), state, "router" in entry)
 
 
 _MATCHES = ("fwmark", "iif", "oif", "tos", "ipproto", "sport", "dport", "uid_start", "uid_end")
@@ -145,19 +146,19 @@ _OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))
 
 def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
     """Those besides the kernel's own."""
-    for one in entries:
-        if (one.get("priority"), one.get("table")) in _OF_THE_KERNEL and one.get("src") == "all":
+    for entry in entries:
+        if (entry.get("priority"), entry.get("table")) in _OF_THE_KERNEL and entry.get("src") == "all":
             continue
-        words = [f"from {_prefix(one, 'src')}"]
-        words += [f"to {_prefix(one, 'dst')}"] if "dst" in one else []
-        words += [f"{name} {one[name]}" for name in _MATCHES if name in one]
-        words.append(one.get("action") or f"lookup {one.get('table', '?')}")
-        yield PolicyRule(one.get("priority", 0), " ".join(words))
+        words = [f"from {_prefix(entry, 'src')}"]
+        words += [f"to {_prefix(entry, 'dst')}"] if "dst" in entry else []
+        words += [f"{name} {entry[name]}" for name in _MATCHES if name in entry]
+        words.append(entry.get("action") or f"lookup {entry.get('table', '?')}")
+        yield PolicyRule(entry.get("priority", 0), " ".join(words))
 
 
-def _prefix(one: Mapping[str, Any], end: str) -> str:
-    length = one.get(f"{end}len")
-    return str(one.get(end)) if length is None else f"{one.get(end)}/{length}"
+def _prefix(entry: Mapping[str, Any], end: str) -> str:
+    length = entry.get(f"{end}len")
+    return str(entry.get(end)) if length is None else f"{entry.get(end)}/{length}"
 
 
 def _legacy_rules(printed: str) -> Iterator[str]:

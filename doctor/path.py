@@ -98,24 +98,26 @@ def differences(state: LabState) -> list[Difference]:
     found: dict[tuple[str, ...], tuple[Difference, dict[str, None]]] = {}
     for port in dict.fromkeys(trial.port for trial in state.client_trials):
         for client in state.by_role("client"):
-            for name, one in _of_client(state, client, port):
-                if one:
-                    about = (text.replace(client.main.address, "") for text in (one.expected, one.observed))
-                    found.setdefault((one.host, one.what, *about), (one, {}))[1].setdefault(name)
-    return [replace(one, paths=tuple(paths)) for one, paths in found.values()]
+            for name, path in _of_client(state, client, port):
+                if path:
+                    about = (text.replace(client.main.address, "") for text in (path.expected, path.observed))
+                    found.setdefault((path.host, path.what, *about), (path, {}))[1].setdefault(name)
+    return [replace(walk, paths=tuple(paths)) for walk, paths in found.values()]
 
 
 def _of_client(state: LabState, client: HostState, port: int) -> Iterator[tuple[str, Difference | None]]:
     """A client's paths to the director and, if that works, to the real servers: names, and what is wrong."""
     served = [
-        one for one in state.client_trials if (one.host, one.port) == (client.name, port) and one.served
+        trial
+        for trial in state.client_trials
+        if (trial.host, trial.port) == (client.name, port) and trial.served
     ]
     at_director = next(_to_director(state, client, port), None)
     if at_director:
         yield client.name, _counts(at_director, works=bool(served))
         if not served:
             return
-    by = {one.server for one in served}
+    by = {trial.server for trial in served}
     for service in services_of(state, port):
         for target in service.targets:
             if target.weight > 0 and not target.full:
@@ -198,7 +200,9 @@ def _directs(state: LabState, port: int) -> Iterator[Difference]:
                 "ipvsadm -Ln",
             )
         elif all(target.weight == 0 or target.full for target in service.targets):
-            full = ", ".join(f"{one} {one.active + one.inactive} of {one.upper}" for one in service.targets)
+            full = ", ".join(
+                f"{target} {target.active + target.inactive} of {target.upper}" for target in service.targets
+            )
             yield Difference(
                 name,
                 "threshold",
@@ -260,7 +264,7 @@ def _accepts(state: LabState, server: HostState, request: _Packet, target: Targe
         yield from _decapsulates(server, inbound)
     hop = server.next_hop(request.dest, request.source, inbound)
     if not server.has(request.dest):
-        down = next((one for one in server.addresses if one.address == request.dest), None)
+        down = next((address for address in server.addresses if address.address == request.dest), None)
         where = f" on {server.planned.vip_on}" if server.planned.vip_on and state.method != "nat" else ""
         yield Difference(
             server.name,
@@ -301,7 +305,7 @@ def _listens(
 ) -> Iterator[Difference]:
     found = server.listener(address, port)
     if found is None:
-        others = sorted({one.port for one in server.listeners if one.protocol == "TCP"})
+        others = sorted({listener.port for listener in server.listeners if listener.protocol == "TCP"})
         at = ", ".join(map(str, others)) or "none"
         right = [one for one in server.planned.ports if server.listens(address, one)]
         if right and port not in server.planned.ports:
@@ -343,7 +347,7 @@ def _carry(state: LabState, packet: _Packet, host: HostState, goal: HostState) -
         if host.error:
             return
         hop = _next_hop(host, packet, inbound)
-        plug = next((one for one in host.plugs if one.interface == hop.interface), None)
+        plug = next((plug for plug in host.plugs if plug.interface == hop.interface), None)
         if hop.local or plug is None:
             yield from _misrouted(state, host, packet, inbound, hop, goal)
             return
@@ -368,9 +372,9 @@ def _carry(state: LabState, packet: _Packet, host: HostState, goal: HostState) -
 def _next_hop(host: HostState, packet: _Packet, inbound: str) -> NextHop:
     """As the kernel answered for this packet, or for its destination; else by the routing table."""
     source = packet.source if inbound or packet.is_reply else ""
-    for one in host.next_hops:
-        if (one.target, one.source, one.inbound) == (packet.dest, source, inbound):
-            return one
+    for hop in host.next_hops:
+        if (hop.target, hop.source, hop.inbound) == (packet.dest, source, inbound):
+            return hop
     return next_hop(host, packet.dest)
 
 
@@ -391,7 +395,7 @@ def _right_receivers(state: LabState, host: HostState, packet: _Packet, goal: Ho
     route = longest(host.planned.routes, packet.dest)
     gateway = route.gateway if route else host.planned.gateway
     found = (_holder(state, switch, gateway) for switch in switches)
-    return {one[0].name for one in found if one}
+    return {owner[0].name for owner in found if owner}
 
 
 def _misrouted(
@@ -412,7 +416,7 @@ def _misrouted(
     if not hop.interface:
         yield from _reverse_path(host, packet, inbound, next_hop(host, packet.source))
     if hop.local:
-        has = next((one for one in host.addresses if one.address == packet.dest), None)
+        has = next((address for address in host.addresses if address.address == packet.dest), None)
         yield Difference(
             host.name,
             "address",
@@ -458,14 +462,14 @@ def _link(host: HostState, interface: str) -> Iterator[Difference]:
 def _address(host: HostState, plug: Plug) -> Iterator[Difference]:
     """A plug's address is there, with its netmask."""
     wanted = f"{plug.address}/{plug.prefix} on {plug.interface}"
-    found = [one for one in host.addresses if one.address == plug.address]
+    found = [address for address in host.addresses if address.address == plug.address]
     look = f"ip address show dev {plug.interface}"
     if not found:
-        others = [str(one) for one in host.addresses if one.interface == plug.interface]
+        others = [str(address) for address in host.addresses if address.interface == plug.interface]
         yield Difference(host.name, "address", wanted, ", ".join(others) or "no address", look)
-    for one in found:
-        if (one.interface, one.prefix) != (plug.interface, plug.prefix):
-            yield Difference(host.name, "netmask", wanted, str(one), look)
+    for address in found:
+        if (address.interface, address.prefix) != (plug.interface, plug.prefix):
+            yield Difference(host.name, "netmask", wanted, str(address), look)
 
 
 def _reverse_path(host: HostState, packet: _Packet, inbound: str, hop: NextHop) -> Iterator[Difference]:

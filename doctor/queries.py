@@ -38,9 +38,9 @@ def services_of(state: LabState, port: int) -> list[Service]:
     """The services of a TCP packet to `port` of the VIP: by mark, by port, or by port 0."""
     marks = {mark.mark for mark in state.director.marks if mark.covers(state.vip, port)}
     services = state.director.services
-    found = [one for one in services if one.mark and one.mark in marks]
+    found = [service for service in services if service.mark and service.mark in marks]
     for number in (port, 0):
-        found = found or [one for one in services if _is_of(one, state.vip, number)]
+        found = found or [service for service in services if _is_of(service, state.vip, number)]
     return found
 
 
@@ -50,7 +50,7 @@ def _is_of(service: Service, vip: str, port: int) -> bool:
 
 def web_ports(state: LabState) -> list[int]:
     """The VIP's ports that sessions may use: http's, those in rules, and those the plan adds."""
-    ruled = {one.port for one in about_the_vip(state) if not one.mark}
+    ruled = {service.port for service in about_the_vip(state) if not service.mark}
     planned = {port for server in state.servers for port in server.ports[1:]}
     return sorted((ruled | planned | {HTTP}) - {0})
 
@@ -120,7 +120,7 @@ def stop_httpd(host: HostState) -> Iterator[str]:
 
 def listening_program(state: LabState, host: HostState) -> str:
     """The program that has the port at which requests arrive; "" if none has, or it is not known."""
-    server = next((one for one in state.servers if one.name == host.name), None)
+    server = next((server for server in state.servers if server.name == host.name), None)
     found = host.listener(host.main.address, served_port(state, server)) if server else None
     return found.program if found else ""
 
@@ -135,7 +135,7 @@ def restore_httpd(host: HostState) -> Iterator[str]:
 def restart_httpd(host: HostState) -> Iterator[str]:
     """The commands that start it again, as it was at first."""
     yield from restore_httpd(host)
-    if any(PROGRAM in one.command.split(" ")[0] for one in host.processes):
+    if any(PROGRAM in process.command.split(" ")[0] for process in host.processes):
         yield from stop_httpd(host)
     yield from start_httpd(host)
 
@@ -375,7 +375,11 @@ _AVAILABILITY, _CHECKS = "-m availability.", "-m availability.monitor"
 
 def takeover_of(host: HostState) -> list[Process]:
     """The processes that move the VIP."""
-    return [one for one in host.processes if _AVAILABILITY in one.command and _CHECKS not in one.command]
+    return [
+        process
+        for process in host.processes
+        if _AVAILABILITY in process.command and _CHECKS not in process.command
+    ]
 
 
 def restart_takeover(host: HostState) -> Iterator[str]:
@@ -395,12 +399,15 @@ def is_silenced(host: HostState, vip: str, interface: str = "") -> bool:
     """Whether the host does not reply to ARP requests for the VIP, or another address, on an interface."""
     lan = interface or host.main.interface
     if ":" in vip:  # neighbour discovery: replies are for addresses of the interface only
-        return not any(one.address == vip and one.interface == lan and one.works for one in host.addresses)
+        return not any(
+            address.address == vip and address.interface == lan and address.works
+            for address in host.addresses
+        )
     ignore = host.setting("arp_ignore", lan)
-    held = [one for one in host.addresses if one.address == vip and one.up]
+    held = [address for address in host.addresses if address.address == vip and address.up]
     if ignore == _SILENT_FOR_HOSTS:
-        return all(one.scope in ("host", "link") for one in held) or _is_filtered(host, vip)
-    quiet = ignore in SILENT and not any(one.interface == lan for one in held)
+        return all(address.scope in ("host", "link") for address in held) or _is_filtered(host, vip)
+    quiet = ignore in SILENT and not any(address.interface == lan for address in held)
     return quiet or ignore == _SILENT_FOR_ALL or _is_filtered(host, vip)
 
 

@@ -36,24 +36,24 @@ class Step:
 
     @property
     def is_right(self) -> bool:
-        way = self.actual
-        return (way.gateway, way.interface) == (self.gateway, self.interface)
+        hop = self.actual
+        return (hop.gateway, hop.interface) == (self.gateway, self.interface)
 
 
 def steps(state: LabState, *roles: str) -> Iterator[Step]:
     """The steps of hosts with these roles that could be read."""
     for host in state.by_role(*roles):
         for target in _targets(state, host):
-            way = planned_next_hop(host, target)
-            if way.interface:
-                yield Step(host, target, way.gateway, way.interface)
+            hop = planned_next_hop(host, target)
+            if hop.interface:
+                yield Step(host, target, hop.gateway, hop.interface)
 
 
 def _targets(state: LabState, host: HostState) -> Iterator[str]:
     clients = [plug.address for plug in state.clients]
     segments = {plug.switch for plug in host.plugs}
     in_front = state.director_host.main.switch in segments
-    own = [one.main.address for one in state.by_role(SERVER) if one.main.switch in segments]
+    own = [server.main.address for server in state.by_role(SERVER) if server.main.switch in segments]
     if host.role == CLIENT:
         yield state.vip
     elif host.role == SERVER:
@@ -83,7 +83,7 @@ def planned_next_hop(host: HostState, target: str) -> NextHop:
 def next_hop(host: HostState, target: str) -> NextHop:
     """As the kernel answered, or by the routing table where it was not asked."""
     asked = next(
-        (one for one in host.next_hops if (one.target, one.source, one.inbound) == (target, "", "")), None
+        (hop for hop in host.next_hops if (hop.target, hop.source, hop.inbound) == (target, "", "")), None
     )
     if asked:
         return asked
@@ -142,7 +142,7 @@ def _is_planned(host: HostState, route: Route) -> bool:
         return False
     if route.destination == _DEFAULT:
         return route.gateway == host.planned.gateway
-    planned = {(one.destination, one.gateway) for one in host.planned.routes}
+    planned = {(other.destination, other.gateway) for other in host.planned.routes}
     connected = {(_connected(plug), "") for plug in host.plugs}
     return (route.destination, route.gateway) in planned | connected
 

@@ -80,7 +80,7 @@ class Watch:
 
     def sightings(self) -> dict[int, tuple[Sighting, ...]]:
         """By the trial's port, in the order of time; what was the same on the same interface only once."""
-        return {port: tuple(dict.fromkeys(each))[:_MOST] for port, each in self.passed().items()}
+        return {port: tuple(dict.fromkeys(sightings))[:_MOST] for port, sightings in self.passed().items()}
 
     def watches(self, host: str) -> bool:
         return any(one == host for one, _ in self._open)
@@ -100,8 +100,8 @@ class Watch:
         """By the trial's port, every packet so far, in the order of time."""
         self._packets += [
             (at, host, interface, way, data)
-            for (host, interface), one in self._open.items()
-            for at, way, data in _received(one)
+            for (host, interface), opened in self._open.items()
+            for at, way, data in _received(opened)
         ]
         self._packets.sort(key=lambda packet: packet[0])
         found: dict[int, list[Sighting]] = {}
@@ -119,12 +119,18 @@ def lost(passed: Sequence[Sighting]) -> Sighting | None:
     again. A packet that is merely late passes both as often.
     """
     for what in (_SYNS, _SYN_ACKS, _DATA):
-        places = list(dict.fromkeys(one for one in passed if one.what == what and one.way != OTHERS))
+        places = list(
+            dict.fromkeys(sighting for sighting in passed if sighting.what == what and sighting.way != OTHERS)
+        )
         for place, after in pairwise(places):
             if passed.count(after) < passed.count(place) and not _between(passed, place, after):
                 return place
         if what == _SYNS and places and passed.count(places[-1]) > 1:
-            answers = [one for one in passed if one.what == _SYN_ACKS and one.host == places[-1].host]
+            answers = [
+                sighting
+                for sighting in passed
+                if sighting.what == _SYN_ACKS and sighting.host == places[-1].host
+            ]
             if answers and not _between(passed, places[-1], answers[0]):
                 return places[-1]
     return None
@@ -152,7 +158,11 @@ def last_seen(trial: Trial) -> Sighting | None:
         passed = [one for one in seen if one.what in (what, TELLS if what == ASKS else what)]
         if passed:
             has_come = what in (LONG_DATA, _DATA) and (passed[-1].host, passed[-1].way) == (trial.host, IN)
-            return next(one for one in passed if one.source == passed[-1].source) if has_come else passed[-1]
+            return (
+                next(sighting for sighting in passed if sighting.source == passed[-1].source)
+                if has_come
+                else passed[-1]
+            )
     return None
 
 
@@ -270,7 +280,7 @@ def parse(
     if protocol != _TCP or len(rest) < 4:
         return 0, None
     ends = struct.unpack("!HH", rest[:4])
-    port = next((one for one in ends if one in ports), 0)
+    port = next((end for end in ends if end in ports), 0)
     length = int.from_bytes(data[4:6], "big") if version == 6 else int.from_bytes(data[2:4], "big") - header
     from_there, to = endpoint(source, ends[0]), endpoint(dest, ends[1])
     sighting = Sighting(host, interface, way, _name(rest, length), from_there, to, tunnel)

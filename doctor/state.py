@@ -336,7 +336,9 @@ class HostState:
 
     def setting_text(self, name: str, *interfaces: str) -> str:
         """`arp_ignore is 0 for all, 1 for lo`"""
-        values = (f"{self.settings.get(f'conf.{each}.{name}', 0)} for {each}" for each in interfaces)
+        values = (
+            f"{self.settings.get(f'conf.{interface}.{name}', 0)} for {interface}" for interface in interfaces
+        )
         return f"{name} is {', '.join(values)}"
 
     def has(self, address: str) -> Address | None:
@@ -346,16 +348,20 @@ class HostState:
     def next_hop(self, target: str, source: str = "", inbound: str = "") -> NextHop:
         """The kernel's answer to `ip route get TARGET from SOURCE iif INBOUND`."""
         asked = (target, source, inbound)
-        found = (one for one in self.next_hops if (one.target, one.source, one.inbound) == asked)
+        found = (hop for hop in self.next_hops if (hop.target, hop.source, hop.inbound) == asked)
         return next(found, NextHop(target, source=source, inbound=inbound))
 
     def link(self, interface: str) -> Link | None:
         """An interface as it is; None if it is gone, or where links are not known."""
-        return next((one for one in self.links if one.interface == interface), None)
+        return next((link for link in self.links if link.interface == interface), None)
 
     def neighbour(self, address: str, interface: str) -> Neighbour | None:
         """The entry of its neighbour table."""
-        found = (one for one in self.neighbours if (one.address, one.interface) == (address, interface))
+        found = (
+            neighbour
+            for neighbour in self.neighbours
+            if (neighbour.address, neighbour.interface) == (address, interface)
+        )
         return next(found, None)
 
     def mac(self, interface: str) -> str:
@@ -371,9 +377,11 @@ class HostState:
 
     def listener(self, address: str, port: int) -> Listener | None:
         """The socket that accepts TCP connections to that address and port."""
-        found = [one for one in self.listeners if one.protocol == "TCP" and one.port == port]
+        found = [
+            listener for listener in self.listeners if listener.protocol == "TCP" and listener.port == port
+        ]
         places = (address, ANY6 if ":" in address else ANY, BOTH)
-        return next((one for place in places for one in found if one.address == place), None)
+        return next((listener for place in places for listener in found if listener.address == place), None)
 
     def listens(self, address: str, port: int) -> bool:
         """Whether a socket accepts TCP connections to that address and port."""
@@ -644,8 +652,8 @@ class LabState:
         """Each director with its host, its report and its process."""
         if not self.pair:
             return ((self.director_host, self.director, self.director_process),)
-        found = ((self.host(one.name), one) for one in self.pair)
-        return tuple((host, one.director, one.process) for host, one in found if host)
+        found = ((self.host(director.name), director) for director in self.pair)
+        return tuple((host, director.director, director.process) for host, director in found if host)
 
     @property
     def vip_owners(self) -> tuple[str, ...]:
@@ -660,17 +668,17 @@ class LabState:
     @property
     def client_trials(self) -> tuple[Trial, ...]:
         """What clients get of the VIP."""
-        return tuple(one for one in self.trials if not one.wanted)
+        return tuple(trial for trial in self.trials if not trial.wanted)
 
     @property
     def failures(self) -> tuple[Trial, ...]:
         """The clients' trials that were not served."""
-        return tuple(one for one in self.client_trials if not one.served)
+        return tuple(trial for trial in self.client_trials if not trial.served)
 
     @property
     def resent(self) -> tuple[Trial, ...]:
         """The trials that were served at a second attempt: packets get lost."""
-        return tuple(one for one in self.trials if one.served and one.resent)
+        return tuple(trial for trial in self.trials if trial.served and trial.resent)
 
     @property
     def troubled(self) -> tuple[Trial, ...]:
@@ -682,16 +690,19 @@ class LabState:
         """Failed trials past the rules: of real servers that get connections, and served no client."""
         served = {trial.server for trial in self.client_trials if trial.served}
         used = {
-            target.address for one in self.director.services for target in one.targets if target.weight > 0
+            target.address
+            for service in self.director.services
+            for target in service.targets
+            if target.weight > 0
         }
         return tuple(
-            one
-            for one in self.trials
-            if one.wanted and not one.served and one.wanted not in served and one.address in used
+            trial
+            for trial in self.trials
+            if trial.wanted and not trial.served and trial.wanted not in served and trial.address in used
         )
 
     def host(self, name: str) -> HostState | None:
-        return next((one for one in self.hosts if one.name == name), None)
+        return next((host for host in self.hosts if host.name == name), None)
 
     def on_switch(self, switch: str) -> Iterator[tuple[HostState, Plug]]:
         """The hosts that are plugged into a switch, each with its plug."""
@@ -709,7 +720,7 @@ class LabState:
 
     def server_name(self, address: str) -> str:
         """The name of the real server with this RIP, or the address itself."""
-        return next((one.name for one in self.servers if one.address == address), address)
+        return next((server.name for server in self.servers if server.address == address), address)
 
     def servers_on_director_segment(self) -> Iterator[HostState]:
         """The real servers on the director's segment that have the VIP."""

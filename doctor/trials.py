@@ -129,7 +129,9 @@ class Trials:
 
     def again(self) -> tuple[Trial, ...]:
         """With a longer deadline; what fails has a record of what passes where."""
-        interfaces = [(node.name, one.name) for node in self._plan.topology.nodes for one in node.interfaces]
+        interfaces = [
+            (node.name, interface.name) for node in self._plan.topology.nodes for interface in node.interfaces
+        ]
         if self._plan.method is Method.TUN:
             interfaces += [(server.name, self._plan.tunnel) for server in self._plan.servers]
         with Watch(interfaces, self._open) as watch:
@@ -137,14 +139,14 @@ class Trials:
             late = min(_LATE, _LATEST / patient(1))
             places = poll_until(lambda: _lost(watch, trials), lambda found: not found, late)
             sightings = watch.sightings()
-            seen = {one: _seen_of(watch, sightings, one) for one in trials if not one.served}
+            seen = {trial: _seen_of(watch, sightings, trial) for trial in trials if not trial.served}
         return tuple(
-            replace(one, resent=True, seen=(places[one.source_port],))
-            if one.source_port in places
-            else one
-            if one.served
-            else replace(one, seen=seen[one])
-            for one in trials
+            replace(trial, resent=True, seen=(places[trial.source_port],))
+            if trial.source_port in places
+            else trial
+            if trial.served
+            else replace(trial, seen=seen[trial])
+            for trial in trials
         )
 
     def _try(self, seconds: float, watch: Watching | None = None) -> tuple[Trial, ...]:
@@ -160,7 +162,7 @@ class Trials:
         of_kernel = taken if attempt.usual else None
         if self._plan.version == _IPV4:
             return lambda: _tcp(of_kernel=of_kernel)
-        node = next(one for one in self._plan.topology.nodes if one.name == attempt.host)
+        node = next(node for node in self._plan.topology.nodes if node.name == attempt.host)
         towards_servers = -1 if self._plan.method is Method.NAT else 0
         source = node.interfaces[towards_servers].address if node.role is Role.DIRECTOR else ""
         return lambda: _tcp(socket.AF_INET6, source, of_kernel)
@@ -184,7 +186,7 @@ def _seen_of(
 def _lost(watch: Watch, trials: Iterable[Trial]) -> dict[int, Sighting]:
     """Where packets of trials that were served later got lost, by the trials' ports."""
     passed = watch.passed()
-    found = {one.source_port: lost(passed.get(one.source_port, ())) for one in trials if one.served}
+    found = {trial.source_port: lost(passed.get(trial.source_port, ())) for trial in trials if trial.served}
     return {port: place for port, place in found.items() if place}
 
 
@@ -200,7 +202,7 @@ def _left_out(running: RunningLab, director: DirectorState) -> Iterator[int]:
         prescribed = ""
     vip, services = running.plan.vip, director.services
     for port in _planned_ports(running.plan):
-        is_ruled = any(one.port == port for one in services)
+        is_ruled = any(service.port == port for service in services)
         is_marked = any(mark.covers(vip, port) for mark in director.marks)
         if port != HTTP and not (is_ruled or is_marked or f":{port} " in prescribed):
             yield port
@@ -243,13 +245,19 @@ def _like_a_client(number: int, rounds: int) -> tuple[bool, bool]:
 
 def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:
     """The VIP's TCP ports: those of the plan, and those that have a rule."""
-    ruled = [one.port for one in services if (one.protocol, one.address) == ("TCP", plan.vip) and one.port]
+    ruled = [
+        service.port
+        for service in services
+        if (service.protocol, service.address) == ("TCP", plan.vip) and service.port
+    ]
     return list(dict.fromkeys([*_planned_ports(plan), *ruled]))[:_SERVICES]
 
 
 def _round(plan: Plan, services: Iterable[Service], port: int) -> int:
     """The connections after which the scheduler of the service is where it was; 0 if too many, or unknown."""
-    found = next((one for one in services if one.address == plan.vip and one.port == port), None)
+    found = next(
+        (service for service in services if service.address == plan.vip and service.port == port), None
+    )
     if found is None or found.persistent:
         return 0
     weights = [target.weight for target in found.targets if target.weight > 0 and not target.full]
@@ -372,20 +380,20 @@ class _Running:
         return self.result(_OUTCOMES.get(code, UNREACHABLE), detail=errno.errorcode.get(code, str(code)))
 
     def result(self, outcome: str, server: str = "", detail: str = "") -> Trial:
-        one = self.attempt
+        attempt = self.attempt
         detail = f"{detail} (data connection)".strip() if self.is_data and outcome != SERVED else detail
         return Trial(
-            host=one.host,
-            address=one.address,
-            port=one.port,
+            host=attempt.host,
+            address=attempt.address,
+            port=attempt.port,
             outcome=outcome,
             server=server,
-            wanted=one.wanted,
+            wanted=attempt.wanted,
             source_port=self.ports[-1 if self.is_data else 0],
             connected=self.connected,
             detail=detail,
-            usual=one.usual,
-            long=one.long,
+            usual=attempt.usual,
+            long=attempt.long,
         )
 
     def close(self) -> None:
@@ -455,18 +463,18 @@ def try_all(
                     results[place] = _not_tried(attempt, error)
             if watch:
                 watch([port for one in running.values() for port in one.ports])
-            for place, one in running.items():
-                known_at_once = one.connect()
+            for place, trial in running.items():
+                known_at_once = trial.connect()
                 if known_at_once:
                     results[place] = known_at_once
                 else:
-                    selector.register(one.socket, EVENT_WRITE, place)
+                    selector.register(trial.socket, EVENT_WRITE, place)
             _serve(selector, running, results, time.monotonic() + seconds)
-            for place, one in running.items():
-                results.setdefault(place, one.result(TIMED_OUT))
+            for place, trial in running.items():
+                results.setdefault(place, trial.result(TIMED_OUT))
         finally:
-            for one in running.values():
-                one.close()
+            for trial in running.values():
+                trial.close()
     return tuple(_judged(results[place], known) for place in sorted(results))
 
 
@@ -479,14 +487,14 @@ def _serve(
         if left <= 0 and not ready:
             return
         for key, _ in ready:
-            one = running[key.data]
-            result = one.proceed()
+            trial = running[key.data]
+            result = trial.proceed()
             if result:
                 results[key.data] = result
                 selector.unregister(key.fileobj)
-            elif one.current is not key.fileobj:
+            elif trial.current is not key.fileobj:
                 selector.unregister(key.fileobj)
-                selector.register(one.current, EVENT_WRITE, key.data)
+                selector.register(trial.current, EVENT_WRITE, key.data)
             else:
                 selector.modify(key.fileobj, EVENT_READ, key.data)
 

@@ -22,7 +22,7 @@ EXERCISE = Exercise(
 _HTTP = 80
 
 
-def _each(change: Callable[[Rule], Rule]) -> Change:
+def _http_rules(change: Callable[[Rule], Rule]) -> Change:
     """Change every rule for http."""
 
     def changed(plan: Plan, variant: Variant) -> Plan:
@@ -43,11 +43,11 @@ def _at(port: int) -> Fault:
     def moved(rule: Rule) -> Rule:
         return replace(rule, port=port, server_port=port if rule.server_port == _HTTP else rule.server_port)
 
-    return Fault(change=_each(moved))
+    return Fault(change=_http_rules(moved))
 
 
 _OUT = Fault((Edit("d", "rules.sh", "-t {vip}:80 ", "# {line}"),))
-_UDP = Fault(change=_each(lambda rule: replace(rule, protocol="udp")))
+_UDP = Fault(change=_http_rules(lambda rule: replace(rule, protocol="udp")))
 _GONE = Fault((Edit("d", "rules.sh", "-t {vip}:80 "),))
 
 FAULTS = (_OUT, _at(8080), _at(443), _UDP, _GONE)

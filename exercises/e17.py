@@ -24,7 +24,8 @@ _FLAGS = {"dr": "-g", "tun": "-i"}
 def _move_httpd(plan: Plan, variant: Variant) -> Plan:
     """Make the httpd of the drawn server listen on that port only."""
     servers = tuple(
-        replace(one, http_port=_PORT) if one.name == variant.server else one for one in plan.servers
+        replace(server, http_port=_PORT) if server.name == variant.server else server
+        for server in plan.servers
     )
     return replace(plan, servers=servers)
 

@@ -19,7 +19,11 @@ _CHECKS = (
     "TCP_CHECK {\n            connect_port 8080\n        }",
 )
 FAULTS = tuple(
-    Fault(tuple(Edit(one, "keepalived.conf", _SERVER, "{line}\n        " + check) for one in _DIRECTORS))
+    Fault(
+        tuple(
+            Edit(director, "keepalived.conf", _SERVER, "{line}\n        " + check) for director in _DIRECTORS
+        )
+    )
     for check in _CHECKS
 )
 
@@ -35,14 +39,14 @@ SOLUTIONS = tuple(
         fails=("fair_shares", "both_use_all"),
         repairs=tuple(
             Repair(
-                one,
+                director,
                 (
                     f"sed -i '{repair}' keepalived.conf",
-                    RELOAD_CHECKS.format(director=one),
+                    RELOAD_CHECKS.format(director=director),
                     "until ipvsadm -Ln | grep -q '{rip}:80 '; do sleep 0.1; done",
                 ),
             )
-            for one in _DIRECTORS
+            for director in _DIRECTORS
         ),
     )
     for repair in _REPAIRS

@@ -15,10 +15,10 @@ EXERCISE = Exercise(
     checks=(users_finish, no_new_users, both_keep_it, all_served),
     base=tuple(
         edit
-        for one in _DIRECTORS
+        for director in _DIRECTORS
         for edit in (
-            Edit(one, _CONF, "path /name", "                path /index.html"),
-            Edit(one, _CONF, "lvs_method DR", "{line}\n    inhibit_on_failure"),
+            Edit(director, _CONF, "path /name", "                path /index.html"),
+            Edit(director, _CONF, "lvs_method DR", "{line}\n    inhibit_on_failure"),
         )
     ),
     diagnosis=False,  # a monitor that removes failed servers is right in other labs: no host is at fault
@@ -27,7 +27,7 @@ EXERCISE = Exercise(
 # ---- Faults ----
 # Without inhibit_on_failure, a server that fails its check loses its rule, and its users.
 
-FAULTS = (Fault(tuple(Edit(one, _CONF, "inhibit_on_failure") for one in _DIRECTORS)),)
+FAULTS = (Fault(tuple(Edit(director, _CONF, "inhibit_on_failure") for director in _DIRECTORS)),)
 
 # ---- Solutions ----
 # Weight 0 for a server that fails, on both directors.
@@ -37,14 +37,14 @@ SOLUTIONS = (
         fails=("users_finish", "both_keep_it"),
         repairs=tuple(
             Repair(
-                one,
+                director,
                 (
                     f"sed -i 's/lvs_method DR/lvs_method DR\\n    inhibit_on_failure/' {_CONF}",
-                    RELOAD_CHECKS.format(director=one),
-                    f"until grep -q 'Loaded again' ../../logs/monitor-{one}.log; do sleep 0.1; done",
+                    RELOAD_CHECKS.format(director=director),
+                    f"until grep -q 'Loaded again' ../../logs/monitor-{director}.log; do sleep 0.1; done",
                 ),
             )
-            for one in _DIRECTORS
+            for director in _DIRECTORS
         ),
     ),
 )

@@ -38,7 +38,7 @@ def _files(variant: Variant) -> dict[str, str]:
 def _connect(running: RunningLab, variant: Variant) -> None:
     """Make the connection when it is the turn of the real server that must get it."""
     shown = connection(variant)
-    client = next(one for one in running.clients if one.host.name == shown.client.node)
+    client = next(client for client in running.clients if client.host.name == shown.client.node)
     turns = [server["address"] for server in running.director.ask("list")["services"][0]["servers"]]
     names = {server.address: server.name for server in variant.plan.servers}
     previous = names[turns[turns.index(shown.server.address) - 1]]

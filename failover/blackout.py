@@ -177,13 +177,13 @@ def _kill(era: Era, pair: Pair, prober: subprocess.Popen[str], chance: random.Ra
     pair.wait(lambda: pair.owners() == (standby,), f"the takeover ({era.title})")
     taken = time.monotonic()
     pair.wait(lambda: _report(prober)["last"] > taken, f"answers after the takeover ({era.title})")
-    seen = _report(prober)
+    report = _report(prober)
     pair.revive(active)
     pair.accompany(active, *era.command(active, pair.folder))
     return {
-        "seconds": seen["gap"],
-        "after": seen["began"] - died,
-        "pause": seen["pause"],
+        "seconds": report["gap"],
+        "after": report["began"] - died,
+        "pause": report["pause"],
         "false": max(0, _takeovers(era, pair) - takeovers - 1),
     }
 

@@ -46,7 +46,7 @@ class Prober:
                 if not words:
                     return
                 for word in words.split():
-                    self._told(word)
+                    self._obey(word)
 
     def _ask(self, now: float) -> None:
         self._pause = max(self._pause, now - self._asked)
@@ -63,7 +63,7 @@ class Prober:
                     self._gap, self._began = now - self._last, self._last
                 self._last = now
 
-    def _told(self, word: str) -> None:
+    def _obey(self, word: str) -> None:
         if word == "begin":
             self._begin(time.monotonic())
         elif word == "report":

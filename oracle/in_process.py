@@ -13,6 +13,7 @@ from director.core.real_server import Method
 from director.engines.scapy.fake import FakeHost, FakeKernel, FakeWire
 from director.engines.scapy.host import Route
 from director.engines.scapy.next_hops import NextHop
+from director.formats.ipvsadm_words import address_and_port, endpoint
 from oracle import ipv6_network
 from oracle.live import ControlledDirector
 from oracle.site import (
@@ -94,7 +95,7 @@ class IPv6InProcessDirector(InProcessDirector):
     """For the scenarios of ipv6_generated.py."""
 
     def tables(self, at: str) -> tuple[ipv6_network.Table, ipv6_network.Loads]:
-        prefix = ipv6_network.end(at, "")
+        prefix = endpoint(at, "")
         rows = self._request({"do": "connections"})["connections"]
         table = {
             f"{row['protocol']} {row['client']} {row['vip']}": [row["server"], row["state"]]
@@ -102,7 +103,7 @@ class IPv6InProcessDirector(InProcessDirector):
             if row["vip"].startswith(prefix)
         }
         loads = {
-            f"{service['protocol']} {prefix}{service['port']} {_end(server)}": [
+            f"{service['protocol']} {prefix}{service['port']} {address_and_port(server)}": [
                 server[name] for name in ("weight", "active", "inactive")
             ]
             for service in self._request({"do": "list", "at_once": True})["services"]
@@ -110,7 +111,3 @@ class IPv6InProcessDirector(InProcessDirector):
             for server in service["servers"]
         }
         return table, loads
-
-
-def _end(server: dict[str, Any]) -> str:
-    return ipv6_network.end(server["address"], server["port"])

@@ -78,7 +78,7 @@ def read(file: Path = FILE) -> Recording:
 
 def player() -> str:
     """A hash of all that is sent and of the rules: when it changes, the recording is out of date."""
-    frames = b"".join(framed(one.side, packet) for one in sent() for packet in one.packets)
+    frames = b"".join(framed(probe.side, packet) for probe in sent() for packet in probe.packets)
     return hashlib.sha256("".join(lines()).encode() + frames).hexdigest()[:16]
 
 
@@ -258,12 +258,12 @@ def record() -> Recording:
     saved = _run("ipvsadm", "-Sn")
     listed = _run("ipvsadm", "-Ln")
     frames = []
-    for number, one in enumerate(sent()):
-        for packet in one.packets:
-            cables[one.side].send(framed(one.side, packet))
-        if one.name != "clients":
-            out = [[side, frame.hex()] for side, frame in _received(cables, one.side, number)]
-            frames.append({"name": one.name, "out": out})
+    for number, probe in enumerate(sent()):
+        for packet in probe.packets:
+            cables[probe.side].send(framed(probe.side, packet))
+        if probe.name != "clients":
+            out = [[side, frame.hex()] for side, frame in _received(cables, probe.side, number)]
+            frames.append({"name": probe.name, "out": out})
     table = Path("/proc/net/ip_vs_conn").read_text().splitlines()[1:]
     chosen = [_ends(line.split()) for line in table if line.startswith("TCP")]
     return {

@@ -27,10 +27,11 @@ from random import Random
 from time import monotonic, sleep
 from typing import Any, NamedTuple, Protocol
 
+from director.formats.ipvsadm_words import endpoint
 from labs.errors import BuildFailed
 from labs.wait import wait_for
 from oracle import fingerprint, generate, ipv6_network, ipv6_packets, json_xz, packets
-from oracle.ipv6_network import IPv6Wires, Loads, Table, end, mac_of_server, real_server, settled, vip
+from oracle.ipv6_network import IPv6Wires, Loads, Table, mac_of_server, real_server, settled, vip
 from oracle.kernel import Kernel
 from oracle.packets import Ends, Header
 from oracle.play import merged
@@ -87,11 +88,11 @@ def words(method: str, place: int) -> dict[str, str]:
     draw = Random(f"{SEED} {method} {place}")
     families = [draw.choice((4, 6)) if method.startswith("tun") else 6 for _ in range(9)]
     bracketed = {
-        f"RS{number}": end(real_server(number, family), 0)[:-2]
+        f"RS{number}": endpoint(real_server(number, family), 0)[:-2]
         for number, family in enumerate(families, start=1)
     }
     at = vip(place, _family(method))
-    return {"VIP": end(at, 0)[:-2], "HOW": METHODS[method], **bracketed}
+    return {"VIP": endpoint(at, 0)[:-2], "HOW": METHODS[method], **bracketed}
 
 
 def _family(method: str) -> int:
@@ -224,7 +225,7 @@ class _Talks:
 def difference(frame: bytes, sent: bytes) -> bytes:
     """A frame as its exclusive or with what was sent, both aligned at their ends; of itself, the inverse."""
     aligned = zip_longest(reversed(frame), reversed(sent[-len(frame) :]), fillvalue=0)
-    return bytes(one ^ other for one, other in aligned)[::-1]
+    return bytes(ours ^ theirs for ours, theirs in aligned)[::-1]
 
 
 def plain(scenario: Scenario, result: Result) -> dict[str, Any]:
@@ -247,10 +248,13 @@ def unlike(recorded: Mapping[str, Any], now: Mapping[str, Any], sent: Sequence[b
     for number, (then, ours, frame) in enumerate(zip(recorded["out"], now["out"], sent, strict=False)):
         if then != ours:
             was, came = (
-                [(side, difference(bytes.fromhex(data), frame)) for side, data in one] for one in (then, ours)
+                [(side, difference(bytes.fromhex(data), frame)) for side, data in frames]
+                for frames in (then, ours)
             )
             if not _same(was, came):
-                shown = [[(side, data.hex()) for side, data in one] for one in ([("", frame)], was, came)]
+                shown = [
+                    [(side, data.hex()) for side, data in frames] for frames in ([("", frame)], was, came)
+                ]
                 return "packet {}, {}\n  recorded {}\n  now      {}".format(number, *shown)
     for part in ("table", "loads"):
         if recorded[part] != now[part]:
@@ -266,7 +270,7 @@ def unlike(recorded: Mapping[str, Any], now: Mapping[str, Any], sent: Sequence[b
 
 def _same(kernels: Sequence[Frame], ours: Sequence[Frame]) -> bool:
     """As in compare.py: what the host of kernel IPVS merely routes, or refuses, is not compared."""
-    kernels = [one for one in kernels if not _is_routed(one)]
+    kernels = [frame for frame in kernels if not _is_routed(frame)]
     if len(ours) == 1 and ours[0][0] == LOCAL:
         return all(_is_refusal(frame) for _, frame in kernels)
     return kernels == list(ours)
@@ -298,10 +302,10 @@ def holds(method: str, kernel: str = "", folder: Path = _FOLDER) -> bool:
     if not path(method, folder).exists():
         return False
     recording = read(method, folder)
-    names = {one["name"] for one in recording["scenarios"]}
-    said = {scenario.name for scenario in scenarios(method)}
+    names = {entry["name"] for entry in recording["scenarios"]}
+    wanted = {scenario.name for scenario in scenarios(method)}
     made = made_now(kernel)
-    return names == said and {name: recording[name] for name in made} == made
+    return names == wanted and {name: recording[name] for name in made} == made
 
 
 def path(method: str, folder: Path = _FOLDER) -> Path:
@@ -361,7 +365,7 @@ class _Kernel:
     def tables(self, at: str) -> tuple[Table, Loads]:
         """At the end: the services go, because services are missing from lists longer than a page."""
         found = settled(self._wires, at)
-        self.rules([f"-D -{letter} {end(at, 80)}" for letter in "tu"])
+        self.rules([f"-D -{letter} {endpoint(at, 80)}" for letter in "tu"])
         return found
 
 
@@ -393,5 +397,5 @@ if __name__ == "__main__":
     processors = sorted(os.sched_getaffinity(0))  # on one of them, frames stay in order
     os.sched_setaffinity(0, {processors[list(METHODS).index(sys.argv[1]) % len(processors)]})
     print(json.dumps(made_now()), flush=True)
-    for one in record(sys.argv[1], lambda text: print(text, file=sys.stderr, flush=True)):
-        print(json.dumps(one), flush=True)
+    for line in record(sys.argv[1], lambda text: print(text, file=sys.stderr, flush=True)):
+        print(json.dumps(line), flush=True)

@@ -11,6 +11,7 @@ from ipaddress import IPv6Address
 from socket import inet_ntoa
 from time import monotonic
 
+from director.formats.ipvsadm_words import endpoint
 from labs.wait import patient
 from oracle.ipv6_packets import is_for_hosts
 from oracle.site import CLIENTS, GATEWAY_MAC, SERVER_COUNT, SERVERS, Place, mac_of, server
@@ -46,10 +47,6 @@ def real_server(number: int, family: int) -> str:
 def mac_of_server(address: str) -> str:
     """Both addresses of a real server are on the same card."""
     return mac_of(f"172.16.0.{address.rpartition(':')[2]}" if ":" in address else address)
-
-
-def end(address: str, port: int | str) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 class IPv6Wires(Wires):
@@ -121,7 +118,7 @@ def _named(text: str) -> str:
 
 def _end(address: str, port: str) -> str:
     text = str(IPv6Address(address)) if ":" in address else inet_ntoa(bytes.fromhex(address))
-    return end(text, int(port, 16))
+    return endpoint(text, int(port, 16))
 
 
 def settled(wires: Wires, at: str) -> tuple[Table, Loads]:

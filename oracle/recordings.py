@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labs.methods import METHODS
-from oracle import fingerprint, generate, json_xz, scenario
+from oracle import fingerprint, generate, json_xz
 from oracle.play import Answer, Entry, Load
-from oracle.scenario import Scenario
+from oracle.scenario import Scenario, hand_written
 from oracle.site import Place
 
 FOLDER = Path(__file__).with_name("recorded")
@@ -68,14 +68,14 @@ def _wanted(method: str, kind: str) -> tuple[tuple[Scenario, Place], ...]:
     if kind == "generated":
         places, scenarios = 0, generate.standard(method)
     else:
-        written = scenario.hand_written()
-        places, scenarios = _FIRST_WRITTEN, [one for one in written if one.method == method]
-    return tuple((one, Place(number)) for number, one in enumerate(scenarios, start=places))
+        places = _FIRST_WRITTEN
+        scenarios = [scenario for scenario in hand_written() if scenario.method == method]
+    return tuple((scenario, Place(number)) for number, scenario in enumerate(scenarios, start=places))
 
 
 def batches() -> list[Batch]:
     """All batches: for each method the hand-written ones, then its schedulers."""
-    written = {(one.method, _batch_of(one)) for one in scenario.hand_written()}
+    written = {(scenario.method, _batch_of(scenario)) for scenario in hand_written()}
     found = []
     for method in METHODS:
         found += [Batch(method, "written", name) for own, name in sorted(written) if own == method]
@@ -92,9 +92,9 @@ def in_batch(batch: Batch) -> list[tuple[Scenario, Place]]:
     ]
 
 
-def _batch_of(one: Scenario) -> str:
+def _batch_of(scenario: Scenario) -> str:
     """`states: A server that refuses` belongs to states, `wlc 1999/3` to wlc."""
-    return one.name.replace(":", " ").split()[0]
+    return scenario.name.replace(":", " ").split()[0]
 
 
 def made_now(kernel: str = "") -> Made:
@@ -109,16 +109,18 @@ def changed(made: Made, folder: Path = FOLDER) -> dict[Batch, list[str]]:
     for batch in batches():
         before = kept[batch.method, batch.kind]
         names = [
-            one.name for one, place in in_batch(batch) if not holds(before.get(one.name), one, place, made)
+            scenario.name
+            for scenario, place in in_batch(batch)
+            if not holds(before.get(scenario.name), scenario, place, made)
         ]
         if names:
             found[batch] = names
     return found
 
 
-def holds(before: Recorded | None, one: Scenario, place: Place, made: Made) -> bool:
+def holds(before: Recorded | None, scenario: Scenario, place: Place, made: Made) -> bool:
     """Whether an earlier recording is still valid."""
-    return before is not None and (before.scenario, before.place, before.made) == (one, place, made)
+    return before is not None and (before.scenario, before.place, before.made) == (scenario, place, made)
 
 
 def merge(new: Path, folder: Path = FOLDER) -> int:
@@ -126,11 +128,13 @@ def merge(new: Path, folder: Path = FOLDER) -> int:
     count = 0
     for method, kind in every():
         fresh = {
-            one.scenario.name: one for file in new.glob(f"{method}-{kind}-*.json.xz") for one in read(file)
+            entry.scenario.name: entry
+            for file in new.glob(f"{method}-{kind}-*.json.xz")
+            for entry in read(file)
         }
         file = path(method, kind, folder)
         before = _kept(file)
-        names = [one.name for one, _ in wanted(method, kind)]
+        names = [scenario.name for scenario, _ in wanted(method, kind)]
         if fresh or before.keys() - set(names):
             known = {**before, **fresh}
             write(file, [known[name] for name in names if name in known])
@@ -139,7 +143,7 @@ def merge(new: Path, folder: Path = FOLDER) -> int:
 
 
 def _kept(file: Path) -> dict[str, Recorded]:
-    return {one.scenario.name: one for one in read(file)} if file.exists() else {}
+    return {entry.scenario.name: entry for entry in read(file)} if file.exists() else {}
 
 
 def path(method: str, kind: str, folder: Path = FOLDER) -> Path:
@@ -154,14 +158,14 @@ def every() -> Iterator[tuple[str, str]]:
 def write(file: Path, recorded: Iterable[Recorded]) -> None:
     entries = [
         {
-            "name": one.scenario.name,
-            "method": one.scenario.method,
-            "lines": one.scenario.lines,
-            "place": one.place.number,
-            **one.made._asdict(),
-            "answers": [plain(answer) for answer in one.answers],
+            "name": entry.scenario.name,
+            "method": entry.scenario.method,
+            "lines": entry.scenario.lines,
+            "place": entry.place.number,
+            **entry.made._asdict(),
+            "answers": [plain(answer) for answer in entry.answers],
         }
-        for one in recorded
+        for entry in recorded
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
     json_xz.write(entries, file)
@@ -172,7 +176,7 @@ def read(file: Path) -> list[Recorded]:
         Recorded(
             Scenario(entry["name"], entry["method"], tuple(entry["lines"])),
             Place(entry["place"]),
-            [answer(each) for each in entry["answers"]],
+            [answer(state) for state in entry["answers"]],
             Made(entry.get("player", ""), entry.get("kernel", "")),
         )
         for entry in json_xz.read(file)
@@ -189,10 +193,10 @@ def answer(entry: list[Any]) -> Answer:
     frames, connections, servers = entry
     return Answer(
         tuple((side, bytes.fromhex(frame)) for side, frame in frames),
-        _each(connections, Entry),
-        _each(servers, Load),
+        _typed(connections, Entry),
+        _typed(servers, Load),
     )
 
 
-def _each(entries: Mapping[str, list[Any] | None], kind: Any) -> dict[str, Any]:
+def _typed(entries: Mapping[str, list[Any] | None], kind: Any) -> dict[str, Any]:
     return {name: None if values is None else kind(*values) for name, values in entries.items()}

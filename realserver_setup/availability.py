@@ -55,8 +55,6 @@ class AvailabilitySetup:
     outside: Interface
     pair: Interface
     peer: str
-    peer_outside: str
-    peer_pair: str
     virtual: tuple[tuple[str, str], ...]
     services: tuple[CheckedService, ...]
     takeover: str

@@ -90,9 +90,9 @@ def _become(
         syscalls.die_with_parent(parent)
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
-        told = os.dup2(connection.fileno(), _STREAMS, inheritable=False)
-        os.closerange(told + 1, os.sysconf("SC_OPEN_MAX"))
-        os.write(told, b"%d" % os.getpid())
+        launcher = os.dup2(connection.fileno(), _STREAMS, inheritable=False)
+        os.closerange(launcher + 1, os.sysconf("SC_OPEN_MAX"))
+        os.write(launcher, b"%d" % os.getpid())
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 (it stays open)
         sys.argv = request["argv"]
 
@@ -103,7 +103,7 @@ def _become(
         ended = _exit_code(work)
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(told, b"%d" % ended)
+        os.write(launcher, b"%d" % ended)
     finally:
         os._exit(ended)
 
@@ -154,5 +154,5 @@ def run_forked(path: Path, pid: int, argv: Sequence[str], text: str | None, time
             raise
         for stream in (output, errors):
             stream.seek(0)
-        said, complained = (stream.read().decode(errors="replace") for stream in (output, errors))
-        return Result(int(code) if code else -signal.SIGKILL, said, complained)
+        written, complained = (stream.read().decode(errors="replace") for stream in (output, errors))
+        return Result(int(code) if code else -signal.SIGKILL, written, complained)

@@ -66,7 +66,7 @@ class Action:
     arguments: tuple[Argument, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        arguments = [one.as_json() for one in self.arguments]
+        arguments = [argument.as_json() for argument in self.arguments]
         return {"name": self.name, "label": self.label, "arguments": arguments, "command": self.command}
 
 
@@ -91,7 +91,7 @@ class Actions:
         self._services = services
         self._netem = netem
         self._note = note
-        self._one = threading.Lock()
+        self._at_work = threading.Lock()
 
     def known(self) -> list[Action]:
         """What can be done now."""
@@ -186,17 +186,17 @@ class Actions:
 
     def carry_out(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Run the command of an action; its output and exit code. Raises Refused."""
-        action = next((one for one in self.known() if one.name == name), None)
+        action = next((action for action in self.known() if action.name == name), None)
         if action is None:
             raise Refused(f"There is no action {name[:40]!r} now.")
-        values = {one.name: one.checked(given.get(one.name)) for one in action.arguments}
+        values = {argument.name: argument.checked(given.get(argument.name)) for argument in action.arguments}
         command = action.command.format(**values)
-        if not self._one.acquire(timeout=1):
+        if not self._at_work.acquire(timeout=1):
             raise Refused("Another command is still running: wait for its end.")
         try:
             code, output = self._run(command)
         finally:
-            self._one.release()
+            self._at_work.release()
         return {"command": command, "output": output[-_MOST_OUTPUT:], "code": code}
 
     def _run(self, command: str) -> tuple[int, str]:

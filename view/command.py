@@ -121,8 +121,8 @@ def items_of(folder: Path, document: dict[str, Any], rate: float | None = None) 
     """All items of a run that has ended, or so many packets a second; a page can hold only so many."""
     if rate is None and run.sightings(folder) > MOST_SIGHTINGS:
         rate = RATE
-    told = story.Story(folder, document, rate)
-    return [*told.more(), *told.end()]
+    replay = story.Story(folder, document, rate)
+    return [*replay.more(), *replay.end()]
 
 
 def new_secret() -> str:

@@ -296,18 +296,18 @@ def as_json(frame: Frame) -> dict[str, Any]:
     }
 
 
-def _fields(one: Any) -> Any:
-    return None if one is None else {name: getattr(one, name) for name in one.__slots__}
+def _fields(header: Any) -> Any:
+    return None if header is None else {name: getattr(header, name) for name in header.__slots__}
 
 
 def differences(before: Frame, after: Frame) -> list[str]:
     """The fields of `after` that differ from the hop before."""
     found = []
     for name in ("src", "dst"):
-        one, other = getattr(before, name), getattr(after, name)
-        if one and other and one != other:
+        old, new = getattr(before, name), getattr(after, name)
+        if old and new and old != new:
             found.append(f"frame.{name}")
-    if _unlike(before.outer, after.outer):
+    if _is_another_tunnel(before.outer, after.outer):
         found.append("outer")
     if before.ip and after.ip:
         found += _changed("ip", before.ip, after.ip, ("src", "dst", "ttl", "tos", "length"))
@@ -316,12 +316,12 @@ def differences(before: Frame, after: Frame) -> list[str]:
     return found
 
 
-def _unlike(one: Ip | None, other: Ip | None) -> bool:
+def _is_another_tunnel(before: Ip | None, after: Ip | None) -> bool:
     """Whether a tunnel begins, ends or is another; its TTL falls at every router."""
-    if one is None or other is None:
-        return one is not other
-    return replace(one, ttl=0) != replace(other, ttl=0)
+    if before is None or after is None:
+        return before is not after
+    return replace(before, ttl=0) != replace(after, ttl=0)
 
 
-def _changed(header: str, one: Any, other: Any, names: tuple[str, ...]) -> list[str]:
-    return [f"{header}.{name}" for name in names if getattr(one, name) != getattr(other, name)]
+def _changed(header: str, before: Any, after: Any, names: tuple[str, ...]) -> list[str]:
+    return [f"{header}.{name}" for name in names if getattr(before, name) != getattr(after, name)]

@@ -61,7 +61,7 @@ class LiveView:
             "first": int(about.get("resets", 0)) * GENERATION + 1,
             "netem": self._netem,
             "method": running.plan.method.name.lower(),
-            "directors": {one.host.name: one.socket for one in running.directors},
+            "directors": {director.host.name: director.socket for director in running.directors},
         }
         with running.evidence.log("view").open("ab") as log:
             process = subprocess.Popen(

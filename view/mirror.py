@@ -50,16 +50,16 @@ _ACTIVE = frozenset(state.value for state in ACTIVE)
 # What each least-connection scheduler compares (director/core/schedulers), in words and computed.
 _LOAD = "(active*256 + inactive) / weight"
 _FORMULAS: dict[str, tuple[str, Callable[[RealServer], float]]] = {
-    "lc": ("active*256 + inactive", lambda one: one.overhead),
-    "wlc": (_LOAD, lambda one: one.overhead / one.weight),
-    "twos": (f"the better of two drawn at random: {_LOAD}", lambda one: one.overhead / one.weight),
-    "sed": ("(active + 1) / weight", lambda one: (one.active + 1) / one.weight),
+    "lc": ("active*256 + inactive", lambda server: server.overhead),
+    "wlc": (_LOAD, lambda server: server.overhead / server.weight),
+    "twos": (f"the better of two drawn at random: {_LOAD}", lambda server: server.overhead / server.weight),
+    "sed": ("(active + 1) / weight", lambda server: (server.active + 1) / server.weight),
     "nq": (
         "an idle server first, else (active + 1) / weight",
-        lambda one: (one.active + 1) / one.weight if one.active else 0.0,
+        lambda server: (server.active + 1) / server.weight if server.active else 0.0,
     ),
-    "ovf": ("the heaviest with fewer active connections than its weight", lambda one: one.active),
-    "fo": ("the heaviest", lambda one: one.weight),
+    "ovf": ("the heaviest with fewer active connections than its weight", lambda server: server.active),
+    "fo": ("the heaviest", lambda server: server.weight),
 }
 _RECENT = 40  # choices that are shown of a scheduler whose state is not known
 
@@ -179,7 +179,9 @@ class Mirror:
         if service is None:
             return None
         exact = service.server(Endpoint(address, port))
-        return exact or next((one for one in service.servers if one.address.address == address), None)
+        return exact or next(
+            (server for server in service.servers if server.address.address == address), None
+        )
 
     # ---- the scheduler ----
 

@@ -23,7 +23,6 @@ from view.story import ADDED, MOST_CONNECTIONS
 
 _OFTEN, _SELDOM = 0.5, 2.0  # seconds between two polls, while a page is open, and without
 _SHARE = 60  # a poll that took a second is followed by so many seconds without one
-_NEIGHBOURS_EVERY = 1.0  # seconds
 _TIMEOUT = 20.0
 _MOST_SIZE = 128 * 1024 * 1024  # bytes of view.jsonl
 _COUNTERS = ("engine", "process", "sync")

@@ -33,7 +33,10 @@ def main() -> None:
     document = run.document(folder, live=True, view_only=bool(config["view_only"]))
     log = Log(first=int(config["first"]))
     owners = {
-        one["mac"]: one["name"] for host in document["hosts"] for one in host["interfaces"] if one["mac"]
+        interface["mac"]: interface["name"]
+        for host in document["hosts"]
+        for interface in host["interfaces"]
+        if interface["mac"]
     }
     poller = Poller(
         folder,
@@ -56,7 +59,7 @@ def main() -> None:
     def present() -> dict[str, Any]:
         return {
             **document,
-            "actions": [] if config["view_only"] else [one.as_json() for one in actions.known()],
+            "actions": [] if config["view_only"] else [action.as_json() for action in actions.known()],
         }
 
     act = None if config["view_only"] else actions.carry_out

@@ -50,7 +50,7 @@ def find(name: str = "") -> Path:
     Raises BadRequest.
     """
     runs = runs_folder()
-    known = sorted((one for one in runs.glob("*") if _looks_like_a_run(one)), reverse=True)
+    known = sorted((folder for folder in runs.glob("*") if _looks_like_a_run(folder)), reverse=True)
     if not name:
         if not known:
             raise BadRequest(f"{runs} has no run yet: run a lab first, such as ./inv lab-nat.")
@@ -93,7 +93,9 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
     vips = _vips(folder, about)
     hosts = _hosts(folder, about, exercise is not None)
     begun = settled.get("started")
-    switches = sorted({one["switch"] for host in hosts for one in host["interfaces"] if one["switch"]})
+    switches = sorted(
+        {interface["switch"] for host in hosts for interface in host["interfaces"] if interface["switch"]}
+    )
     return {
         "name": folder.name,
         "lab": "ha" if lab_name == "ha" else method,
@@ -177,7 +179,7 @@ def _hosts(folder: Path, about: dict[str, Any], hide: bool) -> list[dict[str, An
     found: dict[str, dict[str, Any]] = {}
     described = about.get("interfaces")
     for interface, entry in described.items() if isinstance(described, dict) else ():
-        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(one, str) for one in entry)):
+        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(item, str) for item in entry)):
             continue
         words, mac = entry
         role = next((role for role in _ROLES if words.startswith(f"{role} ")), None)
@@ -240,8 +242,10 @@ def _silent(folder: Path, host: str) -> list[dict[str, Any]]:
 def _network(switch: str, hosts: list[dict[str, Any]]) -> str:
     """Of each version of IP that its hosts have; what the lab's plan says where a host has none."""
     found: dict[int, str] = {}
-    for one in (one for host in hosts for one in host["interfaces"] if one["switch"] == switch):
-        for address in one["addresses"]:
+    for interface in (
+        interface for host in hosts for interface in host["interfaces"] if interface["switch"] == switch
+    ):
+        for address in interface["addresses"]:
             with suppress(ValueError):  # of a description that is damaged
                 network = ip_interface(address).network
                 found.setdefault(network.version, str(network))
@@ -255,9 +259,9 @@ def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A switch numbers its ports in the order in which hosts are plugged in."""
     counts: dict[str, int] = {}
     found = []
-    for one in (one for host in hosts for one in host["interfaces"] if one["switch"]):
-        counts[one["switch"]] = counts.get(one["switch"], 0) + 1
-        found.append({"a": one["name"], "b": one["switch"], "port": counts[one["switch"]]})
+    for interface in (interface for host in hosts for interface in host["interfaces"] if interface["switch"]):
+        counts[interface["switch"]] = counts.get(interface["switch"], 0) + 1
+        found.append({"a": interface["name"], "b": interface["switch"], "port": counts[interface["switch"]]})
     return found
 
 

@@ -119,13 +119,17 @@ class Story:
         self._commands = Lines(folder / "commands.jsonl")
         self._added = Lines(folder / ADDED)
         self._has_tables = False
-        macs = {one["name"]: one["mac"] or "" for host in run["hosts"] for one in host["interfaces"]}
+        macs = {
+            interface["name"]: interface["mac"] or ""
+            for host in run["hosts"]
+            for interface in host["interfaces"]
+        }
         clients = [
             address.partition("/")[0]
             for host in run["hosts"]
             if host["role"] == "client"
-            for one in host["interfaces"]
-            for address in one["addresses"]
+            for interface in host["interfaces"]
+            for address in interface["addresses"]
         ]
         self._walks = Walks(macs, clients, run["vips"], rate)
         self._connections = Budget(CONNECTIONS_RATE if rate is not None else None)
@@ -143,9 +147,9 @@ class Story:
         stretch is left out; of events, so many are read now and the others later.
         """
         found = [*self._pending, *self._read(most)]
-        found.sort(key=lambda one: one[:2])
+        found.sort(key=lambda item: item[:2])
         limit = until - _HOLD / 1e6 if until is not None else None
-        ripe = [one for one in found if limit is None or one[0] <= limit]
+        ripe = [item for item in found if limit is None or item[0] <= limit]
         self._pending = found[len(ripe) :]
         items = []
         for at, _, what in ripe:
@@ -174,9 +178,9 @@ class Story:
     def end(self) -> list[Item]:
         """What a replay ends with: the last tables, what could not be read, and the end itself."""
         items = []
-        for one in self._directors.values():
-            if one.tables_at and not self._has_tables:
-                items.append(self._tables(one, self._last))
+        for director in self._directors.values():
+            if director.tables_at and not self._has_tables:
+                items.append(self._tables(director, self._last))
         items += [{"kind": "missed", "count": count, "why": why} for count, why in self._unread()]
         return [self._numbered(self._last, item) for item in [*items, {"kind": "end"}]]
 
@@ -185,7 +189,7 @@ class Story:
             yield 0, f"pcap/{name}.pcap is not a capture of tcpdump, or is damaged"
         for name in self._captures.unfinished:
             yield 1, f"pcap/{name}.pcap ends within a packet"
-        of_directors = {name: one.lines for name, one in self._directors.items()}
+        of_directors = {name: director.lines for name, director in self._directors.items()}
         of_lines = {**of_directors, "commands.jsonl": self._commands, ADDED: self._added}
         for name, lines in of_lines.items():
             if lines.skipped:
@@ -246,7 +250,7 @@ class Story:
             elif event["kind"] == "new":
                 self._walks.learn(*(str(event[name]) for name in ("protocol", "client", "vip", "server")))
             if shown:
-                yield {**_told(event), **of}
+                yield {**_event_item(event), **of}
         except (KeyError, ValueError, TypeError, OverflowError):
             director.lines.skipped += 1
             return
@@ -305,7 +309,7 @@ def _is_polled(entry: dict[str, Any]) -> bool:
     if not isinstance(kind, str) or kind not in _POLLED:
         return False
     lists = [entry.get(name) for name in _POLLED[kind]]
-    return all(isinstance(one, list) and all(isinstance(row, dict) for row in one) for one in lists)
+    return all(isinstance(table, list) and all(isinstance(row, dict) for row in table) for table in lists)
 
 
 def _is_time(value: Any) -> bool:
@@ -326,7 +330,7 @@ def _is_master(kind: str, event: dict[str, Any]) -> dict[str, bool]:
     return {"master": bool(event.get("held"))} if kind == "heartbeat" else {}
 
 
-def _told(event: dict[str, Any]) -> Item:
+def _event_item(event: dict[str, Any]) -> Item:
     """An event of the director as an item, in its own words."""
     kind = event["kind"]
     has_connection = all(name in event for name in ("protocol", "client", "vip", "server"))

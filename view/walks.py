@@ -111,7 +111,7 @@ class Walks:
         self._clients = frozenset(clients)
         self.vips = set(vips)
         self._budget = Budget(rate)
-        self._raw_clients = frozenset(_raw(one) for one in clients)
+        self._raw_clients = frozenset(_raw(client) for client in clients)
         self._marks: dict[bytes, bool] = {}  # whether the packet is shown
         self._older_marks: dict[bytes, bool] = {}
         self.gaps: list[tuple[int, int]] = []  # microseconds: no walk begins there, for it would lack hops

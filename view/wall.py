@@ -59,5 +59,5 @@ def examine(what: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     except (LabError, ValueError) as error:
         raise Refused(str(error)) from None
     known = titles()
-    rows = ({"host": one.host, "title": known[one.cause], "evidence": one.evidence} for one in causes)
+    rows = ({"host": cause.host, "title": known[cause.cause], "evidence": cause.evidence} for cause in causes)
     return {"findings": list(rows)}

@@ -118,7 +118,7 @@ def _single_recordings_hold(release: str) -> bool:
         return False
     if not drawn.exists() or not odd_packets.holds(odd_packets.read(odd), made):
         return False
-    found = [(one.scenario, one.place, one.made.player) for one in recordings.read(drawn)]
+    found = [(recorded.scenario, recorded.place, recorded.made.player) for recorded in recordings.read(drawn)]
     return found == [(twos.scenario(), twos.PLACE, made.player)]
 
 

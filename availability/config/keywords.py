@@ -247,7 +247,6 @@ _STATIC = "addresses, routes and rules are left to the system"
 _TRACKED = "files, processes and BFD are not tracked"
 _UNICAST = "advertisements are sent by multicast only"
 _UNSPACED = "gratuitous ARP is not spaced out (and 0, as in older samples, is refused by keepalived 2.2.7)"
-_TUNNELS = "only IPIP tunnels are supported"
 
 REFUSED = {
     "": {

@@ -173,7 +173,7 @@ def _seconds(keyword: Keyword, statement: Statement) -> float:
     return value
 
 
-def _one(keyword: Keyword, statement: Statement) -> str:
+def _choice(keyword: Keyword, statement: Statement) -> str:
     word = _one_value(statement)
     choices = keyword.choices.split("|")
     if word not in choices:
@@ -232,7 +232,7 @@ _FORMS: dict[str, Callable[[Keyword, Statement], Any]] = {
     "number": _number,
     "number?": _optional_number,
     "seconds": _seconds,
-    "one": _one,
+    "one": _choice,
     "word": _word,
     "text": _text,
     "words": _several,

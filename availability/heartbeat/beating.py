@@ -85,29 +85,29 @@ class Beating:
         for group in self._folder.groups.values():  # left by one that was killed
             self._take_down(group)
         await self._finish_scripts()  # before the node can take a group over
-        for way in self._ways:
-            self._loop.add_reader(way.socket, self._receive, way)
+        for medium in self._ways:
+            self._loop.add_reader(medium.socket, self._receive, medium)
         say(f"Node {self._folder.settings.node} runs, and waits for {self._folder.settings.peer}.")
         self._change(lambda: self._node.start(self._loop.time()))
         await ended.wait()
         if self._timer:
             self._timer.cancel()
-        for way in self._ways:
-            self._loop.remove_reader(way.socket)
+        for medium in self._ways:
+            self._loop.remove_reader(medium.socket)
         self._do(self._node.stop())
         await self._finish_scripts()
         runner.cancel()
-        for way in self._ways:
-            way.close()
+        for medium in self._ways:
+            medium.close()
         say("Stopped.")
 
     # ---- what happens ----
 
-    def _receive(self, way: Way) -> None:
+    def _receive(self, medium: Way) -> None:
         try:
-            heard = messages.read(way.socket.recv(65535), self._folder.key)
+            heard = messages.read(medium.socket.recv(65535), self._folder.key)
         except messages.Malformed as error:
-            self._complain(f"ignores messages on {way.medium.interface} with {error}.")
+            self._complain(f"ignores messages on {medium.medium.interface} with {error}.")
         except OSError:  # the interface is gone, or a datagram was not for us
             return
         else:
@@ -157,8 +157,8 @@ class Beating:
         self._sent += 1
         settings = self._folder.settings
         beat = Heartbeat(settings.node, (self._started, self._sent), frozenset(self._node.held), is_last)
-        for way in self._ways:
-            self._try(partial(way.send, messages.write(beat, self._folder.key)), way.medium.interface)
+        for medium in self._ways:
+            self._try(partial(medium.send, messages.write(beat, self._folder.key)), medium.medium.interface)
 
     def _put_up(self, name: str, group: Group) -> None:
         """The addresses, with gratuitous ARP at once and a few times more ("fake"); then the scripts."""
@@ -176,9 +176,9 @@ class Beating:
         self._queue(group.resources[::-1], "stop")
 
     def _queue(self, resources: tuple[Address | Script, ...], last: str) -> None:
-        for one in resources:
-            if isinstance(one, Script):
-                self._scripts.put_nowait(Script((*one.words, last), (), one.place))
+        for resource in resources:
+            if isinstance(resource, Script):
+                self._scripts.put_nowait(Script((*resource.words, last), (), resource.place))
 
     async def _run_scripts(self) -> None:
         """One at a time, in their order."""
@@ -243,7 +243,12 @@ def _cannot(error: OSError) -> str:
 def run(options: argparse.Namespace) -> int:
     """Raises ConfigError and OSError."""
     folder = ha_d.load(options.folder, options.node)
-    scripts = [one for group in folder.groups.values() for one in group.resources if isinstance(one, Script)]
+    scripts = [
+        resource
+        for group in folder.groups.values()
+        for resource in group.resources
+        if isinstance(resource, Script)
+    ]
     programs.verify_scripts([("haresources", script) for script in scripts], Configuration())
     with contextlib.ExitStack() as stack:
         try:

@@ -64,7 +64,7 @@ class Group:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        return tuple(one for one in self.resources if isinstance(one, Address))
+        return tuple(resource for resource in self.resources if isinstance(resource, Address))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from availability.command_line import Parser
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.monitor import from_rules
 from availability.monitor.monitor import PROGRAM, CannotRun, Settings, count, run
 from availability.monitor.monitored_rules import Rules, RulesError
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.from_rules:
             print_output(from_rules.text(Rules(options.socket).services()))
         elif options.check:
-            configuration = model.load(options.file, options.config_id)
+            configuration = config_reader.load(options.file, options.config_id)
             routers, _ = instances.read(configuration)
             sync_follower.read(configuration.settings, [instance.settings for instance in routers])
             print_output(

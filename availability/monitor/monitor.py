@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from availability.command_line import take_priority
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.config.model import Configuration, Fields, RealServer, VirtualServer
 from availability.monitor import probes, programs
 from availability.monitor.checker import Checker, Outcome
@@ -51,7 +51,7 @@ class CannotRun(Exception):
 
 def load(settings: Settings) -> Configuration:
     """The configuration in the file, all of whose programs exist. Raises ConfigError."""
-    configuration = model.load(settings.file, settings.config_id)
+    configuration = config_reader.load(settings.file, settings.config_id)
     if configuration.vrrp and settings.vrrp:
         block = configuration.vrrp[0]
         raise block.error(f"{block.keyword} is for lvs-vrrp: --no-vrrp leaves it to that program.")
@@ -185,9 +185,9 @@ class Monitor:
                 return
             await _cancel(self._tasks)  # the pools must not change meanwhile
             alive = {
-                (pool.virtual.name, str(one.server)): one.alive
+                (pool.virtual.name, str(member.server)): member.alive
                 for pool in self._pools
-                for one in pool.members
+                for member in pool.members
             }
             pools = self._make(configuration)
             changes = [change for pool in pools for change in pool.start(alive)]

@@ -37,7 +37,7 @@ def persistence_taken_away(servers: Iterable[VirtualServer], existing: Iterable[
     """A sentence for each ftp service of VS-TUN or VS-DR that a file makes lose its persistence."""
     before = {name_of(rule): rule["persistent"] for rule in existing if "server" not in rule}
     for virtual in servers:
-        if virtual.service["persistent"] or not {one.method for one in virtual.servers} & {"TUN", "DR"}:
+        if virtual.service["persistent"] or not {server.method for server in virtual.servers} & {"TUN", "DR"}:
             continue
         for key in virtual.keys:
             seconds = before.get(name_of({"key": key}))

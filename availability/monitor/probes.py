@@ -79,12 +79,12 @@ async def _expect(reader: asyncio.StreamReader, code: str) -> None:
 async def _program(check: Check, configuration: Configuration) -> Outcome:
     """Exit code 0 is alive; with misc_dynamic, 2 to 255 are as well, and ask for a weight."""
     assert check.command
-    code, said = await programs.run(check.command, configuration, check.timing.connect_timeout)
+    code, output = await programs.run(check.command, configuration, check.timing.connect_timeout)
     if code == 0:
         return OK
     if check.dynamic and code >= 2:
         return Outcome(weight=code - 2)
-    return Outcome(f"exit code {code}{f', {said!r}' if said else ''}")
+    return Outcome(f"exit code {code}{f', {output!r}' if output else ''}")
 
 
 _HTTP = ("HTTP_GET", "SSL_GET")

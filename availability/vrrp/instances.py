@@ -78,13 +78,15 @@ def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
         group = _group(block, by_name.keys(), programs)
         for name in group.members:
             member = by_name[name]
-            weighty = next((one for one in (*group.tracked, *member.tracked) if one.weight.value), None)
+            weighty = next(
+                (tracked for tracked in (*group.tracked, *member.tracked) if tracked.weight.value), None
+            )
             if weighty:
                 raise block.error(
                     f"vrrp_sync_group: {weighty} has a weight, but {name} changes state with the group: "
                     "give it weight 0."
                 )
-            more = tuple(one for one in group.tracked if one not in member.tracked)
+            more = tuple(tracked for tracked in group.tracked if tracked not in member.tracked)
             by_name[name] = replace(member, tracked=(*member.tracked, *more))
         groups.append(group)
     return list(by_name.values()), groups
@@ -131,7 +133,9 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
     if not 1 <= len(addresses) <= MAX_ADDRESSES:
         raise block.error(f"a vrrp_instance needs 1 to {MAX_ADDRESSES} addresses in virtual_ipaddress.")
     is_ipv6 = ":" in addresses[0].address
-    if {":" in one.address for one in addresses} | {bool(block.get("native_ipv6", is_ipv6))} != {is_ipv6}:
+    if {":" in address.address for address in addresses} | {bool(block.get("native_ipv6", is_ipv6))} != {
+        is_ipv6
+    }:
         raise block.error(
             "virtual_ipaddress has addresses of one family, with native_ipv6 those of IPv6; others may stand "
             "in virtual_ipaddress_excluded."

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from availability import vip
 from availability.command_line import Parser, take_priority
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.config.model import Configuration
 from availability.config.values import Script
 from availability.monitor import programs
@@ -76,8 +76,10 @@ class Vrrp:
         self._events = events
         self._clock = seconds_since_the_epoch()
         self._routers = [VirtualRouter(instance) for instance in found]
-        self._tracked = {one for instance in found for one in instance.tracked}
-        self._scripts = {one.name: ScriptState(one.script) for one in self._tracked if one.script}
+        self._tracked = {tracked for instance in found for tracked in instance.tracked}
+        self._scripts = {
+            tracked.name: ScriptState(tracked.script) for tracked in self._tracked if tracked.script
+        }
         self._tasks = set[asyncio.Task[str]]()
 
     async def run(self) -> None:
@@ -130,14 +132,18 @@ class Vrrp:
                 together = [
                     name for group in self._groups if router.name in group.members for name in group.members
                 ]
-                why = [one for name in dict.fromkeys(together or [router.name]) for one in failing[name]]
+                why = [
+                    reason for name in dict.fromkeys(together or [router.name]) for reason in failing[name]
+                ]
                 self._compare(router, why, state)
             await asyncio.sleep(LOOK)
 
     def _state(self) -> tracking.State:
         return {
-            (one.kind, one.name): self._scripts[one.name].is_up if one.script else vip.is_running(one.name)
-            for one in self._tracked
+            (tracked.kind, tracked.name): self._scripts[tracked.name].is_up
+            if tracked.script
+            else vip.is_running(tracked.name)
+            for tracked in self._tracked
         }
 
     def _compare(self, router: VirtualRouter, failing: list[str], state: tracking.State) -> None:
@@ -320,7 +326,7 @@ def _cannot(error: OSError) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Raises ConfigError and OSError."""
-    configuration = model.load(options.file, options.config_id)
+    configuration = config_reader.load(options.file, options.config_id)
     found, groups = instances.read(configuration)
     if not found:
         raise ConfigError(f"{options.file} has no vrrp_instance.")
@@ -348,10 +354,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _scripts(found: list[Instance], groups: list[Group]) -> list[tuple[str, Script]]:
     every = [router.scripts for router in found] + [group.scripts for group in groups]
-    tracked = {one.script for router in found for one in router.tracked if one.script}
+    tracked = {item.script for router in found for item in router.tracked if item.script}
     return [
         *(item for named in every for item in named.items()),
-        *(("script", one.script) for one in sorted(tracked, key=lambda one: one.name)),
+        *(("script", script.script) for script in sorted(tracked, key=lambda script: script.name)),
     ]
 
 

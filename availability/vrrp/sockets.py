@@ -122,10 +122,10 @@ class Sockets:
     def _receive_ipv6(self) -> bytes:
         """The kernel keeps the header, and tells what it said."""
         payload, ancillary, _, sender = self.receiver.recvmsg(_LONGEST, 256)
-        said = {kind: data for _, kind, data in ancillary}
+        messages = {kind: data for _, kind, data in ancillary}
         source = socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0])
-        destination = said.get(_PKTINFO, bytes(_IN6_PKTINFO.size))[:16]
-        (limit,) = struct.unpack("=i", said.get(_HOPLIMIT, bytes(4)))
+        destination = messages.get(_PKTINFO, bytes(_IN6_PKTINFO.size))[:16]
+        (limit,) = struct.unpack("=i", messages.get(_HOPLIMIT, bytes(4)))
         head = struct.pack("!IHBB", 6 << 28, len(payload), advertisements.PROTOCOL, limit & 0xFF)
         return head + source + destination + payload
 

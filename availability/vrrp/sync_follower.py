@@ -92,7 +92,7 @@ class Follower:
         self._thread = ThreadPoolExecutor(1)
         self._changed = asyncio.Event()
         self._roles = {"backup"} if daemon.instance else {"master", "backup"}
-        self._told = ""
+        self._reported = ""
 
     def follow(self, instance: str, is_master: bool) -> None:
         """The state of an instance has changed."""
@@ -119,11 +119,11 @@ class Follower:
         try:
             await loop.run_in_executor(self._thread, self.reconcile, roles)
         except ChannelError as error:
-            self._tell(no_answer(self._socket, error))
+            self._report(no_answer(self._socket, error))
         except ValueError as error:
-            self._tell(f"The director's synchronisation daemon: {error}")
+            self._report(f"The director's synchronisation daemon: {error}")
         else:
-            self._told = ""
+            self._reported = ""
 
     def reconcile(self, roles: set[str]) -> None:
         """Stop daemons that should not run; start those that should. Raises ChannelError and ValueError."""
@@ -139,8 +139,8 @@ class Follower:
             raise ValueError(str(answer.get("error")))
         return answer
 
-    def _tell(self, sentence: str) -> None:
+    def _report(self, sentence: str) -> None:
         """Once for each cause."""
-        if sentence != self._told:
-            self._told = sentence
+        if sentence != self._reported:
+            self._reported = sentence
             self._say(sentence)

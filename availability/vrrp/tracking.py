@@ -75,37 +75,37 @@ State = Mapping[tuple[str, str], "bool | None"]  # by kind and name; None: not k
 
 def failures(tracked: Iterable[Tracked], state: State) -> list[str]:
     """What keeps a router in FAULT, in words; what is not known yet does so, too."""
-    return [_said(one, state) for one in tracked if not one.weight.value and not _good(one, state)]
+    return [_in_words(item, state) for item in tracked if not item.weight.value and not _good(item, state)]
 
 
 def priority(base: int, tracked: Iterable[Tracked], state: State) -> int:
     """The priority with all weights, from 1 to 254. That of the owner of the addresses never changes."""
     if base == OWNER:
         return base
-    return max(1, min(_HIGHEST, base + sum(_share(one, state) for one in tracked)))
+    return max(1, min(_HIGHEST, base + sum(_share(item, state) for item in tracked)))
 
 
 def reasons(tracked: Iterable[Tracked], state: State) -> list[str]:
     """What changes the priority at present, in words."""
-    return [_said(one, state) for one in tracked if _share(one, state)]
+    return [_in_words(item, state) for item in tracked if _share(item, state)]
 
 
-def _good(one: Tracked, state: State) -> bool:
-    is_up = state[one.kind, one.name]
-    return is_up is not None and is_up is not one.weight.reverse
+def _good(item: Tracked, state: State) -> bool:
+    is_up = state[item.kind, item.name]
+    return is_up is not None and is_up is not item.weight.reverse
 
 
-def _share(one: Tracked, state: State) -> int:
+def _share(item: Tracked, state: State) -> int:
     """What it adds to the priority: nothing as long as it is not known."""
-    amount = one.weight.value
-    if state[one.kind, one.name] is not (amount > 0):
+    amount = item.weight.value
+    if state[item.kind, item.name] is not (amount > 0):
         return 0
-    return -amount if one.weight.reverse else amount
+    return -amount if item.weight.reverse else amount
 
 
-def _said(one: Tracked, state: State) -> str:
-    is_up = state[one.kind, one.name]
-    return f"{one} {'has not run yet' if is_up is None else 'is up' if is_up else 'is down'}"
+def _in_words(item: Tracked, state: State) -> str:
+    is_up = state[item.kind, item.name]
+    return f"{item} {'has not run yet' if is_up is None else 'is up' if is_up else 'is down'}"
 
 
 # ---- from a file ----
@@ -162,7 +162,7 @@ def read_tracked(block: Block, scripts: Mapping[str, VrrpScript]) -> tuple[Track
                     amount = weight(rest[1:])
                 except ValueError as error:
                     raise line.place.error(f"{inner.keyword}: {error}.") from None
-            if any((one.kind, one.name) == (kind, name) for one in found):
+            if any((item.kind, item.name) == (kind, name) for item in found):
                 raise line.place.error(f"{inner.keyword}: {name} is tracked twice.")
             found.append(Tracked(kind, name, amount, scripts[name] if kind == "script" else None))
     return tuple(found)

@@ -31,15 +31,15 @@ _SILENT = (
 
 def arp_answers(running: RunningLab, variant: Variant) -> list[str]:
     """The interfaces that reply when each router asks for the VIP on its own segments."""
-    names, (_, seen) = variant.plan.topology.names_of_macs, _replies(running, variant)
-    return sorted(names.get(mac, mac) for address, mac in seen if address == variant.plan.vip)
+    names, (_, replies) = variant.plan.topology.names_of_macs, _replies(running, variant)
+    return sorted(names.get(mac, mac) for address, mac in replies if address == variant.plan.vip)
 
 
 def silent_neighbours(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """The routers' neighbours: how many were `asked` for their own addresses, and who of them is `silent`."""
-    asked, seen = _replies(running, variant)
+    asked, replies = _replies(running, variant)
     names = {port.address: port.name for node in variant.plan.topology.nodes for port in node.interfaces}
-    answered = {address for address, _ in seen}
+    answered = {address for address, _ in replies}
     return {"asked": len(asked), "silent": sorted(names[address] for address in asked - answered)}
 
 
@@ -63,7 +63,7 @@ def _ask_all(running: RunningLab, variant: Variant) -> set[str]:
     """Ask for the VIP, then every neighbour for its own address; returns those addresses."""
     routers, topology = variant.plan.nodes(Role.ROUTER), variant.plan.topology
     askers = [port for router in routers for port in router.interfaces if port.switch != INTERNET]
-    neighbours = {asker: [one.address for one in topology.neighbours(asker)] for asker in askers}
+    neighbours = {asker: [neighbour.address for neighbour in topology.neighbours(asker)] for asker in askers}
     with ThreadPoolExecutor(len(askers)) as pool:
         list(pool.map(lambda asker: _ask(running, asker, variant.plan.vip, *neighbours[asker]), askers))
     return {address for addresses in neighbours.values() for address in addresses}
@@ -172,5 +172,5 @@ def _router(running: RunningLab) -> Host:
 
 def router_interface(variant: Variant) -> Interface:
     """The router's interface on the director's segment."""
-    router = next(one for one in variant.plan.nodes(Role.ROUTER) if one.name == ROUTER)
+    router = next(node for node in variant.plan.nodes(Role.ROUTER) if node.name == ROUTER)
     return next(interface for interface in router.interfaces if interface.switch == LAN)

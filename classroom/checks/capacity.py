@@ -83,15 +83,15 @@ _PHRASE = "most real servers behind one director"
 
 def right(variant: Variant) -> dict[str, dict[str, float]]:
     """The right answers on paper, by section and label."""
-    one = figures(variant)
-    packets = Fraction(1_000_000, one.microseconds)
-    needed = math.ceil(Fraction(one.pages * one.page_size, _SERVER_LINK))
+    expected = figures(variant)
+    packets = Fraction(1_000_000, expected.microseconds)
+    needed = math.ceil(Fraction(expected.pages * expected.page_size, _SERVER_LINK))
     most = {method: math.floor(_TIMES / share) for method, share in REPLIES_AT_DIRECTOR.items()}
     return {
         PROCESSOR: {
             _PACKETS: float(packets),
-            _RATE: float(packets * one.bytes / 1_000_000),
-            _SERVERS: math.floor(packets * one.bytes / 1000 / one.kilobytes),
+            _RATE: float(packets * expected.bytes / 1_000_000),
+            _SERVERS: math.floor(packets * expected.bytes / 1000 / expected.kilobytes),
         },
         ORDER: {
             _NEEDED: needed,
@@ -114,14 +114,15 @@ def label(count: int) -> str:
 
 def sections(variant: Variant) -> tuple[Section, ...]:
     """The worksheet with its blanks."""
-    one, method = figures(variant), variant.plan.method.name
-    director = float(_LAB_KBIT * one.lab_times)
+    expected, method = figures(variant), variant.plan.method.name
+    director = float(_LAB_KBIT * expected.lab_times)
     notes = {
-        PROCESSOR: f"A director takes {one.microseconds} us to rewrite a packet of {one.bytes} bytes, the "
-        f"average.\nHow many real servers that each send {one.kilobytes} kB/s can its processor serve?",
-        ORDER: f"A customer expects {one.pages} pages of {one.page_size} kB a second.\nA real server's link "
-        f"carries {_SERVER_LINK} kB/s, the director's {_TIMES} times as much in each direction.\n"
-        "With VS-DR a twentieth of all bytes passes through the director.",
+        PROCESSOR: f"A director takes {expected.microseconds} us to rewrite a packet of {expected.bytes} "
+        "bytes, the average.\n"
+        f"How many real servers that each send {expected.kilobytes} kB/s can its processor serve?",
+        ORDER: f"A customer expects {expected.pages} pages of {expected.page_size} kB a second.\n"
+        f"A real server's link carries {_SERVER_LINK} kB/s, the director's {_TIMES} times as much in each "
+        "direction.\nWith VS-DR a twentieth of all bytes passes through the director.",
     }
     paper = tuple(
         Section(name, notes[name], dict.fromkeys(cells, BLANK)) for name, cells in right(variant).items()
@@ -169,7 +170,8 @@ def _give_rules(count: int, variant: Variant) -> str:
     """The first `count` real servers in turn; the director's error, or ""."""
     service, flag = f"-t {variant.plan.vip}:80", _FLAGS[variant.plan.method]
     servers = [
-        f"-a {service} -r {one.address}:{one.http_port} {flag}" for one in variant.plan.servers[:count]
+        f"-a {service} -r {server.address}:{server.http_port} {flag}"
+        for server in variant.plan.servers[:count]
     ]
     ipvsadm([f"-D {service}"])  # refused where there is none
     return ipvsadm([f"-A {service} -s rr", *servers])

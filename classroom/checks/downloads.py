@@ -30,7 +30,10 @@ def downloads(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]
     """
     count = len(variant.plan.servers)
     with ThreadPoolExecutor(len(running.clients) * count) as pool:
-        got = {one.host.name: [pool.submit(_download, one) for _ in range(count)] for one in running.clients}
+        got = {
+            client.host.name: [pool.submit(_download, client) for _ in range(count)]
+            for client in running.clients
+        }
         return {
             client.host.name: {
                 "got": [download.result() for download in got[client.host.name]],

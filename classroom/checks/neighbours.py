@@ -38,7 +38,7 @@ def health_checks(running: RunningLab, variant: Variant) -> dict[str, dict[str, 
     with ThreadPoolExecutor(len(servers) * len(askers)) as pool:
         asked = {asker: [pool.submit(healthy, asker, server) for server in servers] for asker in askers}
         return {
-            asker: {server.name: one.result() for server, one in zip(servers, answers, strict=True)}
+            asker: {server.name: answer.result() for server, answer in zip(servers, answers, strict=True)}
             for asker, answers in asked.items()
         }
 
@@ -57,9 +57,9 @@ def server_answers(running: RunningLab, variant: Variant) -> dict[str, list[str]
     # The servers last asked answer last, so each address is asked for twice: all first replies are in then.
     asking = probe("arp", asker.name, asker.address, *addresses, *addresses)
     running.network.hosts[ROUTER].run(asking, timeout=2)
-    seen = poll_until(replies, lambda now: {address for address, _ in now} == set(addresses), _ARRIVED)
+    replied = poll_until(replies, lambda now: {address for address, _ in now} == set(addresses), _ARRIVED)
     answers: dict[str, list[str]] = {name: [] for name in addresses.values()}
-    for address, mac in sorted(seen):
+    for address, mac in sorted(replied):
         answers[addresses[address]].append(names.get(mac, mac))
     return answers
 

@@ -196,7 +196,7 @@ def open_connections_continue(observations: Observations, variant: Variant) -> C
 def new_connections_elsewhere(observations: Observations, variant: Variant) -> Check:
     """New connections go to the other real servers, all of them."""
     others = [server.name for server in variant.plan.servers if server.name != variant.server]
-    found = Counter(one.get("server", one["how"]) for one in observations["draining"]["requests"])
+    found = Counter(request.get("server", request["how"]) for request in observations["draining"]["requests"])
     observed, rule = listed(found), observations["draining"].get("rule", {})
     if rule.get("weight", 0) > 0:  # as long as some are open
         observed += (

@@ -33,7 +33,7 @@ class TableConnection:
 
 def connection(variant: Variant) -> TableConnection:
     client = variant.choose(variant.plan.nodes(Role.CLIENT), "client").interfaces[0]
-    server = next(one for one in variant.plan.servers if one.name == variant.server)
+    server = next(server for server in variant.plan.servers if server.name == variant.server)
     return TableConnection(client, variant.choose(_PORTS, "client port"), server)
 
 

@@ -70,7 +70,7 @@ def pings(running: RunningLab, variant: Variant) -> dict[str, bool]:
     """Whether each client gets a reply when it pings the VIP; the kernel computes ICMP's checksum."""
     ping = ["ping", "-n", "-c", "1", "-W", f"{patient(1):.1f}", variant.plan.vip]
     clients = running.clients
-    return {one.host.name: one.host.run(ping, timeout=2).exit_code == 0 for one in clients}
+    return {client.host.name: client.host.run(ping, timeout=2).exit_code == 0 for client in clients}
 
 
 @needs(damaged)
@@ -118,7 +118,7 @@ def uploads(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
 
     with ThreadPoolExecutor(len(running.clients)) as pool:
         found = pool.map(upload, running.clients)
-        return {client.host.name: one for client, one in zip(running.clients, found, strict=True)}
+        return {client.host.name: result for client, result in zip(running.clients, found, strict=True)}
 
 
 def _learnt_mtu(client: Client) -> int:

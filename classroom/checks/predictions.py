@@ -102,7 +102,7 @@ def given_servers(trial: Trial, variant: Variant) -> list[str]:
 
 
 def name_of(server: RealServer, variant: Variant) -> str:
-    return next(one.name for one in variant.plan.servers if one.address == server.address.address)
+    return next(planned.name for planned in variant.plan.servers if planned.address == server.address.address)
 
 
 def sections(variant: Variant) -> tuple[Section, ...]:

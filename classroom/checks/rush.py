@@ -29,11 +29,13 @@ def rush(running: RunningLab, variant: Variant) -> dict[str, Any]:
     with ThreadPoolExecutor(len(running.clients)) as pool:
         made = list(pool.map(lambda client: send_requests(client, 80, VISITORS), running.clients))
     conversation.resume()
-    ended = [one for requests in made for one in requests]
+    ended = [request for requests in made for request in requests]
     return {
         "talks": conversation.answers(),
-        "requests": dict(Counter(one["how"] for one in ended)),
-        "served": dict(sorted(Counter(one["server"] for one in ended if "server" in one).items())),
+        "requests": dict(Counter(request["how"] for request in ended)),
+        "served": dict(
+            sorted(Counter(request["server"] for request in ended if "server" in request).items())
+        ),
     }
 
 

@@ -105,7 +105,7 @@ def _read(report: Path) -> dict[str, Any]:
         return {"passed": 0, "wrong": f"the tests did not finish in {_CPU} s of processor time"}
     passed = 0
     for case in ElementTree.parse(report).iter("testcase"):
-        failure = next((one for one in case if one.tag in ("failure", "error")), None)
+        failure = next((element for element in case if element.tag in ("failure", "error")), None)
         if failure is not None:
             message = (failure.get("message") or "").partition("\n")[0].strip().removeprefix(_CLASS)
             message = message.replace(STOPPED, "")

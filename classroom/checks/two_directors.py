@@ -37,7 +37,7 @@ def vip_owners(running: RunningLab, variant: Variant) -> list[str]:
 def told_connections(running: RunningLab, _variant: Variant) -> dict[str, int]:
     """Of connections that c1 opens now: how many the active director has, and the other one, too."""
     active = running.director
-    (standby,) = (one for one in running.directors if one is not active)
+    (standby,) = (director for director in running.directors if director is not active)
     before = _connections(active)
     send_requests(running.clients[0], 80, _REQUESTS)
     opened = _connections(active) - before
@@ -75,8 +75,8 @@ def takeover(running: RunningLab, variant: Variant) -> dict[str, str]:
 def servers_in_rules(running: RunningLab, _variant: Variant) -> dict[str, list[str]]:
     """The addresses of the real servers that each director gives new clients of http."""
     return {
-        one.host.name: sorted({address for address, weight in _rules(one).items() if weight > 0})
-        for one in running.directors
+        director.host.name: sorted({address for address, weight in _rules(director).items() if weight > 0})
+        for director in running.directors
     }
 
 
@@ -100,32 +100,32 @@ def _rules(director: DirectorProcess) -> dict[str, int]:
 
 
 def _address(variant: Variant) -> str:
-    return next(one.address for one in variant.plan.servers if one.name == variant.server)
+    return next(server.address for server in variant.plan.servers if server.name == variant.server)
 
 
 # ---- judges ----
 
 
 @needs(takeover)
-def takeover_heard(seen: Observations, _variant: Variant) -> Check:
+def takeover_heard(observations: Observations, _variant: Variant) -> Check:
     """When the VIP moves to the other director, the router sends there at once."""
-    other, owner, router = (seen["takeover"][name] for name in ("other", "owner", "router"))
+    other, owner, router = (observations["takeover"][name] for name in ("other", "owner", "router"))
     shown = f"{owner or 'nobody'} has it, and the router sends to {router}"
     return Check(title(takeover_heard), owner == router == other, "to the new owner", shown)
 
 
 @needs(takeover)
-def takes_over(seen: Observations, _variant: Variant) -> Check:
+def takes_over(observations: Observations, _variant: Variant) -> Check:
     """When the active director gives the VIP up, the other one has it."""
-    other, owner = (seen["takeover"][name] for name in ("other", "owner"))
+    other, owner = (observations["takeover"][name] for name in ("other", "owner"))
     return Check(title(takes_over), owner == other, other, owner or "nobody")
 
 
 @needs(servers_in_rules)
-def both_use_all(seen: Observations, variant: Variant) -> Check:
+def both_use_all(observations: Observations, variant: Variant) -> Check:
     """Both directors give every real server new clients."""
-    names = {one.address: one.name for one in variant.plan.servers}
-    found = seen["servers_in_rules"]
+    names = {server.address: server.name for server in variant.plan.servers}
+    found = observations["servers_in_rules"]
     missing = [
         f"{director} not {name}"
         for director, addresses in found.items()
@@ -138,23 +138,23 @@ def both_use_all(seen: Observations, variant: Variant) -> Check:
 
 
 @needs(dead_server)
-def dead_taken_out(seen: Observations, _variant: Variant) -> Check:
+def dead_taken_out(observations: Observations, _variant: Variant) -> Check:
     """A real server that is dead gets no new clients."""
-    out = seen["dead_server"]["out"]
+    out = observations["dead_server"]["out"]
     return Check(title(dead_taken_out), out, "none", "none" if out else "new ones are sent to it")
 
 
 @needs(vip_owners)
-def one_owner(seen: Observations, _variant: Variant) -> Check:
+def one_owner(observations: Observations, _variant: Variant) -> Check:
     """One director has the VIP, and no other."""
-    owners = seen["vip_owners"]
+    owners = observations["vip_owners"]
     return Check(title(one_owner), len(owners) == 1, "one", " and ".join(owners) or "none")
 
 
 @needs(told_connections)
-def standby_knows(seen: Observations, _variant: Variant) -> Check:
+def standby_knows(observations: Observations, _variant: Variant) -> Check:
     """The standby knows the connections of the active director."""
-    opened, known = (seen["told_connections"][name] for name in ("opened", "known"))
+    opened, known = (observations["told_connections"][name] for name in ("opened", "known"))
     enough = opened > 0 and 2 * known >= opened
     return Check(title(standby_knows), enough, "most of those that are opened", f"{known} of {opened}")
 
@@ -178,10 +178,12 @@ def maintenance(running: RunningLab, variant: Variant) -> dict[str, Any]:
     conversation.wait()
     away = page.rename(page.with_suffix(".away"))
     try:
-        directors = {one.host.name: one for one in running.directors}
-        poll_until(lambda: not any(_rules(one).get(address) for one in directors.values()), bool, _OUT)
+        directors = {director.host.name: director for director in running.directors}
+        poll_until(
+            lambda: not any(_rules(director).get(address) for director in directors.values()), bool, _OUT
+        )
         out = not _rules(running.director).get(address)
-        kept = [name for name, one in directors.items() if address in _rules(one)]
+        kept = [name for name, director in directors.items() if address in _rules(director)]
         conversation.resume()
         requests = send_requests(running.clients[1], 80, MIN_REQUESTS)
         talks = conversation.answers()
@@ -192,26 +194,26 @@ def maintenance(running: RunningLab, variant: Variant) -> dict[str, Any]:
 
 
 @needs(maintenance)
-def users_finish(seen: Observations, variant: Variant) -> Check:
+def users_finish(observations: Observations, variant: Variant) -> Check:
     """Users of a server that goes into maintenance can finish."""
     names = variant.hosts(SERVERS)
-    talks = [talk for talk in seen["maintenance"]["talks"] if talk["first"] in names]
+    talks = [talk for talk in observations["maintenance"]["talks"] if talk["first"] in names]
     broken = Counter(talk["then"] for talk in talks if talk["then"] != talk["first"])
     good = bool(talks) and not broken
     return Check(title(users_finish), good, "all go on", outcomes(broken) if broken else "all go on")
 
 
 @needs(maintenance)
-def no_new_users(seen: Observations, variant: Variant) -> Check:
+def no_new_users(observations: Observations, variant: Variant) -> Check:
     """A server in maintenance gets no new users, and the others serve them."""
-    found = seen["maintenance"]
-    names = Counter(one.get("server") or one["how"] for one in found["requests"])
+    found = observations["maintenance"]
+    names = Counter(request.get("server") or request["how"] for request in found["requests"])
     good = found["out"] and variant.server not in names and set(names) <= set(variant.hosts(SERVERS))
     return Check(title(no_new_users), good, f"all served, none by {variant.server}", listed(names))
 
 
 @needs(maintenance)
-def both_keep_it(seen: Observations, _variant: Variant) -> Check:
+def both_keep_it(observations: Observations, _variant: Variant) -> Check:
     """Both directors keep the rule of a server in maintenance."""
-    kept = seen["maintenance"]["kept"]
+    kept = observations["maintenance"]["kept"]
     return Check(title(both_keep_it), len(kept) == 2, "both", " and ".join(kept) or "none")

@@ -291,7 +291,9 @@ def _home(accounts: Mapping[Account, Sequence[_MarkedFile]], student: str) -> Ac
     every = set().union(*runs.values())
     whole = [account for account in accounts if runs[account] == every]  # the others have no run of their own
     return min(
-        whole, key=lambda each: (min(file.sealed_at for file in accounts[each]), not each), default=None
+        whole,
+        key=lambda account: (min(file.sealed_at for file in accounts[account]), not account),
+        default=None,
     )
 
 

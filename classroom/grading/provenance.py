@@ -55,7 +55,7 @@ def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
         "vip": plan.vip,
         "dip": plan.addresses.dip,
         "servers": {server.name: server.address for server in plan.servers},
-        "hosts": {one.name: [port.address for port in one.interfaces] for one in plan.topology.nodes},
+        "hosts": {node.name: [port.address for port in node.interfaces] for node in plan.topology.nodes},
     }
     for name, wanted in right.items():
         _require_same(name, _planned(name, state.get(name)), wanted, variant)
@@ -65,17 +65,17 @@ def _planned(name: str, value: Any) -> Any:
     """A part of the state, in the form in which it is compared."""
     try:
         if name == "servers":
-            return {one["name"]: one["address"] for one in value}
+            return {server["name"]: server["address"] for server in value}
         if name == "hosts":
-            return {one["name"]: [plug["address"] for plug in one["plugs"]] for one in value}
+            return {host["name"]: [plug["address"] for plug in host["plugs"]] for host in value}
     except (KeyError, TypeError):
         return None
     return value
 
 
-def _require_servers(seen: Mapping[str, Any], variant: Variant) -> None:
+def _require_servers(observations: Mapping[str, Any], variant: Variant) -> None:
     hosts = {node.name for node in variant.plan.topology.nodes}
-    strangers = set(_SERVERS.findall(json.dumps(seen))) - hosts
+    strangers = set(_SERVERS.findall(json.dumps(observations))) - hosts
     if strangers:
         raise Refused(f"wrong lab: {sanitize(min(strangers))} does not exist in the lab of {variant.student}")
 

@@ -320,11 +320,11 @@ class _Commands:
     def write(self) -> Steps:
         """Raises _Refused."""
         try:
-            yield from self._transaction.write(self._each())
+            yield from self._transaction.write(self._commands())
         except (EngineError, LvsError, ValueError) as error:
             raise _Refused(str(error), self._place) from None
 
-    def _each(self) -> Iterator[Command]:
+    def _commands(self) -> Iterator[Command]:
         for place, message in enumerate(_messages(self._request)):
             self._place = place
             for command in self._read(message):

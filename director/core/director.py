@@ -179,7 +179,7 @@ class Director:
     def tell(
         self,
         send: Callable[[SyncRecord, float], None] | None,
-        pass_on: Callable[[Sequence[bytes], float], None] = lambda _records, _now: None,
+        pass_on: Callable[[Sequence[bytes], float], None] | None = None,
     ) -> Sender | None:
         """From now on, `send` gets what another director has to know of connections; None: no more.
 
@@ -275,7 +275,7 @@ class Director:
             copies[id(shared)] = shared
         found = (self.rules.find(packet), self.rules.find(quoted))
         services = {service.key: service for service in found if service is not None}
-        copies[id(self.rules.by_key)] = {key: deepcopy(one, copies) for key, one in services.items()}
+        copies[id(self.rules.by_key)] = {key: deepcopy(service, copies) for key, service in services.items()}
         twin: Director = deepcopy(self, copies)
         for connection in self._entries_for(packet):
             connections.add(deepcopy(connection, copies), connection.expires)

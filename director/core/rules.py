@@ -167,7 +167,7 @@ class _NatServers:
                     hosts.add(server.address.address)
                 yield
         for group in removed:
-            hosts.update(one.address.address for one in group.values() if one.method is Method.NAT)
+            hosts.update(server.address.address for server in group.values() if server.method is Method.NAT)
             yield
         if changes == self._changes:  # else a later change's refresh knows better
             self._built = endpoints, hosts

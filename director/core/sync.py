@@ -79,6 +79,10 @@ class _ByState:
 # ---- the master ----
 
 
+def _not_sent(_records: object, _now: float) -> None:
+    """What nobody listens to."""
+
+
 class Sender:
     """Decides what is told to the backup; `send` gets each record.
 
@@ -89,17 +93,17 @@ class Sender:
         self,
         rules: Rules,
         send: Callable[[SyncRecord, float], None],
-        pass_on: Callable[[Sequence[bytes], float], None] = lambda _records, _now: None,
+        pass_on: Callable[[Sequence[bytes], float], None] | None = None,
     ) -> None:
         self._rules = rules
         self._send = send
-        self.pass_on = pass_on
+        self.pass_on = pass_on or _not_sent
         self._timeouts = _ByState()
         self._marks: dict[Key, SyncMark] = {}  # of connections that are kept elsewhere than in the core
 
     def __deepcopy__(self, _memo: object) -> Sender:
         """A copy of a director, such as a dry run's, sends nothing."""
-        return Sender(self._rules, lambda _record, _now: None)
+        return Sender(self._rules, _not_sent)
 
     def offer(self, connection: Connection, now: float) -> None:
         """The client has sent another packet: send its connection if it is time, and what it depends on."""
@@ -448,7 +452,7 @@ class Receiver:
         server = service.server(record.server) or service.server(record.server._replace(port=0))
         if server is None and (service is ftp or not record.server.port):
             address = record.server.address
-            server = next((one for one in service.servers if one.address.address == address), None)
+            server = next((server for server in service.servers if server.address.address == address), None)
         return (service, server) if server else None
 
     # ---- records that wait for a rule ----

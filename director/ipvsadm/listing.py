@@ -75,8 +75,8 @@ def _number_of(node: Fields) -> tuple[int, ...]:
     return int(ipv6), *words, node["port"]
 
 
-def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    for first, second in zip(one, other, strict=False):  # those of two families differ before they end
+def _compare(left: tuple[int, ...], right: tuple[int, ...]) -> int:
+    for first, second in zip(left, right, strict=False):  # those of two families differ before they end
         if first != second:
             return -1 if (first - second) & _SIGN else 1
     return 0

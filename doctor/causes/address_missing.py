@@ -15,12 +15,12 @@ EXPLAINS = ("no_gateway", "no_route", "rp_filter", "wrong_netmask")
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         for plug in host.plugs:
-            if not any(one.address == plug.address for one in host.addresses):
+            if not any(address.address == plug.address for address in host.addresses):
                 yield _cause(host, plug)
 
 
 def _cause(host: HostState, plug: Plug) -> Cause:
-    here = [str(one) for one in host.addresses if one.interface == plug.interface]
+    here = [str(address) for address in host.addresses if address.interface == plug.interface]
     wanted = f"{plug.address}/{plug.prefix}"
     return Cause(
         "address_missing",

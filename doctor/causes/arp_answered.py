@@ -27,8 +27,8 @@ def find(state: LabState) -> Iterator[Cause]:
 def _in_ipv6(state: LabState, host: HostState) -> Cause:
     """Neighbour discovery is answered for addresses of the interface only, so no sysctl is needed for lo."""
     lan, vip = host.main.interface, state.vip
-    held = [one for one in host.addresses if one.address == vip and one.works]
-    here = next(one for one in held if one.interface == lan)
+    held = [address for address in host.addresses if address.address == vip and address.works]
+    here = next(address for address in held if address.interface == lan)
     repair = [f"ip address del {vip}/{here.prefix} dev {lan}"]
     repair += [f"ip address add {vip}/{state.whole} dev lo"] if len(held) == 1 else []
     return Cause(
@@ -61,8 +61,8 @@ def _answers(host: HostState, vip: str) -> Cause:
 
 def _on_the_lan(host: HostState, vip: str) -> Cause:
     lan = host.main.interface
-    held = [one for one in host.addresses if one.address == vip and one.up]
-    here = next((one for one in held if one.interface == lan), held[0])
+    held = [address for address in host.addresses if address.address == vip and address.up]
+    here = next((address for address in held if address.interface == lan), held[0])
     repair = [f"ip address del {vip}/{here.prefix} dev {lan}"]
     repair += [f"ip address add {vip}/32 dev lo"] if len(held) == 1 else []
     return Cause(

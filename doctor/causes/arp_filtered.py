@@ -16,7 +16,7 @@ _HOOKS = ("input", "output")
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
-        rule = next((one for one in host.filters if _drops_all(host, one)), None)
+        rule = next((rule for rule in host.filters if _drops_all(host, rule)), None)
         if rule:
             yield _cause(host, rule)
 
@@ -26,8 +26,8 @@ def _drops_all(host: HostState, rule: FilterRule) -> bool:
     if (rule.family, rule.verdict) != ("arp", "drop") or rule.hook not in _HOOKS or rule.matches:
         return False
     place = (rule.family, rule.table, rule.chain)
-    chain = (one for one in host.filters if (one.family, one.table, one.chain) == place)
-    return not any(one.verdict.split(" ")[0] in ("accept", "jump", "goto") for one in chain)
+    verdicts = (other.verdict for other in host.filters if (other.family, other.table, other.chain) == place)
+    return not any(verdict.split(" ")[0] in ("accept", "jump", "goto") for verdict in verdicts)
 
 
 def _cause(host: HostState, rule: FilterRule) -> Cause:

@@ -15,26 +15,28 @@ _PATH = "/name"  # of the plan's checks
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    serving = {(one.address, one.port): one.wanted for one in state.trials if one.wanted and one.served}
-    for one in state.pair:
-        wrong = [each for each in one.down if (each.address, each.port) in serving]
+    serving = {
+        (trial.address, trial.port): trial.wanted for trial in state.trials if trial.wanted and trial.served
+    }
+    for director in state.pair:
+        wrong = [server for server in director.down if (server.address, server.port) in serving]
         if wrong:
-            names = ", ".join(serving[each.address, each.port] for each in wrong)
+            names = ", ".join(serving[server.address, server.port] for server in wrong)
             yield Cause(
                 "check_wrong",
-                one.name,
+                director.name,
                 f"its checks say of {names}: {wrong[0].why}; tried from the director, {names} answered. "
-                f"They ask for {one.asked or 'nothing'}",
+                f"They ask for {director.asked or 'nothing'}",
                 "The check asks for something other than the clients do, so it fails where nothing is wrong. "
                 "Real servers leave the rules one by one, and with the last one the service is gone.",
-                "\n".join(_repair(one)),
+                "\n".join(_repair(director)),
             )
 
 
-def _repair(one: Paired) -> Iterator[str]:
+def _repair(director: Paired) -> Iterator[str]:
     """Its file as planned, which its checks then read again."""
-    if any(path != _PATH for path in one.path.split()):
+    if any(path != _PATH for path in director.path.split()):
         yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {CONFIGURATION}"
-    for port in one.other_ports:
+    for port in director.other_ports:
         yield f"sed -i '/^ *connect_port {port}$/d' {CONFIGURATION}"
-    yield RELOAD_CHECKS.format(director=one.name)
+    yield RELOAD_CHECKS.format(director=director.name)

@@ -27,7 +27,10 @@ def _cause(state: LabState, host: HostState, held: Address) -> Cause:
         for switch in switches
         for other, plug in state.on_switch(switch)
         if other is not host
-        and any((one.address, one.interface) == (held.address, plug.interface) for one in other.addresses)
+        and any(
+            (address.address, address.interface) == (held.address, plug.interface)
+            for address in other.addresses
+        )
     ]
     also = f"; {' and '.join(dict.fromkeys(others))} on the same segment has it, too" if others else ""
     return Cause(
@@ -46,5 +49,5 @@ def _repair(state: LabState, host: HostState, held: Address) -> Iterator[str]:
     if held.address == state.vip:
         yield f"ip address add {state.vip}/{state.whole} dev {host.planned.vip_on} nodad"
     else:
-        plug = next(one for one in host.plugs if one.address == held.address)
+        plug = next(plug for plug in host.plugs if plug.address == held.address)
         yield f"ip address add {plug.address}/{plug.prefix} dev {plug.interface} nodad"

@@ -17,25 +17,25 @@ def find(state: LabState) -> Iterator[Cause]:
     if host.error:
         return
     if not host.has(state.vip):
-        yield _cause(state, host, _seen(host, state.vip), _address(host, state.vip))
+        yield _cause(state, host, _evidence(host, state.vip), _address(host, state.vip))
     elif is_silenced(host, state.vip):
-        repair, seen = zip(*_silencers(host, state.vip), strict=True)
-        yield _cause(state, host, "; ".join(seen), "\n".join(repair))
+        repair, evidence = zip(*_silencers(host, state.vip), strict=True)
+        yield _cause(state, host, "; ".join(evidence), "\n".join(repair))
 
 
-def _cause(state: LabState, host: HostState, seen: str, repair: str) -> Cause:
+def _cause(state: LabState, host: HostState, evidence: str, repair: str) -> Cause:
     return Cause(
         "director_vip",
         host.name,
-        seen,
+        evidence,
         f"The router asks by ARP who has {state.vip}, and no host answers. Its neighbour entry for "
         f"{state.vip} becomes FAILED, and it tells clients that the host is unreachable.",
         repair,
     )
 
 
-def _seen(host: HostState, vip: str) -> str:
-    here = ", ".join(str(one) for one in host.addresses if one.interface == host.main.interface)
+def _evidence(host: HostState, vip: str) -> str:
+    here = ", ".join(str(address) for address in host.addresses if address.interface == host.main.interface)
     return f"{host.main.interface} has {here or 'no address'}; {vip} is not among its addresses"
 
 

@@ -14,19 +14,23 @@ EXPLAINS = ("director_down",)
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
-        stopped = [one for one in host.listeners if one.protocol == "TCP" and one.stopped]
+        stopped = [listener for listener in host.listeners if listener.protocol == "TCP" and listener.stopped]
         if stopped:
             yield _server(host, stopped)
-        yield from (_tunnel(host, one) for one in host.processes if one.tunnel and one.stopped)
-    for host, _, process in state.directors:
+        yield from (
+            _tunnel(host, process) for process in host.processes if process.tunnel and process.stopped
+        )
+    for host, _, director in state.directors:
         beside = takeover_of(host) if state.pair else []
-        stopped_ones = [one for one in (process, *beside) if one and one.stopped]
-        if stopped_ones:
-            yield _director(host, stopped_ones)
+        halted = [process for process in (director, *beside) if process and process.stopped]
+        if halted:
+            yield _director(host, halted)
 
 
 def _director(host: HostState, stopped: list[Process]) -> Cause:
-    states = ", ".join(f"process {one.pid}, {one.command}, is in state {one.state}" for one in stopped)
+    states = ", ".join(
+        f"process {process.pid}, {process.command}, is in state {process.state}" for process in stopped
+    )
     return Cause(
         "frozen",
         host.name,
@@ -34,7 +38,7 @@ def _director(host: HostState, stopped: list[Process]) -> Cause:
         "A stopped process gets no processor time until SIGCONT. The director handles no packet and "
         "answers no command; only connections that an engine forwards in the kernel go on. A "
         "second director beside it is not a repair.",
-        "\n".join(f"kill -CONT {one.pid}" for one in stopped),
+        "\n".join(f"kill -CONT {process.pid}" for process in stopped),
     )
 
 
@@ -50,8 +54,8 @@ def _tunnel(host: HostState, process: Process) -> Cause:
 
 
 def _server(host: HostState, stopped: list[Listener]) -> Cause:
-    processes = {one.pid: one.program for one in stopped}
-    ports = ", ".join(str(port) for port in sorted({one.port for one in stopped}))
+    processes = {listener.pid: listener.program for listener in stopped}
+    ports = ", ".join(str(port) for port in sorted({listener.port for listener in stopped}))
     named = ", ".join(f"{program} (process {pid})" for pid, program in processes.items())
     return Cause(
         "frozen",

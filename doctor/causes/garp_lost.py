@@ -28,14 +28,14 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
     """What keeps gratuitous ARP out, and an entry that it would have changed."""
-    seen, undo = [], []
+    evidence, undo = [], []
     entry = _out_of_date(state, router, plug)
     if entry:
-        seen.append(entry)
+        evidence.append(entry)
     rule = _filter(state, router)
     if rule:
         place = f"{rule.family} {rule.table} {rule.chain}"
-        seen.append(f"nftables, chain {place}: {rule.text or rule.verdict}")
+        evidence.append(f"nftables, chain {place}: {rule.text or rule.verdict}")
         undo.append(
             f"nft delete rule {place} handle {rule.handle}"
             if rule.handle
@@ -43,14 +43,14 @@ def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
         )
     setting = _SETTINGS[state.version]
     if router.setting(setting, plug.interface):
-        seen.append(router.setting_text(setting, "all", plug.interface))
+        evidence.append(router.setting_text(setting, "all", plug.interface))
         tree = f"net.ipv{state.version}.conf"
         undo += [f"sysctl -w {tree}.{where}.{setting}=0" for where in ("all", plug.interface)]
-    if seen:
+    if evidence:
         yield Cause(
             "garp_lost",
             router.name,
-            "; ".join(seen),
+            "; ".join(evidence),
             f"On taking over, a director sends all neighbours {_TOLD[state.version]} with its own MAC "
             "address, so that they send to it at once. A host that misses them goes on sending to the old "
             "director until it finds its own entry out of date.",
@@ -64,7 +64,11 @@ def _out_of_date(state: LabState, router: HostState, plug: Plug) -> str:
     if entry is None or not entry.mac or entry.is_static:
         return ""
     other, owners = state.owner_of_mac(plug.switch, entry.mac), state.vip_owners
-    if not other or not owners or other[0].name not in {one.name for one in state.pair} - set(owners):
+    if (
+        not other
+        or not owners
+        or other[0].name not in {director.name for director in state.pair} - set(owners)
+    ):
         return ""
     return _shown(entry, other[0].name, owners[0])
 
@@ -75,7 +79,7 @@ def _shown(entry: Neighbour, before: str, now: str) -> str:
 
 def _filter(state: LabState, router: HostState) -> FilterRule | None:
     """The rule that drops the gratuitous ARP of a director that takes over."""
-    names = {one.name for one in state.pair}
+    names = {director.name for director in state.pair}
     macs = (host.mac(host.main.interface) for host in state.hosts if host.name in names)
     found = (dropped(router.filters, announcement(state.vip, mac), *_HOOKS) for mac in macs)
     return next(filter(None, found), None)

@@ -17,7 +17,7 @@ _FEW = 4  # changed lines
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
-        trial = next((one for one in state.trials if _is_error(state, one, host)), None)
+        trial = next((trial for trial in state.trials if _is_error(state, trial, host)), None)
         if (trial or host.site.missing) and listening_program(state, host) in ("", PROGRAM):
             yield _cause(host, trial)
 
@@ -35,15 +35,15 @@ def _is_error(state: LabState, trial: Trial, host: HostState) -> bool:
 def _cause(host: HostState, trial: Trial | None) -> Cause:
     site = host.site
     lines = "; ".join(site.changed[:_FEW])
-    seen = [f"GET /name, tried from {trial.host}: {_end(trial)}"] if trial else []
-    seen += [f"its nginx.conf is not as it was at first: {lines}"] if site.changed else []
-    seen += [f"in {site.root} there is no {', '.join(site.missing)}"] if site.missing else []
+    evidence = [f"GET /name, tried from {trial.host}: {_end(trial)}"] if trial else []
+    evidence += [f"its nginx.conf is not as it was at first: {lines}"] if site.changed else []
+    evidence += [f"in {site.root} there is no {', '.join(site.missing)}"] if site.missing else []
     is_of_files = site.missing or (trial and trial.outcome == WRONG_SERVER)
     repair = [*(restore_files(host) if is_of_files else ()), *(restart_httpd(host) if site.changed else ())]
     return Cause(
         "http_error",
         host.name,
-        "; ".join(seen),
+        "; ".join(evidence),
         "The connection works, and what goes wrong is in the program: the director does not look at "
         "answers, so this real server gets its share of the requests, and each of them fails. "
         f"A client sees it as often as {host.name} is chosen.",

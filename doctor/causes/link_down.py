@@ -31,15 +31,15 @@ def _cause(state: LabState, host: HostState, plug: Plug) -> Cause:
     link = host.link(plug.interface)
     repair = [f"ip link set {plug.interface} up", *_addresses(state, host, plug), *planned_routes(host)]
     if link is None:
-        seen, repair = _gone(host, plug)
+        evidence, repair = _gone(host, plug)
     elif not link.up:
-        seen = f"{plug.interface} is down: `ip link` shows no UP"
+        evidence = f"{plug.interface} is down: `ip link` shows no UP"
     else:
-        seen = f"{plug.interface} has no carrier: its other end is down or unplugged"
+        evidence = f"{plug.interface} has no carrier: its other end is down or unplugged"
     return Cause(
         "link_down",
         host.name,
-        seen,
+        evidence,
         f"No frame enters or leaves {host.name} through {plug.interface}. With the interface the kernel "
         "has also removed the routes through it: the connected network comes back when it is up again, "
         "routes through a gateway do not.",
@@ -52,13 +52,13 @@ def _addresses(state: LabState, host: HostState, plug: Plug) -> Iterator[str]:
     lost = [(plug.address, plug.prefix)]
     lost += [(state.vip, state.whole)] if host.planned.vip_on == plug.interface else []
     for address, prefix in lost if state.version == _IPV6 else ():
-        if not any(one.address == address for one in host.addresses):
+        if not any(held.address == address for held in host.addresses):
             yield f"ip address add {address}/{prefix} dev {plug.interface} nodad"
 
 
 def _gone(host: HostState, plug: Plug) -> tuple[str, list[str]]:
     """What shows it, and the repair: a renamed interface has kept its MAC address, a deleted one is lost."""
-    renamed = next((one.interface for one in host.links if one.mac and one.mac == plug.mac), "")
+    renamed = next((link.interface for link in host.links if link.mac and link.mac == plug.mac), "")
     if renamed:
         return f"there is no interface {plug.interface}; {renamed} has its MAC address, {plug.mac}", [
             f"ip link set {renamed} down",

@@ -15,7 +15,11 @@ _SPARE = 1  # a connection takes one
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
-        listening = {one.pid: one.port for one in host.listeners if one.protocol == "TCP" and one.pid}
+        listening = {
+            listener.pid: listener.port
+            for listener in host.listeners
+            if listener.protocol == "TCP" and listener.pid
+        }
         for process in host.processes:
             if process.pid in listening and _has_none_left(process):
                 yield _cause(host, process, listening[process.pid])

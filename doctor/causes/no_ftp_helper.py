@@ -13,7 +13,9 @@ TITLE = "the addresses in ftp control connections are not rewritten"
 
 def find(state: LabState) -> Iterator[Cause]:
     director = state.director
-    ftp = next((each for each in director.services if each.port == FTP and each.protocol == "TCP"), None)
+    ftp = next(
+        (service for service in director.services if service.port == FTP and service.protocol == "TCP"), None
+    )
     if state.method != "nat" or director.ftp_helper or ftp is None:
         return
     yield Cause(

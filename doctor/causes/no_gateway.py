@@ -28,7 +28,7 @@ def find(state: LabState) -> Iterator[Cause]:
 def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:
     """The next hop to a client; the one for the source address of replies, if rules make a difference."""
     source = host.main.address if state.method == "nat" else state.vip
-    plain, known = host.next_hop(client), {(one.target, one.source) for one in host.next_hops}
+    plain, known = host.next_hop(client), {(hop.target, hop.source) for hop in host.next_hops}
     return host.next_hop(client, source) if host.rules and (client, source) in known else plain
 
 

@@ -16,13 +16,15 @@ EXPLAINS = ("quiesced", "wrong_rule")  # of services for something else
 def find(state: LabState) -> Iterator[Cause]:
     if state.director.error:
         return
-    missing = [port for port in _ports(state) if not any(one.targets for one in services_of(state, port))]
+    missing = [
+        port for port in _ports(state) if not any(service.targets for service in services_of(state, port))
+    ]
     if not missing:
         return
     yield Cause(
         "no_service",
         state.director_host.name,
-        f"{', '.join(_seen(state, port) for port in missing)}; the director's services are "
+        f"{', '.join(_evidence(state, port) for port in missing)}; the director's services are "
         f"{listed(state.director.services)}",
         f"Packets that match no rule are left to the director's own kernel. It has {state.vip}, but nothing "
         "listens there, so it refuses the connection at once; another port or protocol is another service.",
@@ -37,7 +39,7 @@ def _ports(state: LabState) -> Iterator[int]:
         yield FTP
 
 
-def _seen(state: LabState, port: int) -> str:
+def _evidence(state: LabState, port: int) -> str:
     service = f"TCP {endpoint(state.vip, port)}"
     return f"{service} has no real server" if services_of(state, port) else f"there is no service {service}"
 

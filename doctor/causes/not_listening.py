@@ -35,7 +35,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _expected(state: LabState, host: HostState) -> Iterator[int]:
     """The ports on which requests for http arrive, and for ftp where it serves that."""
-    planned = next((one for one in state.servers if one.name == host.name), None)
+    planned = next((server for server in state.servers if server.name == host.name), None)
     if planned:
         yield served_port(state, planned)
         if planned.ftp:
@@ -55,15 +55,15 @@ def _redirected_away(host: HostState, address: str, port: int, rule: FilterRule)
 
 
 def _cause(host: HostState, address: str, port: int) -> Cause:
-    others = [one for one in host.listeners if one.protocol == "TCP"]
-    here = [one for one in others if one.port == port]
+    others = [listener for listener in host.listeners if listener.protocol == "TCP"]
+    here = [listener for listener in others if listener.port == port]
     if here:
-        places = ", ".join(sorted({one.address for one in here}))
-        seen = f"port {port} is only open on {places}, not on {address}"
+        places = ", ".join(sorted({listener.address for listener in here}))
+        evidence = f"port {port} is only open on {places}, not on {address}"
         repair = list(restart_httpd(host))
     else:
-        ports = ", ".join(str(number) for number in sorted({one.port for one in others}))
-        seen = f"it listens on port {ports or 'none'}, not on {port}"
+        ports = ", ".join(str(number) for number in sorted({listener.port for listener in others}))
+        evidence = f"it listens on port {ports or 'none'}, not on {port}"
         repair = [*restore_httpd(host), *start_httpd(host)]
     if port == FTP:
         repair = list(start_ftpd(host))
@@ -71,7 +71,7 @@ def _cause(host: HostState, address: str, port: int) -> Cause:
     return Cause(
         "not_listening",
         host.name,
-        seen,
+        evidence,
         f"Requests for {service} reach {host.name} at {endpoint(address, port)}. Where no program listens, "
         "the kernel answers with RST: the connections that are scheduled to it are refused at once.",
         "\n".join(repair),

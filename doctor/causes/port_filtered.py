@@ -41,8 +41,8 @@ def find(state: LabState) -> Iterator[Cause]:
             if rule:
                 yield _cause(host, rule, what)
                 break
-            may = [one for one in suspects(host.filters, packet, *hooks) if one.handle]
-            at_random = next((one for one in may if drops_at_random(one, packet)), None)
+            may = [rule for rule in suspects(host.filters, packet, *hooks) if rule.handle]
+            at_random = next((rule for rule in may if drops_at_random(rule, packet)), None)
             if at_random:
                 yield _cause(host, at_random, f"some {what}")
                 break
@@ -53,8 +53,8 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _is_last(trial: Trial, host: HostState) -> bool:
     """Whether a packet of the trial has come as far as this host, and got lost there."""
-    seen = last_seen(trial)
-    return seen is not None and (seen.host, seen.way) == (host.name, IN)
+    last = last_seen(trial)
+    return last is not None and (last.host, last.way) == (host.name, IN)
 
 
 _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
@@ -65,7 +65,7 @@ def passing(state: LabState, host: HostState) -> _Passing:
     if host.role == DIRECTOR:
         yield from _of_the_director(state)
         return
-    own = next((one for one in state.servers if one.name == host.name), None)
+    own = next((server for server in state.servers if server.name == host.name), None)
     clients = [host.main] if host.role == CLIENT else state.clients
     for client in clients:
         if host.role == SERVER and own:
@@ -97,11 +97,11 @@ def _of_a_router(state: LabState, host: HostState, client: Plug) -> _Passing:
     in_front = host.plugs[-1].switch == state.director_host.main.switch
     if in_front:
         yield "requests", {**request_packet(client.address, state.vip, _HTTP), **inwards}, _THROUGH
-    behind = {one.name for one, _ in state.on_switch(host.plugs[-1].switch)}
+    behind = {neighbour.name for neighbour, _ in state.on_switch(host.plugs[-1].switch)}
     for server in state.servers if state.method == "tun" else ():
         if in_front or server.name in behind:
-            way = outwards if in_front else inwards
-            yield "packets of the tunnel", {**outer_packet(state.dip, server.address), **way}, _THROUGH
+            direction = outwards if in_front else inwards
+            yield "packets of the tunnel", {**outer_packet(state.dip, server.address), **direction}, _THROUGH
     if state.method != "tun" or not in_front:
         yield "replies", {**reply_packet(state.vip, client.address, _HTTP), **outwards}, _THROUGH
 
@@ -136,11 +136,11 @@ def _cause(host: HostState, rule: FilterRule, what: str, *, certain: bool = True
         if rejects
         else "A dropped packet leaves no trace at its sender, who repeats it until it gives up."
     )
-    seen = "" if certain else f"; a request came as far as {host.name}, and it was not answered"
+    doubt = "" if certain else f"; a request came as far as {host.name}, and it was not answered"
     return Cause(
         "port_filtered",
         host.name,
-        f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}{seen}",
+        f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}{doubt}",
         f"The rule drops {what} of the service. {effect} A capture on {host.name} shows what arrives: "
         "tcpdump sees packets before the filter.",
         repair,

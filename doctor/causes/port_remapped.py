@@ -21,7 +21,7 @@ def find(state: LabState) -> Iterator[Cause]:
         return
     yield from _rules(state)
     for host in state.by_role(SERVER):
-        services = [one for one in services_of(state, HTTP) if _has(one, host)]
+        services = [service for service in services_of(state, HTTP) if _has(service, host)]
         others = _other_ports(state, host)
         if services and listens_elsewhere(state, host):
             yield _listener(state, host, services[0], others)
@@ -31,7 +31,9 @@ def listens_elsewhere(state: LabState, host: HostState) -> bool:
     """VS-TUN, VS-DR: whether the server has an httpd, on another port than requests arrive at."""
     if state.method == "nat" or not _other_ports(state, host):
         return False
-    return not (any(one.port == HTTP for one in host.listeners) or is_redirected(host, state.vip, HTTP))
+    return not (
+        any(listener.port == HTTP for listener in host.listeners) or is_redirected(host, state.vip, HTTP)
+    )
 
 
 def _has(service: Service, host: HostState) -> bool:
@@ -41,7 +43,7 @@ def _has(service: Service, host: HostState) -> bool:
 def _other_ports(state: LabState, host: HostState) -> list[int]:
     """The ports it listens on that no rule of the VIP names."""
     ruled = {service.port for service in state.director.services} | {FTP}
-    return sorted({one.port for one in host.listeners if one.protocol == "TCP"} - ruled)
+    return sorted({listener.port for listener in host.listeners if listener.protocol == "TCP"} - ruled)
 
 
 def _listener(state: LabState, host: HostState, service: Service, others: list[int]) -> Cause:

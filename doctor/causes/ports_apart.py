@@ -21,7 +21,9 @@ def find(state: LabState) -> Iterator[Cause]:
         return
     if all(_goes_by_client(service) for service in apart.values()):
         return
-    named = " and ".join(f"port {port} belongs to {one} ({_how(one)})" for port, one in apart.items())
+    named = " and ".join(
+        f"port {port} belongs to {service} ({_how(service)})" for port, service in apart.items()
+    )
     yield Cause(
         "ports_apart",
         state.director_host.name,
@@ -38,7 +40,7 @@ def _goes_by_client(service: Service) -> bool:
 
 
 def _have_servers_in_common(services: Iterable[Service]) -> bool:
-    common = set.intersection(*({target.address for target in one.targets} for one in services))
+    common = set.intersection(*({target.address for target in service.targets} for service in services))
     return len(common) > 1
 
 
@@ -52,9 +54,9 @@ def _repair(state: LabState, apart: Mapping[int, Service]) -> Iterator[str]:
     first, method = next(iter(apart.values())), flag(state)
     if any(target.port != service.port for service in apart.values() for target in service.targets):
         # A mark covers several ports, and its servers keep each: a choice by the client's address is left.
-        yield from (f"ipvsadm -E {option(one)} -s sh" for one in dict.fromkeys(apart.values()))
+        yield from (f"ipvsadm -E {option(service)} -s sh" for service in dict.fromkeys(apart.values()))
         return
-    yield from (f"ipvsadm -D {option(one)}" for one in dict.fromkeys(apart.values()))
+    yield from (f"ipvsadm -D {option(service)}" for service in dict.fromkeys(apart.values()))
     yield "fwmark -F"
     yield from (f"fwmark -A -p tcp -d {state.vip} --dport {port} --set-mark 1" for port in apart)
     yield f"ipvsadm -A -f 1 -s {first.scheduler} -p 300"

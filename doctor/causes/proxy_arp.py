@@ -37,10 +37,10 @@ def _taken(state: LabState, host: HostState, plug: Plug) -> Iterator[str]:
             *([state.vip] if other.planned.answers_arp and owner == other.main else ()),
         ]
         for address in addresses if other.name != host.name else ():
-            way = next_hop(host, address)
-            if not way.interface or way.local or host.has(address):
+            hop = next_hop(host, address)
+            if not hop.interface or hop.local or host.has(address):
                 continue
-            same = way.interface == name
+            same = hop.interface == name
             if (
                 host.settings.get(f"conf.{name}.proxy_arp_pvlan", 0)
                 if same
@@ -60,10 +60,10 @@ def _cause(host: HostState, plug: Plug, taken: list[str]) -> Cause:
     return Cause(
         "proxy_arp",
         host.name,
-        f"{', '.join(f'{one} is {host.settings[one]}' for one in settings)}; forwarding is 1 for {name}; "
-        f"it answers for {', '.join(taken[:4])}",
+        f"{', '.join(f'{setting} is {host.settings[setting]}' for setting in settings)}; "
+        f"forwarding is 1 for {name}; it answers for {', '.join(taken[:4])}",
         "With proxy ARP a host that forwards answers requests for addresses it has a route to. On its own "
         f"segment the owners answer, too: a host that takes the reply of {host.name} sends it packets for "
         "others, which take a detour or get lost.",
-        "\n".join(f"sysctl -w net.ipv4.{one}=0" for one in settings),
+        "\n".join(f"sysctl -w net.ipv4.{setting}=0" for setting in settings),
     )

@@ -13,16 +13,16 @@ TITLE = "all real servers of a service are quiesced or over their thresholds"
 
 def find(state: LabState) -> Iterator[Cause]:
     for service in state.director.services:
-        if service.targets and not any(one.weight > 0 and not one.full for one in service.targets):
+        if service.targets and not any(target.weight > 0 and not target.full for target in service.targets):
             yield _cause(state, service)
 
 
 def _cause(state: LabState, service: Service) -> Cause:
-    seen = ", ".join(f"{target} {_why_not(target)}" for target in service.targets)
+    evidence = ", ".join(f"{target} {_why_not(target)}" for target in service.targets)
     return Cause(
         "quiesced",
         state.director_host.name,
-        f"the service {service}: {seen}",
+        f"the service {service}: {evidence}",
         "A server of weight 0, or at its upper threshold, keeps its connections and gets no new ones. "
         "With all servers in this state no server is left to schedule: new connections are refused with "
         "an ICMP error.",

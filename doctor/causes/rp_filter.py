@@ -27,7 +27,7 @@ def find(state: LabState) -> Iterator[Cause]:
 def _arrivals(state: LabState, host: HostState) -> Iterator[tuple[str, str]]:
     """The interfaces on which packets of the virtual server arrive, with one of their sources."""
     if host.role == ROUTER:
-        servers = {one.main.switch for one in state.by_role(SERVER)} if state.method != "nat" else set()
+        servers = {server.main.switch for server in state.by_role(SERVER)} if state.method != "nat" else set()
         yield from ((plug.interface, state.vip) for plug in host.plugs if plug.switch in servers)
         return
     interface = _TUNNEL if state.method == "tun" else host.main.interface

@@ -37,17 +37,24 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _left(state: LabState) -> Iterator[Connection]:
     """Connections to real servers that are not in their service."""
-    for one in state.director.connections:
-        service = _service(state, one)
-        lives = one.state == "ESTABLISHED" and not one.is_template
-        if lives and service and one.server not in map(str, service.targets):
-            yield one
+    for connection in state.director.connections:
+        service = _service(state, connection)
+        lives = connection.state == "ESTABLISHED" and not connection.is_template
+        if lives and service and connection.server not in map(str, service.targets):
+            yield connection
 
 
 def _service(state: LabState, connection: Connection) -> Service | None:
     ends = (connection.protocol, connection.vip)
     services = state.director.services
-    return next((one for one in services if (one.protocol, endpoint(one.address, one.port)) == ends), None)
+    return next(
+        (
+            service
+            for service in services
+            if (service.protocol, endpoint(service.address, service.port)) == ends
+        ),
+        None,
+    )
 
 
 def _deleting_lines(state: LabState) -> Iterator[tuple[str, str]]:
@@ -66,16 +73,16 @@ def _deleting_lines(state: LabState) -> Iterator[tuple[str, str]]:
 
 
 def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
-    servers = dict.fromkeys(one.server for one in left)
+    servers = dict.fromkeys(connection.server for connection in left)
     for server in servers:
-        mine = [one for one in left if one.server == server]
+        mine = [connection for connection in left if connection.server == server]
         name = state.server_name(server.rpartition(":")[0].strip("[]"))
         yield f"{len(mine)} connections are on {name}, {server}, which has been deleted: {mine[0].client}"
 
 
 def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str]]) -> Iterator[str]:
     method = flag(state)
-    for server, connection in {one.server: one for one in left}.items():
+    for server, connection in {connection.server: connection for connection in left}.items():
         service = _service(state, connection)
         if service:
             yield f"ipvsadm -a {option(service)} -r {server} {method} -w 0"

@@ -15,11 +15,11 @@ _LEAST = 88  # bytes: a segment of TCP_MIN_SND_MSS, which includes its options, 
 def find(state: LabState) -> Iterator[Cause]:
     # The ends of a connection tell each other by TCP's MSS how long segments may be; what a tunnel adds is
     # not in it, and no sender goes below a least size.
-    told = (CLIENT,) if state.method == "tun" else (CLIENT, SERVER)
+    senders = (CLIENT,) if state.method == "tun" else (CLIENT, SERVER)
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         for plug in host.plugs:
             mine, others = _mtu(host, plug), _largest(state, plug)
-            enough = min(others, _LEAST) if host.role in told else others
+            enough = min(others, _LEAST) if host.role in senders else others
             if 0 < mine < enough:
                 yield _cause(host, plug, mine, others)
 
@@ -31,7 +31,9 @@ def _mtu(host: HostState, plug: Plug) -> int:
 
 def _largest(state: LabState, plug: Plug) -> int:
     """The largest MTU of the other interfaces on its switch."""
-    return max((_mtu(host, one) for host, one in state.on_switch(plug.switch) if one != plug), default=0)
+    return max(
+        (_mtu(host, other) for host, other in state.on_switch(plug.switch) if other != plug), default=0
+    )
 
 
 def _cause(host: HostState, plug: Plug, mine: int, others: int) -> Cause:

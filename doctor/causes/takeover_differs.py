@@ -16,28 +16,30 @@ _ADDRESSES = "virtual_ipaddress"
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    for one in state.pair:
-        host = state.host(one.name)
-        if one.differences and host and not host.error:
-            yield _cause(state, host, one)
+    for director in state.pair:
+        host = state.host(director.name)
+        if director.differences and host and not host.error:
+            yield _cause(state, host, director)
 
 
-def _cause(state: LabState, host: HostState, one: Paired) -> Cause:
-    seen = "; ".join(f"{name} is {is_}, not {wanted}" for name, (wanted, is_) in one.differences.items())
+def _cause(state: LabState, host: HostState, director: Paired) -> Cause:
+    evidence = "; ".join(
+        f"{name} is {is_}, not {wanted}" for name, (wanted, is_) in director.differences.items()
+    )
     owners = " and ".join(state.vip_owners) or "neither"
     return Cause(
         "takeover_differs",
         host.name,
-        f"its {_FILE}: {seen}; {owners} own{'' if len(state.vip_owners) > 1 else 's'} {state.vip}",
+        f"its {_FILE}: {evidence}; {owners} own{'' if len(state.vip_owners) > 1 else 's'} {state.vip}",
         "A router ignores advertisements of another virtual router, version or list of addresses: then both "
         "directors believe that they are alone. With different intervals they disagree about how long "
         "a silence means that the other is dead.",
-        "\n".join([*_edits(host, one, state.whole), *restart_takeover(host)]),
+        "\n".join([*_edits(host, director, state.whole), *restart_takeover(host)]),
     )
 
 
-def _edits(host: HostState, one: Paired, bits: int) -> Iterator[str]:
-    for name, (wanted, is_) in one.differences.items():
+def _edits(host: HostState, director: Paired, bits: int) -> Iterator[str]:
+    for name, (wanted, is_) in director.differences.items():
         if name != _ADDRESSES:
             yield f"sed -i 's|^\\( *{name} \\).*|\\1{wanted}|' {_FILE}"
             continue

@@ -13,8 +13,8 @@ EXPLAINS = ("director_vip", "sync_differs", "two_masters")
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    for one in state.pair:
-        host = state.host(one.name)
+    for director in state.pair:
+        host = state.host(director.name)
         if host and host.processes and not takeover_of(host):
             has = host.has(state.vip)
             yield Cause(

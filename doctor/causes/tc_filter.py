@@ -22,12 +22,12 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _causes(host: HostState) -> Iterator[Cause]:
-    for one in host.traffic_filters[:1]:
-        repair = [f"tc filter del dev {each.interface} {each.hook}" for each in host.traffic_filters]
+    for hook in host.traffic_filters[:1]:
+        repair = [f"tc filter del dev {hook.interface} {hook.hook}" for hook in host.traffic_filters]
         yield Cause(
             "tc_filter",
             host.name,
-            f"at {one.hook} of {one.interface}: {one.text}; packets of failed trials were last seen on "
+            f"at {hook.hook} of {hook.interface}: {hook.text}; packets of failed trials were last seen on "
             f"{host.name}",
             "Filters of traffic control decide before nftables does about what comes in, and after it about "
             "what goes out. nft does not list them; a capture shows a packet that such a filter drops at "

@@ -20,7 +20,7 @@ _OWN_FILTER = "ebpf"  # the engine that is itself a filter of traffic control
 def find(state: LabState) -> Iterator[Cause]:
     hosts = [host for host, _, _ in state.directors if host.name in state.vip_owners]
     stopped = any(process.stopped for host in hosts for process in takeover_of(host))
-    if len(hosts) < 2 or stopped or any(one.differences for one in state.pair):
+    if len(hosts) < 2 or stopped or any(director.differences for director in state.pair):
         return
     both = " and ".join(f"{host.name} has {host.has(state.vip)}" for host in hosts)
     found = False
@@ -48,15 +48,15 @@ def _in_the_way(state: LabState, host: HostState, sender: HostState) -> Iterator
             f"tc qdisc del dev {link.interface} root",
         )
     if state.director.engine != _OWN_FILTER:
-        for one in host.traffic_filters:
-            if one.interface == host.main.interface:
-                where = f"at {one.hook} of {one.interface}"
-                yield f"{where}: {one.text}", f"tc filter del dev {one.interface} {one.hook}"
+        for hook in host.traffic_filters:
+            if hook.interface == host.main.interface:
+                where = f"at {hook.hook} of {hook.interface}"
+                yield f"{where}: {hook.text}", f"tc filter del dev {hook.interface} {hook.hook}"
 
 
 def _filter(state: LabState, host: HostState, sender: HostState) -> FilterRule | None:
     """The rule that keeps signs of life from arriving at the host, or from leaving it."""
-    protocol = "vrrp" if any(one.settings for one in state.pair) else "heartbeat"
+    protocol = "vrrp" if any(director.settings for director in state.pair) else "heartbeat"
     for source, hooks in ((sender, ("ingress", "prerouting", "input")), (host, ("output", "postrouting"))):
         packet = advertisement(_source(source), protocol)
         rule = next(suspects(host.filters, packet, *hooks), None)
@@ -77,11 +77,11 @@ def _undo(rule: FilterRule) -> str:
     return f"nft delete rule {rule.family} {rule.table} {rule.chain} handle {rule.handle}"
 
 
-def _cause(state: LabState, host: HostState, seen: str, repair: str) -> Cause:
+def _cause(state: LabState, host: HostState, evidence: str, repair: str) -> Cause:
     return Cause(
         "two_masters",
         host.name,
-        seen,
+        evidence,
         f"A backup that hears no sign of life takes the other director for dead and puts up {state.vip}, "
         "although the other still has it. The router sends to the one that claimed it last; the connections "
         "of one are unknown to the other, and neither listens to what the other sends about them.",

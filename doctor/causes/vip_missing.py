@@ -20,7 +20,7 @@ def find(state: LabState) -> Iterator[Cause]:
             yield Cause(
                 "vip_missing",
                 host.name,
-                f"{_seen(host, state.vip)}{host.counter_text('IpInAddrErrors')}",
+                f"{_evidence(host, state.vip)}{host.counter_text('IpInAddrErrors')}",
                 f"VS-{state.method.upper()} does not change the destination of a request: {state.vip}. A "
                 "host silently drops packets for addresses it does not have: every connection scheduled to "
                 f"{host.name} times out.",
@@ -28,17 +28,19 @@ def find(state: LabState) -> Iterator[Cause]:
             )
 
 
-def _seen(host: HostState, vip: str) -> str:
+def _evidence(host: HostState, vip: str) -> str:
     """Where the VIP is, if its interface is down; or the addresses there are instead."""
-    down = next((one for one in host.addresses if one.address == vip), None)
+    down = next((address for address in host.addresses if address.address == vip), None)
     if down:
         return f"it has {down}"
-    addresses = ", ".join(str(one) for one in host.addresses if not one.address.startswith("127."))
+    addresses = ", ".join(
+        str(address) for address in host.addresses if not address.address.startswith("127.")
+    )
     return f"its addresses are {addresses or 'none'}; {vip} is not among them"
 
 
 def _repair(state: LabState, host: HostState, device: str) -> str:
-    down = next((one for one in host.addresses if one.address == state.vip), None)
+    down = next((address for address in host.addresses if address.address == state.vip), None)
     if down:
         return f"ip link set {down.interface} up"
     repair = [f"ip address add {state.vip}/{state.whole} dev {device}", f"ip link set {device} up"]

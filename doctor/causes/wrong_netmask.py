@@ -27,9 +27,12 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _wrong(host: HostState, plug: Plug) -> Iterator[Address]:
     """Entries of the plug's address with another prefix than planned."""
-    for one in host.addresses:
-        if (one.interface, one.address) == (plug.interface, plug.address) and one.prefix != plug.prefix:
-            yield one
+    for address in host.addresses:
+        if (address.interface, address.address) == (
+            plug.interface,
+            plug.address,
+        ) and address.prefix != plug.prefix:
+            yield address
 
 
 def _cause(host: HostState, plug: Plug, wrong: Address) -> Cause:
@@ -46,7 +49,9 @@ def _cause(host: HostState, plug: Plug, wrong: Address) -> Cause:
             f"{planned}, and a gateway there is out of reach."
         )
     repair = [f"ip address del {wrong.address}/{wrong.prefix} dev {plug.interface}"]
-    if not any((one.address, one.prefix) == (plug.address, plug.prefix) for one in host.addresses):
+    if not any(
+        (address.address, address.prefix) == (plug.address, plug.prefix) for address in host.addresses
+    ):
         repair.insert(0, f"ip address add {plug.address}/{plug.prefix} dev {plug.interface}")
     return Cause(
         "wrong_netmask",
@@ -79,7 +84,7 @@ def _of_the_vip(state: LabState, host: HostState, vip: Address) -> Cause:
         else f"{host.name} sends packets to {network} into {device}, not to the hosts that are there."
     )
     repair = [f"ip address del {vip.address}/{vip.prefix} dev {device}"]
-    if not any((one.address, one.prefix) == (state.vip, state.whole) for one in host.addresses):
+    if not any((address.address, address.prefix) == (state.vip, state.whole) for address in host.addresses):
         label = f" label {vip.label}" if vip.label.startswith(f"{device}:") else ""
         repair.append(f"ip address add {vip.address}/{state.whole} dev {device}{label}")
     return Cause(

@@ -13,10 +13,10 @@ TITLE = "another program listens on the service's port"
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    failed = {one.wanted for one in state.trials if one.wanted and not one.served}
+    failed = {trial.wanted for trial in state.trials if trial.wanted and not trial.served}
     for host in state.by_role(SERVER):
         program = listening_program(state, host)
-        server = next((one for one in state.servers if one.name == host.name), None)
+        server = next((server for server in state.servers if server.name == host.name), None)
         if server and host.name in failed and program not in ("", PROGRAM):
             port = served_port(state, server)
             listener = host.listener(host.main.address, port)

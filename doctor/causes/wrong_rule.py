@@ -19,9 +19,9 @@ _LOOPBACK = "127."  # the director's own programs (LocalNode)
 def find(state: LabState) -> Iterator[Cause]:
     for service in state.director.services:
         for target in service.targets if service.protocol != "UDP" else ():
-            seen = _wrong(state, service, target) if target.weight else ""
-            if seen:
-                yield _cause(state, service, target, seen)
+            evidence = _wrong(state, service, target) if target.weight else ""
+            if evidence:
+                yield _cause(state, service, target, evidence)
 
 
 def _wrong(state: LabState, service: Service, target: Target) -> str:
@@ -29,7 +29,7 @@ def _wrong(state: LabState, service: Service, target: Target) -> str:
     if target.address.startswith(_LOOPBACK):
         return ""
     held = holder(state, target.address)
-    host = held[0] if held else next((one for one in state.hosts if one.has(target.address)), None)
+    host = held[0] if held else next((host for host in state.hosts if host.has(target.address)), None)
     if host is None:
         return f"no host has {target.address}"
     if host.role in (CLIENT, ROUTER):
@@ -41,21 +41,21 @@ def _wrong(state: LabState, service: Service, target: Target) -> str:
     address = target.address
     if host.listens(address, target.port):
         return ""
-    listens = sorted({one.port for one in host.listeners if one.protocol == "TCP"})
+    listens = sorted({listener.port for listener in host.listeners if listener.protocol == "TCP"})
     return f"{host.name} listens on {', '.join(map(str, listens)) or 'no port'}, not on {target.port}"
 
 
 def _ports(state: LabState, host: HostState) -> tuple[int, ...]:
     """The ports that the plan gives to the server."""
-    server = next((one for one in state.servers if one.name == host.name), None)
+    server = next((server for server in state.servers if server.name == host.name), None)
     return (*server.ports, *((21,) if server.ftp else ())) if server else ()
 
 
-def _cause(state: LabState, service: Service, target: Target, seen: str) -> Cause:
+def _cause(state: LabState, service: Service, target: Target, evidence: str) -> Cause:
     return Cause(
         "wrong_rule",
         state.director_host.name,
-        f"the service {service} has the real server {target}; {seen}",
+        f"the service {service} has the real server {target}; {evidence}",
         "The director does not try its real servers: it schedules every connection by the rules. "
         f"Those for {target} are refused where nothing listens, and time out where there is no host.",
         "\n".join(_repairs(state, service, target)),
@@ -65,8 +65,8 @@ def _cause(state: LabState, service: Service, target: Target, seen: str) -> Caus
 def _repairs(state: LabState, service: Service, target: Target) -> Iterator[str]:
     """Delete the rule; add the right one for a server that has none now."""
     yield f"ipvsadm -d {option(service)} -r {target}"
-    planned = next((one for one in state.servers if one.address == target.address), None)
-    others = {one.address for one in service.targets if one != target}
+    planned = next((server for server in state.servers if server.address == target.address), None)
+    others = {other.address for other in service.targets if other != target}
     if planned and planned.address not in others:
         yield (
             f"ipvsadm -a {option(service)} -r {endpoint(planned.address, planned.ports[0])} {flag(state)} -w "

@@ -57,7 +57,9 @@ def _directors(run: RunningLab) -> dict[str, str]:
 
 def _judge(name: str, run: RunningLab, macs: set[str], expected: set[str]) -> Check:
     names = run.plan.topology.names_of_macs
-    wanted, answered = (", ".join(sorted(names.get(mac, mac) for mac in each)) for each in (expected, macs))
+    wanted, answered = (
+        ", ".join(sorted(names.get(mac, mac) for mac in owners)) for owners in (expected, macs)
+    )
     return Check(name, macs == expected, wanted, answered or "none")
 
 

@@ -220,7 +220,7 @@ def director_not_heard(run: RunningLab) -> tuple[Check, ...]:
 
 
 def _pair(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
-    first, second = (one for one in run.directors if isinstance(one, PairedDirector))
+    first, second = (director for director in run.directors if isinstance(director, PairedDirector))
     return first, second
 
 
@@ -270,16 +270,16 @@ def _connections_lived(title: str, failure: Failure, move: Move, *, synced: bool
     return Check(f"{title}: connections", failure.lived == lived, expected, _fates(failure))
 
 
-def _longest_silence(one: PairedDirector, move: Move) -> float:
+def _longest_silence(director: PairedDirector, move: Move) -> float:
     """Seconds: until a silent director counts as dead, or for handing over."""
-    return one.setup.interval * (one.takeover.silence if move.crash else 1) + _MARGIN
+    return director.setup.interval * (director.takeover.silence if move.crash else 1) + _MARGIN
 
 
 def _fates(failure: Failure) -> str:
     """`keep-alive 2 of 2, download 1 of 2 (reset)`."""
     parts = []
-    for kind in dict.fromkeys(one["kind"] for one in failure.connections):
-        results = [one["result"] for one in failure.connections if one["kind"] == kind]
+    for kind in dict.fromkeys(connection["kind"] for connection in failure.connections):
+        results = [connection["result"] for connection in failure.connections if connection["kind"] == kind]
         lost = sorted({result for result in results if result})
         why = f" ({', '.join(lost)})" if lost else ""
         parts.append(f"{kind} {sum(not result for result in results)} of {len(results)}{why}")
@@ -308,12 +308,12 @@ def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
 
         after = poll_until(owner, lambda owner: owner == standby.host.name, limit)
         moved = time.time()
-        poll_until(prober.ask, lambda seen: seen["last"] > moved, limit)
-        seen = prober.ask()
+        poll_until(prober.ask, lambda report: report["last"] > moved, limit)
+        report = prober.ask()
         held.go_on()
     fates = tuple(held.results(run))
     name = _pair(run)[0].host.name
-    failure = Failure(move.what, name, before, after, seen["longest"], fates, seen["pause"])
+    failure = Failure(move.what, name, before, after, report["longest"], fates, report["pause"])
     run.failures.append(failure)
     return failure
 
@@ -321,7 +321,7 @@ def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
 def _by_role(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
     """The active director, as the router sees it, and the other. Raises BuildFailed."""
     pair = _pair(run)
-    names = [one.host.name for one in pair]
+    names = [director.host.name for director in pair]
     owner = poll_until(partial(_owner, run), lambda owner: owner in names, _STUCK)
     if owner not in names:
         raise BuildFailed(f"The VIP is with {owner} before anything happens: see logs/takeover-*.log.")
@@ -351,7 +351,7 @@ def router_sees(run: RunningLab) -> str:
     """Who has the VIP in the router's neighbour table: a director's name, a MAC address, or "unknown"."""
     names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
     router = run.plan.nodes(Role.ROUTER)[0]
-    interface = next(one for one in router.interfaces if one.switch == LAN)
+    interface = next(interface for interface in router.interfaces if interface.switch == LAN)
     command = ["ip", "-j", "neigh", "show", run.plan.vip, "dev", interface.name]
     shown = run.network.hosts[router.name].run(command).stdout.strip()
     macs = [str(entry.get("lladdr", "")) for entry in json.loads(shown or "[]")]
@@ -413,7 +413,7 @@ class _Held:
         self._helper = helper
         self.opened: list[dict[str, Any]] = helper.answer()
         self.ended: list[dict[str, Any]] = []
-        failed = [one for one in self.opened if one["result"]]
+        failed = [connection for connection in self.opened if connection["result"]]
         if failed:
             why = f"{failed[0]['kind']}: {failed[0]['result']}"
             raise BuildFailed(f"A connection could not be opened: {why}.")
@@ -424,10 +424,10 @@ class _Held:
     def results(self, run: RunningLab) -> Iterator[dict[str, str]]:
         """Kind and result of each, empty where it lives and its file is whole."""
         whole = f"sha256 {run.farm.files[traffic.FILE].digest}"
-        for one in self.ended:
-            result = one["result"]
+        for connection in self.ended:
+            result = connection["result"]
             spoilt = "another file arrived" if result.startswith("sha256") else result
-            yield {"kind": one["kind"], "result": "" if result == whole else spoilt}
+            yield {"kind": connection["kind"], "result": "" if result == whole else spoilt}
 
 
 @contextmanager
@@ -439,7 +439,7 @@ def _connections(run: RunningLab) -> Iterator[_Held]:
 
 def _wait_until_known(standby: PairedDirector, client: Host, held: _Held) -> None:
     """Until the other director has all connections in its table. Raises BuildFailed."""
-    ports = {one["port"] for one in held.opened}
+    ports = {connection["port"] for connection in held.opened}
 
     def known() -> bool:
         rows = standby.ask("connections")["connections"]

@@ -74,7 +74,7 @@ def reply_path(run: RunningLab) -> tuple[Check, ...]:
 
 def _sent_by_director(run: RunningLab) -> int:
     """Bytes that the switches received from the interfaces of all directors."""
-    interfaces = (one for node in run.plan.topology.directors for one in node.interfaces)
+    interfaces = (interface for node in run.plan.topology.directors for interface in node.interfaces)
     ports = {run.network.switch_port(interface.name) for interface in interfaces}
     return sum(counters.rx_bytes for counters in run.controller.ports() if counters.name in ports)
 
@@ -90,7 +90,9 @@ def client_addresses(run: RunningLab) -> Check:
     found = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
     addresses = {address for address in found if (":" in address) == (run.plan.version == 6)}
     if run.plan.pair:  # whose directors check the real servers themselves
-        addresses -= {one.address for node in run.plan.topology.directors for one in node.interfaces}
+        addresses -= {
+            interface.address for node in run.plan.topology.directors for interface in node.interfaces
+        }
     return equal(
         "servers see the client's own address",
         ", ".join(sorted(clients)),

@@ -99,7 +99,7 @@ def parse_neighbour_discovery(data: bytes) -> Arp | None:
     options = data[_ETHERNET.size + _ND.size : _ETHERNET.size + _IPV6_HEADER + length]
     wanted = _TARGET_LINK if kind == ADVERTISEMENT else _SOURCE_LINK
     mac = _link_option(options, wanted) or frame.source
-    sender, receiver, subject = (str(IPv6Address(one)) for one in (source, dest, target))
+    sender, receiver, subject = (str(IPv6Address(address)) for address in (source, dest, target))
     if kind == SOLICITATION:
         return Arp("request", mac, sender, subject)
     named = "".join(name for bit, name in _FLAGS.items() if flags & bit)

@@ -83,13 +83,13 @@ class Client:
 
         One after the other, until one fails. The rest are sent at once, so that time-outs don't add up.
         """
-        each = ("-H", "Connection: close")
-        done = self._curl(*each, "--fail-early", f"http://{self._site}/name?[1-{count}]")
+        close = ("-H", "Connection: close")
+        done = self._curl(*close, "--fail-early", f"http://{self._site}/name?[1-{count}]")
         names = done.stdout.split()
         tried = len(names) + 1
         if done.exit_code != 0 and tried < count:
             rest = f"http://{self._site}/name?[{tried + 1}-{count}]"
-            names += self._curl(*each, "--parallel", "--parallel-immediate", rest).stdout.split()
+            names += self._curl(*close, "--parallel", "--parallel-immediate", rest).stdout.split()
         return names
 
     def page(self, path: str, local_port: int) -> Result:

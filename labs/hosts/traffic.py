@@ -231,15 +231,15 @@ KINDS: dict[str, type[Held]] = {
 def hold(address: str, seconds: str, *kinds: str) -> None:
     with ThreadPoolExecutor(len(kinds)) as pool:
         held = [KINDS[kind](address, float(seconds)) for kind in kinds]
-        results = list(pool.map(lambda one: _tried(one.open), held))
-        say(_told(kinds, held, results))
+        results = list(pool.map(lambda connection: _tried(connection.open), held))
+        say(_report(kinds, held, results))
         for _ in sys.stdin:
-            say(_told(kinds, held, list(pool.map(lambda one: _tried(one.go_on), held))))
+            say(_report(kinds, held, list(pool.map(lambda connection: _tried(connection.go_on), held))))
 
 
-def _told(kinds: Sequence[str], held: Sequence[Held], results: Sequence[str]) -> list[dict[str, object]]:
-    each = zip(kinds, held, results, strict=True)
-    return [{"kind": kind, "port": one.port, "result": result} for kind, one, result in each]
+def _report(kinds: Sequence[str], held: Sequence[Held], results: Sequence[str]) -> list[dict[str, object]]:
+    tried = zip(kinds, held, results, strict=True)
+    return [{"kind": kind, "port": connection.port, "result": result} for kind, connection, result in tried]
 
 
 def _tried(work: Callable[[], str | None]) -> str:

@@ -108,8 +108,8 @@ def pick(labs: Iterable[AttachedLab], student: str = "", lab: str = "") -> Attac
 
     Raises BadRequest if several match, Unable if the lab is suspended.
     """
-    found = [each for each in labs if not student or each.about.get("student") == student]
-    found = [each for each in found if not lab or each.is_called(lab)]
+    found = [running for running in labs if not student or running.about.get("student") == student]
+    found = [running for running in found if not lab or running.is_called(lab)]
     if len(found) > 1:
         raise BadRequest(_several(found, f" of {student}" if student else ""))
     if not found:
@@ -120,14 +120,14 @@ def pick(labs: Iterable[AttachedLab], student: str = "", lab: str = "") -> Attac
 
 def _several(found: Sequence[AttachedLab], whose: str) -> str:
     """The message that lists them, with an example of how to name one."""
-    names = [str(each) for each in found]
+    names = [str(running) for running in found]
     if len(set(names)) < len(names):
-        names = [f"{each} in {each.folder.name}" for each in found]
-    students = {each.about.get("student") for each in found} - {None}
+        names = [f"{running} in {running.folder.name}" for running in found]
+    students = {running.about.get("student") for running in found} - {None}
     either = "--student or " if len(students) == len(found) else ""
     first = found[0]
     short = str(first.about.get("exercise") or first.about["lab"]).removeprefix("lab-")
-    name = short if sum(each.is_called(short) for each in found) == 1 else first.folder.name
+    name = short if sum(running.is_called(short) for running in found) == 1 else first.folder.name
     return (
         f"Several labs{whose} are running ({', '.join(names)}): choose one with {either}--lab, "
         f"such as --lab {name}."

@@ -129,11 +129,13 @@ class Builder:
         A director imports its modules while the switches start.
         """
         self._directors = list(self._processes())
-        self._write(*(script for one in self._directors for script in one.scripts), *self._rendered())
+        self._write(
+            *(script for director in self._directors for script in director.scripts), *self._rendered()
+        )
         for director, setup in zip(self._directors, self._director_setups(), strict=True):
-            for one in (setup, setup.second):
-                if one is not None:
-                    apply(self._script_of(one), director.host)
+            for part in (setup, setup.second):
+                if part is not None:
+                    apply(self._script_of(part), director.host)
             director.start(self._scripts[director.script.name])
         self._controller.wait()
 
@@ -218,7 +220,7 @@ class Builder:
         """Start the checks of real servers and the takeover; the first director becomes the active one."""
         from labs.run.paired_director import PairedDirector
 
-        first, *others = (one for one in self._directors if isinstance(one, PairedDirector))
+        first, *others = (director for director in self._directors if isinstance(director, PairedDirector))
         first.make_available()
         first.wait_for_vip()
         for other in others:

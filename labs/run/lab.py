@@ -194,7 +194,7 @@ def _check(
             for check in chosen:
                 found = progress.timed(f"{label}{check.__name__}", partial(_results, check, part))
                 subject = f"{label}{checks.subject(check, version)}"
-                results += ((subject, replace(one, name=f"{label}{one.name}")) for one in found)
+                results += ((subject, replace(check, name=f"{label}{check.name}")) for check in found)
     return tuple(results)
 
 

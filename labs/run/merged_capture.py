@@ -41,7 +41,7 @@ def merged(lab: str = "") -> int:
 def _run(lab: str) -> Path:
     """The newest run that has captures and is called `lab`. Raises BadRequest."""
     found = sorted(runs_folder().glob(f"*/{_PCAPS}/{pcapng.ABOUT}"), reverse=True)
-    folders = [one.parent.parent for one in found]
+    folders = [capture.parent.parent for capture in found]
     if not folders:
         raise BadRequest(f"{runs_folder()} has no run with captures: run a lab first, such as ./inv lab-nat.")
     for folder in folders:

@@ -165,36 +165,38 @@ def _require_range(name: str, value: float, most: int, unit: str) -> None:
 def signature_of(options: type) -> Signature:
     """The parameters of a task with these options. Numbers are typed as text: `from_words` reads them."""
     context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)
-    return Signature([context, *(_parameter(each) for each in _options(options))])
+    return Signature([context, *(_parameter(declared) for declared in _options(options))])
 
 
 def help_of(options: type) -> dict[str, str]:
     """The help of every option, by its name as it is typed."""
-    return {each.name.replace("_", "-"): each.metadata["help"] for each in _options(options)}
+    return {declared.name.replace("_", "-"): declared.metadata["help"] for declared in _options(options)}
 
 
 def from_words(options: type[T], words: Mapping[str, Any]) -> T:
     """The options from the values of a task's parameters. Raises BadRequest."""
-    return options(**{each.name: _value(each, words[each.name]) for each in _options(options)})
+    return options(
+        **{declared.name: _value(declared, words[declared.name]) for declared in _options(options)}
+    )
 
 
 def _options(options: type) -> list[Field[Any]]:
-    return [each for each in fields(options) if "help" in each.metadata]
+    return [declared for declared in fields(options) if "help" in declared.metadata]
 
 
-def _parameter(each: Field[Any]) -> Parameter:
-    default = "" if each.default is None else each.default
+def _parameter(declared: Field[Any]) -> Parameter:
+    default = "" if declared.default is None else declared.default
     typed = default if isinstance(default, bool) else str(default)
-    return Parameter(each.name, Parameter.KEYWORD_ONLY, default=typed)
+    return Parameter(declared.name, Parameter.KEYWORD_ONLY, default=typed)
 
 
-def _value(each: Field[Any], typed: Any) -> Any:
-    name = f"--{each.name.replace('_', '-')}"
-    if isinstance(each.default, (bool, str)):
+def _value(declared: Field[Any], typed: Any) -> Any:
+    name = f"--{declared.name.replace('_', '-')}"
+    if isinstance(declared.default, (bool, str)):
         return typed
-    if each.default is None and not typed:
+    if declared.default is None and not typed:
         return None
-    if each.default is None or isinstance(each.default, int):
+    if declared.default is None or isinstance(declared.default, int):
         if not _WHOLE.fullmatch(typed):
             raise BadRequest(f"{name} {typed!r} is not a whole number.")
         return int(typed)

@@ -67,7 +67,7 @@ def observe(
     `captures` holds `INTERFACE.pcap` files, `macs` maps an interface to its MAC.
     """
     found = (_find(captures, hop, client_port, macs) for hop in hops)
-    return [_row(one[1], hop.expected) if one else None for one, hop in zip(found, hops, strict=True)]
+    return [_row(frame[1], hop.expected) if frame else None for frame, hop in zip(found, hops, strict=True)]
 
 
 def locate(
@@ -75,12 +75,12 @@ def locate(
 ) -> list[Place | None]:
     """Where each hop's packet is, or None."""
     found = (_find(captures, hop, client_port, macs) for hop in hops)
-    return [(hop.interface, one[0]) if one else None for one, hop in zip(found, hops, strict=True)]
+    return [(hop.interface, frame[0]) if frame else None for frame, hop in zip(found, hops, strict=True)]
 
 
 def _find(captures: Path, hop: Hop, client_port: int, macs: Mapping[str, str]) -> tuple[int, Frame] | None:
     """The hop's frame, and where its record begins."""
-    for at, frame in _frames_at(captures / f"{hop.interface}.pcap", hop.carries):
+    for at, frame in frames_with(captures / f"{hop.interface}.pcap", hop.carries):
         if frame.source_mac and (frame.source_mac == macs[hop.interface]) != hop.leaving:
             continue
         if client_port in (frame.source_port, frame.dest_port):
@@ -125,12 +125,8 @@ class Frame:
     payload: bytes
 
 
-def frames_with(capture: Path, text: bytes) -> Iterator[Frame]:
-    """The TCP segments in `capture` that contain `text`."""
-    return (frame for _, frame in _frames_at(capture, text))
-
-
-def _frames_at(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
+def frames_with(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
+    """The TCP segments in `capture` that contain `text`, each with the place of its record."""
     content = capture.read_bytes() if capture.exists() else b""
     ethernet = link_type(content) == _DLT_ETHERNET
     for _, at, start, captured, _ in records(content):

@@ -97,10 +97,6 @@ class PairedDirector(DirectorProcess):
         process = self.host.start([script.interpreter, "-c", script.text, script.name], log)
         self._programs[name] = Daemon(script.name, process, log)
 
-    def reload_checks(self) -> None:
-        """Have the checks read their configuration again."""
-        self._programs["monitor"].process.send_signal(signal.SIGHUP)
-
     def end_takeover(self) -> None:
         """In order: the VIP is given away, if this director has it; whoever has started the program."""
         self.host.run(["pkill", "-f", rf"availability\.(vrrp|heartbeat).*events-{self.host.name}\."])

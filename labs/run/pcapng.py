@@ -63,10 +63,10 @@ def describe(pcaps: Path, title: str, networks: Sequence[Network]) -> None:
 
 def _names(network: Network) -> Iterator[tuple[str, str]]:
     """In IPv6, neighbour discovery has link-local addresses as well."""
-    for one in network.topology.interfaces:
-        yield one.address, one.node
+    for interface in network.topology.interfaces:
+        yield interface.address, interface.node
         if ":" in network.vip:
-            yield link_local(one.mac), one.node
+            yield link_local(interface.mac), interface.node
     yield network.vip, "VIP"
 
 
@@ -74,9 +74,9 @@ def _interfaces(networks: Sequence[Network]) -> Iterator[tuple[str, tuple[str, s
     for nodes in zip(*(network.topology.nodes for network in networks), strict=True):
         node = nodes[0]
         for plugs in zip(*(twin.interfaces for twin in nodes), strict=True):
-            one, addresses = plugs[0], " and ".join(plug.address for plug in plugs)
-            where = SWITCHES.get(one.switch, f"switch {one.switch}")
-            yield one.name, (f"{node.role.value} {node.name}, {addresses}, on {where}", one.mac)
+            first, addresses = plugs[0], " and ".join(plug.address for plug in plugs)
+            where = SWITCHES.get(first.switch, f"switch {first.switch}")
+            yield first.name, (f"{node.role.value} {node.name}, {addresses}, on {where}", first.mac)
         for network in networks:
             if network.tunnel and node.role is Role.SERVER:
                 device = f"{node.name}-{network.tunnel}"

@@ -44,7 +44,7 @@ class Failure:
 
     @property
     def lived(self) -> int:
-        return sum(not one["result"] for one in self.connections)
+        return sum(not connection["result"] for connection in self.connections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,4 +41,6 @@ class RunningLab:
     def director(self) -> DirectorProcess:
         """The only one, or of two the one that owns the VIP, else the first."""
         alone = len(self.directors) == 1
-        return next((one for one in self.directors if alone or one.owns_vip()), self.directors[0])
+        return next(
+            (director for director in self.directors if alone or director.owns_vip()), self.directors[0]
+        )

@@ -100,8 +100,6 @@ def _availability(
         outside=outside,
         pair=pair,
         peer=peer.name,
-        peer_outside=peer.interfaces[0].address,
-        peer_pair=peer.interfaces[1].address,
         virtual=((at.vip, outside.name), *gateway),
         services=tuple(_services(rules, method)),
         takeover=options.takeover,

@@ -27,15 +27,15 @@ def trial(name: str) -> dict[str, float]:
 
 
 def test_a_connection(note: Note) -> None:
-    seen = trial("connection")
-    note(f"one of {seen['connections']:,} connections", f"{seen['bytes']:.0f} bytes")
+    observed = trial("connection")
+    note(f"one of {observed['connections']:,} connections", f"{observed['bytes']:.0f} bytes")
 
 
 def test_a_flood_of_a_million(note: Note) -> None:
-    seen = trial("flood")
-    name = f"{seen['syns']:,} SYNs, limit {seen['limit']:,}"
-    note(f"{name}: memory", f"{seen['bytes'] / 1e6:.0f} MB at most")
-    note(f"{name}: each", f"{seen['seconds'] / seen['syns'] * 1e6:.0f} us, 2^12 buckets")
-    note(f"{seen['established']:,} established connections", f"{seen['alive']:,} alive after it")
-    assert seen["alive"] == seen["established"]
-    assert seen["most"] <= seen["limit"]
+    observed = trial("flood")
+    name = f"{observed['syns']:,} SYNs, limit {observed['limit']:,}"
+    note(f"{name}: memory", f"{observed['bytes'] / 1e6:.0f} MB at most")
+    note(f"{name}: each", f"{observed['seconds'] / observed['syns'] * 1e6:.0f} us, 2^12 buckets")
+    note(f"{observed['established']:,} established connections", f"{observed['alive']:,} alive after it")
+    assert observed["alive"] == observed["established"]
+    assert observed["most"] <= observed["limit"]

@@ -122,4 +122,4 @@ def violations(page: Any, *rules: str) -> list[str]:
         page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
     only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": _TAGS}
     found = page.evaluate(f"axe.run(document, {json.dumps({'runOnly': only})})")
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
+    return [f"{violation['id']}: {violation['nodes'][0]['html'][:200]}" for violation in found["violations"]]

@@ -3,7 +3,7 @@
     h1 ─ s1 ─ s2 ─ h3
     h2 ─┘     └─ h4
 
-Started as `python controller_trial.py FRAMEWORK FOLDER`; writes its observations to FOLDER/seen.json.
+Started as `python controller_trial.py FRAMEWORK FOLDER`; writes its observations to FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -68,20 +68,20 @@ def inside(name: str, folder: Path) -> int:
     switch.start_switch()
     switch.wait()
     wait_for(lambda: os.path.exists(SOCKET), 20, "the controller", BuildFailed)
-    seen: dict[str, Any] = {"start": time.monotonic() - began}
+    results: dict[str, Any] = {"start": time.monotonic() - began}
     net = network()
     client = ControllerClient(SOCKET)
     client.wait_for_switches(["s1", "s2"])
-    seen["up"] = time.monotonic() - began
-    seen["framework"] = client.framework()
-    seen["switches"] = {s.name: [port.name for port in s.ports] for s in client.switches()}
-    ping(net, client, seen)
-    transfer(net, client, seen)
-    odd_arp(net, client, seen)
-    seen["moved"] = move(net)
-    seen["gone"] = unplug(client)
-    seen["alive"] = controller.poll() is None
-    (folder / "seen.json").write_text(json.dumps(seen))
+    results["up"] = time.monotonic() - began
+    results["framework"] = client.framework()
+    results["switches"] = {s.name: [port.name for port in s.ports] for s in client.switches()}
+    ping(net, client, results)
+    transfer(net, client, results)
+    odd_arp(net, client, results)
+    results["moved"] = move(net)
+    results["gone"] = unplug(client)
+    results["alive"] = controller.poll() is None
+    (folder / "results.json").write_text(json.dumps(results))
     return 0
 
 
@@ -115,26 +115,26 @@ def answer_within(seconds: float) -> tuple[str, ...]:
     return "-W", f"{patient(seconds):.1f}"
 
 
-def ping(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
+def ping(net: Any, client: ControllerClient, results: dict[str, Any]) -> None:
     pairs = [(a, b) for a in net.hosts for b in net.hosts if a is not b]
-    told = [run(a, "ping", "-c1", *answer_within(2), b.IP()) for a, b in pairs]
-    seen["lost"] = [
-        str(pair) for pair, text in zip(pairs, told, strict=True) if " 0% packet loss" not in text
+    pings = [run(a, "ping", "-c1", *answer_within(2), b.IP()) for a, b in pairs]
+    results["lost"] = [
+        str(pair) for pair, text in zip(pairs, pings, strict=True) if " 0% packet loss" not in text
     ]
-    seen["arp"] = [[c.switch, c.port_name, c.operation, c.sender_ip, c.sender_mac] for c in client.arp()]
+    results["arp"] = [[c.switch, c.port_name, c.operation, c.sender_ip, c.sender_mac] for c in client.arp()]
     last = client.arp()[-1].serial
-    seen["arp_after_last"] = len(client.arp(since=last))
+    results["arp_after_last"] = len(client.arp(since=last))
 
 
-def transfer(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
+def transfer(net: Any, client: ControllerClient, results: dict[str, Any]) -> None:
     h1, h4 = net.get("h1", "h4")
     before = by_name(client)
     receiver = h4.popen([PYTHON, "-c", RECEIVE], stdout=subprocess.PIPE, text=True)
     receiver.stdout.readline()
     run(h1, PYTHON, "-c", SEND)
-    seen["received"] = int(receiver.communicate(timeout=patient(20))[0])
+    results["received"] = int(receiver.communicate(timeout=patient(20))[0])
     after = by_name(client)
-    seen["bytes"] = {
+    results["bytes"] = {
         name: [after[name].rx_bytes - old.rx_bytes, after[name].tx_bytes - old.tx_bytes]
         for name, old in before.items()
     }
@@ -144,16 +144,16 @@ def by_name(client: ControllerClient) -> dict[str, PortCounters]:
     return {port.name: port for port in client.ports()}
 
 
-def odd_arp(net: Any, client: ControllerClient, seen: dict[str, Any]) -> None:
+def odd_arp(net: Any, client: ControllerClient, results: dict[str, Any]) -> None:
     """Malformed ARP, then a claim of the VIP with a sender MAC other than the frame's."""
     since = client.forget_arp()
     run(net.get("h3"), PYTHON, "-c", ARP_FRAMES)
 
-    def told() -> list[list[str]]:
+    def pings() -> list[list[str]]:
         claims = [c for c in client.arp(since) if c.sender_ip == VIP]
         return [[c.port_name, c.operation, c.sender_mac, c.frame_source] for c in claims]
 
-    seen["claims"] = wait_for(told, 5, "the claim", BuildFailed)
+    results["claims"] = wait_for(pings, 5, "the claim", BuildFailed)
 
 
 def move(net: Any) -> str:

@@ -1,6 +1,6 @@
 """The part of test_director_process.py that runs in its own namespaces (director_net.py).
 
-Started as `python director_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python director_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ admin = partial(tool, "ippfvsadm")
 def transfers() -> dict[str, Any]:
     uploaded = Path("/run/upload")
     uploaded.write_bytes(CONTENT[::-1])
-    seen: dict[str, Any] = {"download": curl(f"http://{VIP}/")}
-    seen["downloaded"] = Path("/run/got").read_bytes() == CONTENT
-    seen["upload"] = curl("-H", "Expect:", "--data-binary", f"@{uploaded}", f"http://{VIP}/")
-    seen["uploaded"] = Path("/run/got").read_text() == digest(CONTENT[::-1])
-    return seen
+    results: dict[str, Any] = {"download": curl(f"http://{VIP}/")}
+    results["downloaded"] = Path("/run/got").read_bytes() == CONTENT
+    results["upload"] = curl("-H", "Expect:", "--data-binary", f"@{uploaded}", f"http://{VIP}/")
+    results["uploaded"] = Path("/run/got").read_text() == digest(CONTENT[::-1])
+    return results
 
 
 def kernel_of_director() -> dict[str, Any]:
@@ -63,40 +63,41 @@ def kernel_of_director() -> dict[str, Any]:
 def try_out(method: str, folder: Path) -> dict[str, Any]:
     server = ":".join(map(str, SERVERS[method]))
     process = start_director(method, folder)
-    seen: dict[str, Any] = {"none": admin("-L"), "add": admin("-A", "-t", f"{VIP}:80", "-R", server)}
-    seen["list"] = admin("-L")
-    seen["again"] = admin("-A", "-t", f"{VIP}:80", "-R", server)
+    results: dict[str, Any] = {"none": admin("-L"), "add": admin("-A", "-t", f"{VIP}:80", "-R", server)}
+    results["list"] = admin("-L")
+    results["again"] = admin("-A", "-t", f"{VIP}:80", "-R", server)
     before = call(SOCKET, {"do": "counters"})
-    seen |= transfers()
-    seen["kernel"] = kernel_of_director()
+    results |= transfers()
+    results["kernel"] = kernel_of_director()
     after = call(SOCKET, {"do": "counters"})
-    seen["counters"] = after["engine"]
-    seen["cost"] = [after["process"][key] - before["process"][key] for key in ("cpu_seconds",)]
-    seen["second"] = start_second(folder)
-    seen["refused"] = curl(f"http://{VIP}:81/")[0]
-    seen["ping"] = ok(sh("ping", "-c", "1", "-W", f"{patient(2):.1f}", VIP, host="c", check=False))
-    seen["vip_mac"] = sh("ip", "neigh", "show", VIP, host="c").stdout.split()[4]
-    seen["director_mac"] = json.loads(sh("ip", "-j", "link", "show", "d-eth0", host="d").stdout)[0]["address"]
-    seen["deleted"] = admin("-D", "-t", f"{VIP}:80", "-R", server)
-    seen["after_delete"] = curl(f"http://{VIP}/")[0]
+    results["counters"] = after["engine"]
+    results["cost"] = [after["process"][key] - before["process"][key] for key in ("cpu_seconds",)]
+    results["second"] = start_second(folder)
+    results["refused"] = curl(f"http://{VIP}:81/")[0]
+    results["ping"] = ok(sh("ping", "-c", "1", "-W", f"{patient(2):.1f}", VIP, host="c", check=False))
+    results["vip_mac"] = sh("ip", "neigh", "show", VIP, host="c").stdout.split()[4]
+    (link,) = json.loads(sh("ip", "-j", "link", "show", "d-eth0", host="d").stdout)
+    results["director_mac"] = link["address"]
+    results["deleted"] = admin("-D", "-t", f"{VIP}:80", "-R", server)
+    results["after_delete"] = curl(f"http://{VIP}/")[0]
     process.send_signal(signal.SIGKILL)
     process.wait()
-    seen["killed"] = kernel_of_director()
+    results["killed"] = kernel_of_director()
     process = start_director(method, folder)
     admin("-A", "-t", f"{VIP}:80", "-R", server)
-    seen["after_kill"] = curl(f"http://{VIP}/")[:2]
+    results["after_kill"] = curl(f"http://{VIP}/")[:2]
     with without_descriptors(process.pid):
         make_anew("d")
         log = folder / "director.log"
-        seen["failed"] = poll_until(log.read_text, lambda text: "Too many open files" in text, 10)
-    seen["made_anew"] = curl(f"http://{VIP}/")[:2]
+        results["failed"] = poll_until(log.read_text, lambda text: "Too many open files" in text, 10)
+    results["made_anew"] = curl(f"http://{VIP}/")[:2]
     process.send_signal(signal.SIGTERM)
-    seen["exit"] = process.wait(patient(10))
-    seen["ended"] = kernel_of_director()
-    seen["events"] = sorted(
+    results["exit"] = process.wait(patient(10))
+    results["ended"] = kernel_of_director()
+    results["events"] = sorted(
         {json.loads(line)["kind"] for line in (folder / "events").read_text().splitlines()}
     )
-    return seen
+    return results
 
 
 @contextmanager
@@ -124,7 +125,7 @@ def main(arguments: Sequence[str]) -> None:
     build(method)
     address, port = SERVERS[method]
     serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
-    (folder / "seen.json").write_text(json.dumps(try_out(method, folder)))
+    (folder / "results.json").write_text(json.dumps(try_out(method, folder)))
 
 
 if __name__ == "__main__":

@@ -54,14 +54,14 @@ class Examined:
 
     def located(self) -> list[str]:
         """Where there is no cause: the hosts where paths differ, else those where packets were seen last."""
-        places = [one.host for one in differences(self.state)]
-        seen = filter(None, map(last_seen, self.state.troubled))
-        return [] if self.causes else list(dict.fromkeys(places or (one.host for one in seen)))
+        places = [difference.host for difference in differences(self.state)]
+        sightings = filter(None, map(last_seen, self.state.troubled))
+        return [] if self.causes else list(dict.fromkeys(places or (sighting.host for sighting in sightings)))
 
     def as_dict(self) -> dict[str, Any]:
         state = self.state
         return {
-            "causes": [[one.cause, one.host, one.evidence, one.repair] for one in self.causes],
+            "causes": [[cause.cause, cause.host, cause.evidence, cause.repair] for cause in self.causes],
             "code": self.code,
             "located": self.located(),
             "failures": list(map(str, (*state.failures, *state.resent))),
@@ -94,30 +94,30 @@ def tried(running: RunningLab, fault: dict[str, Any]) -> dict[str, Any]:
     """The findings with the fault, after the doctor's repairs, and after everything is undone."""
     type_in(running, fault["typed"])
     broken = Examined(running)
-    told = {"name": fault["name"], "expected": [fault["cause"], fault["host"]], "broken": broken.as_dict()}
+    report = {"name": fault["name"], "expected": [fault["cause"], fault["host"]], "broken": broken.as_dict()}
     if broken.causes:
-        printed = [(one.host, one.repair) for one in broken.causes]
-        told["complaints"] = type_in(running, printed, strictly=False)
-        told["repaired"] = Examined(running).as_dict()
+        printed = [(cause.host, cause.repair) for cause in broken.causes]
+        report["complaints"] = type_in(running, printed, strictly=False)
+        report["repaired"] = Examined(running).as_dict()
     type_in(running, fault["undo"], strictly=not broken.causes)
-    told["healthy"] = Examined(running).as_dict()
-    return told
+    report["healthy"] = Examined(running).as_dict()
+    return report
 
 
 def recorded(state: LabState) -> str:
     """For tests/unit/doctor/states: a line for each host, without what differs between runs and machines."""
     form = state.as_dict()
     for host in form["hosts"]:
-        moving = [one for one in host["processes"][2:] if _AVAILABILITY in one["command"]]
+        moving = [process for process in host["processes"][2:] if _AVAILABILITY in process["command"]]
         host |= {"counters": {}, "neighbours": [], "scripts": {}}
         host["processes"] = [*host["processes"][:2], *moving]
-    directors = [form["director_process"], *(one["process"] for one in form["pair"])]
-    for process in (*directors, *(one for host in form["hosts"] for one in host["processes"])):
+    directors = [form["director_process"], *(director["process"] for director in form["pair"])]
+    for process in (*directors, *(process for host in form["hosts"] for process in host["processes"])):
         first, *words = process["command"].split()
         process["command"] = Path(first).name
         if _AVAILABILITY in " ".join(words):
             process["command"] += " " + " ".join(words[:2])
-    for director in (form["director"], *(one["director"] for one in form["pair"])):
+    for director in (form["director"], *(director["director"] for director in form["pair"])):
         director["connections"] = director["connections"][:4]
     hosts = ",\n".join(json.dumps(host) for host in form.pop("hosts"))
     rest = json.dumps(form)[1:-1]

@@ -1,6 +1,6 @@
 """The part of test_ebpf.py that runs in namespaces of its own (director_net.py).
 
-Started as `python ebpf_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python ebpf_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -71,23 +71,23 @@ class Trial:
     def killed(self) -> Any:
         """Connections continue, new ones begin; the next director has the rules and both connections."""
         with held() as before:
-            seen: dict[str, Any] = {"before": before.ask()}
+            results: dict[str, Any] = {"before": before.ask()}
             ipvsadm("-Z")
             packets = self._packets()
             self._kill()
-            seen["meanwhile"] = before.ask()
+            results["meanwhile"] = before.ask()
             with held() as another:
-                seen["new"] = another.ask()
+                results["new"] = another.ask()
                 self._start_next()
-                seen["after"] = [before.ask(), another.ask()]
-                seen["rules"] = ipvsadm("-Sn").splitlines()
-                seen["connections"] = ipvsadm("-Lcn").count("ESTABLISHED")
+                results["after"] = [before.ask(), another.ask()]
+                results["rules"] = ipvsadm("-Sn").splitlines()
+                results["connections"] = ipvsadm("-Lcn").count("ESTABLISHED")
                 active = call(SOCKET, {"do": "list"})["services"][0]["servers"][0]["active"]
-                seen["active"], seen["upper"] = active, "-x 900" in seen["rules"][-1]
-                seen["more_packets"] = self._packets() - packets
-                seen["since_zero"] = call(SOCKET, {"do": "list"})["services"][0]["connections"]
-        seen["wanted"] = list(self._rules)
-        return seen
+                results["active"], results["upper"] = active, "-x 900" in results["rules"][-1]
+                results["more_packets"] = self._packets() - packets
+                results["since_zero"] = call(SOCKET, {"do": "list"})["services"][0]["connections"]
+        results["wanted"] = list(self._rules)
+        return results
 
     def _kill(self) -> None:
         self._director.send_signal(signal.SIGKILL)
@@ -100,23 +100,24 @@ class Trial:
         """The core chooses once for a client; then the program follows the template, core or no core."""
         service = ("-E", "-t", f"{VIP}:80", "-s", "wrr")
         ipvsadm(*service, "-p", "300")
-        seen: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         with held() as first:
-            seen["names"] = [first.ask()]
+            results["names"] = [first.ask()]
             by_the_core = self._engine()["in"]
             with held() as second:
-                seen["names"].append(second.ask())
-                seen["more_by_the_core"] = self._engine()["in"] - by_the_core
+                results["names"].append(second.ask())
+                results["more_by_the_core"] = self._engine()["in"] - by_the_core
                 self._kill()
                 with held() as third:
-                    seen["names"].append(third.ask())
+                    results["names"].append(third.ask())
                     self._start_next()
                     server = call(SOCKET, {"do": "list"})["services"][0]["servers"][0]
-                    seen["active"], seen["persistent"] = server["active"], server["persistent_connections"]
+                    results["active"] = server["active"]
+                    results["persistent"] = server["persistent_connections"]
                     lines = ipvsadm("-Lcn").splitlines()
-                    seen["templates"] = [line.split()[2:4] for line in lines if f"{CIP}:0 " in line]
+                    results["templates"] = [line.split()[2:4] for line in lines if f"{CIP}:0 " in line]
         ipvsadm(*service)
-        return seen
+        return results
 
     def ftp(self) -> Any:
         """A client that is logged in gets its answer as soon as there is a director again."""
@@ -124,18 +125,18 @@ class Trial:
         ipvsadm(*f"-A -t {VIP}:21 -s rr".split())
         ipvsadm(*f"-a -t {VIP}:21 -r {server}:21 {FLAGS[self._method]}".split())
         with held("ftp", 21) as client:
-            seen: dict[str, Any] = {"before": [client.ask(what), client.ask(what)]}
+            results: dict[str, Any] = {"before": [client.ask(what), client.ask(what)]}
             counted = self._packets(21)
             self._kill()
-            seen["after"] = [client.ask(what, self._start_next), client.ask(what)]
-            seen["counted_on"] = self._packets(21) > counted
+            results["after"] = [client.ask(what, self._start_next), client.ask(what)]
+            results["counted_on"] = self._packets(21) > counted
         ipvsadm("-D", "-t", f"{VIP}:21")
-        return seen
+        return results
 
     @staticmethod
     def _packets(port: int = 80) -> int:
         services = call(SOCKET, {"do": "list"})["services"]
-        return int(next(one["packets_in"] for one in services if one["port"] == port))
+        return int(next(service["packets_in"] for service in services if service["port"] == port))
 
     def second(self) -> Any:
         log = self._folder / "second.log"
@@ -154,8 +155,8 @@ class Trial:
 
     @staticmethod
     def _counter(name: str) -> int:
-        said = sh("env", "NSTAT_HISTORY=/run/nstat-c", "nstat", "-az", name, host="c").stdout.split()
-        return int(said[said.index(name) + 1])
+        output = sh("env", "NSTAT_HISTORY=/run/nstat-c", "nstat", "-az", name, host="c").stdout.split()
+        return int(output[output.index(name) + 1])
 
     def moved_neighbour(self) -> Any:
         """The server changes its MAC address during a connection."""
@@ -216,10 +217,10 @@ class Trial:
             self._kill()
             self._start_next()
             names.append(connection.ask())
-        seen = {"names": names, "exit": self._end()}
-        seen["stays"] = sh("tc", "filter", "show", *place, host="d").stdout == before != ""
+        results = {"names": names, "exit": self._end()}
+        results["stays"] = sh("tc", "filter", "show", *place, host="d").stdout == before != ""
         sh("tc", "filter", "del", *place, "prio", "1", "handle", "1", "bpf", host="d")
-        return seen
+        return results
 
     def interface_gone(self) -> Any:
         """An interface is deleted: the director continues, and answers. The one before has ended."""
@@ -255,11 +256,11 @@ def main(arguments: Sequence[str]) -> None:
     serve_ftp(folder)
     trial = Trial(method, folder)
     names = [name for name in vars(Trial) if not name.startswith("_")]
-    seen = {}
+    results = {}
     for name in names:
         look: Callable[[], Any] = getattr(trial, name)
-        seen[name] = look()
-    (folder / "seen.json").write_text(json.dumps(seen))
+        results[name] = look()
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

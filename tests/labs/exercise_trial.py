@@ -40,16 +40,16 @@ def tell(state: str, session: ExerciseSession, fails: Sequence[str] = ()) -> boo
     )
     took = time.monotonic() - began
     found = diagnose(collect_lab(session.running))
-    told = {
+    report = {
         "state": state,
         "seconds": round(took, 1),
         "checks": {
             judge.__name__: {"ok": check.ok, "expected": check.expected, "observed": check.observed}
             for judge, check in zip(about, checks, strict=True)
         },
-        "causes": [{"cause": one.cause, "host": one.host, "evidence": one.evidence} for one in found],
+        "causes": [{"cause": cause.cause, "host": cause.host, "evidence": cause.evidence} for cause in found],
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(report), flush=True)
     return all(check.ok for check in checks)
 
 

@@ -1,6 +1,6 @@
 """The part of test_failover.py that runs in its own namespaces: a director's death, in two of the modes.
 
-Started as `python failover_trial.py FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python failover_trial.py FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ def main(folder: Path) -> None:
     pair = Pair(folder / "pair", "scapy")
     active = DIRECTORS[0]
     pair.take_over(active)
-    seen: dict[str, list[str]] = {}
+    results: dict[str, list[str]] = {}
     try:
         for mode in MODES:
             if not mode.sync:  # there, age decides, and the machine's speed
                 found = Counter(
-                    f"{one['method']} {one['fate']}" for one in death(pair, active, mode, COUNT, 100.0, 0.0)
+                    f"{connection['method']} {connection['fate']}"
+                    for connection in death(pair, active, mode, COUNT, 100.0, 0.0)
                 )
-                seen[mode.name] = sorted(f"{what}: {count}" for what, count in found.items())
-                seen[f"{mode.name}, owners"] = list(pair.owners())
+                results[mode.name] = sorted(f"{what}: {count}" for what, count in found.items())
+                results[f"{mode.name}, owners"] = list(pair.owners())
                 active = other(active)
     finally:
         pair.close()
-    (folder / "seen.json").write_text(json.dumps({"seen": seen, "methods": METHODS}))
+    (folder / "results.json").write_text(json.dumps({"seen": results, "methods": METHODS}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 There are two real servers: s, and the director itself (d), the local node. The engine is `scapy`,
 our director, or `kernel`: IPVS itself, with the real ipvsadm.
-Started as `python features_trial.py METHOD ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python features_trial.py METHOD ENGINE FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -95,12 +95,12 @@ class Trial:
 
     def local_node(self) -> Any:
         self._rules(f"-t {VIP}:80")
-        seen: dict[str, Any] = {"names": names(4), "whole": []}
+        results: dict[str, Any] = {"names": names(4), "whole": []}
         for _ in range(2):
             _, _, _, name = curl(f"http://{VIP}/")
-            seen["whole"].append([name, Path("/run/got").read_bytes() == CONTENT])
-        seen["list"] = self._ipvsadm("-Ln")
-        return seen
+            results["whole"].append([name, Path("/run/got").read_bytes() == CONTENT])
+        results["list"] = self._ipvsadm("-Ln")
+        return results
 
     def local_port(self) -> Any:
         """The local node at a port that is not the service's."""
@@ -109,11 +109,11 @@ class Trial:
         self._ipvsadm(f"-d -t {VIP}:83 -r 127.0.0.1:8083")  # the kernel accepts it, and drops its packets
         self._ipvsadm(f"-a -t {VIP}:83 -r {DIP}:8083 -m -w 3")
         before = self._ipvsadm("-Sn")
-        seen = names(2, 83)
+        results = names(2, 83)
         self._ipvsadm("-C")
         self._type("-R", before)
         return {
-            "names": seen,
+            "names": results,
             "again": names(1, 83),
             "saved": before,
             "refused": refused,
@@ -143,24 +143,24 @@ class Trial:
         self._rules(f"-t {VIP}:80")
         service, server = f"-t {VIP}:80", f"-r {self._s}:80 {self._how}"
         with held() as connection:
-            seen: dict[str, Any] = {"first": connection.ask()}
+            results: dict[str, Any] = {"first": connection.ask()}
             self._ipvsadm(f"-e {service} {server} -w 0")
-            seen["quiet"] = {"new": names(3), "old": connection.ask()}
+            results["quiet"] = {"new": names(3), "old": connection.ask()}
             self._ipvsadm(f"-d {service} -r {self._s}:80")
-            seen["deleted"] = names(2)
-            seen["back"] = connection.ask(meanwhile=lambda: self._ipvsadm(f"-a {service} {server}"))
-        return seen
+            results["deleted"] = names(2)
+            results["back"] = connection.ask(meanwhile=lambda: self._ipvsadm(f"-a {service} {server}"))
+        return results
 
     def refused(self) -> Any:
         self._ipvsadm(f"-A -t {VIP}:81")
-        seen: dict[str, Any] = {"no server": names(1, port=81)}
+        results: dict[str, Any] = {"no server": names(1, port=81)}
         self._ipvsadm(f"-a -t {VIP}:81 -r {self._s}:81 {self._how} -x 1")
         with held(port=81) as connection:
-            seen["held"] = connection.ask()
-            seen["overloaded"] = names(1, port=81)
-            seen["thresholds"] = self._ipvsadm("-Ln --thresholds")
-        seen["no rule"] = names(1, port=4711)
-        return seen
+            results["held"] = connection.ask()
+            results["overloaded"] = names(1, port=81)
+            results["thresholds"] = self._ipvsadm("-Ln --thresholds")
+        results["no rule"] = names(1, port=4711)
+        return results
 
     def persistent(self) -> Any:
         self._rules(f"-t {VIP}:80", "-p", "60")
@@ -170,9 +170,9 @@ class Trial:
         """Two ports are one service."""
         marks = self._mark()
         self._rules("-f 7", "-p", "60", port="")
-        seen = {"names": names(2) + names(2, port=81), "list": self._ipvsadm("-Ln"), "marks": marks}
+        results = {"names": names(2) + names(2, port=81), "list": self._ipvsadm("-Ln"), "marks": marks}
         self._unmark()
-        return seen
+        return results
 
     def datagrams(self) -> Any:
         self._rules(f"-u {VIP}:80")
@@ -240,12 +240,12 @@ def main(method: str, engine: str, folder: Path) -> None:
     else:
         process = start_director(method, folder, "--engine", engine)
     serve("d", *own, f"{DIP}:8083", log=folder / "server.log")
-    seen = {}
+    results = {}
     for feature in FEATURES:
         trial._ipvsadm("-C")
-        seen[feature] = getattr(trial, feature)()
-    seen["alive"] = engine == "kernel" or process.poll() is None
-    (folder / "seen.json").write_text(json.dumps(seen))
+        results[feature] = getattr(trial, feature)()
+    results["alive"] = engine == "kernel" or process.poll() is None
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The part of test_flood.py that runs in its own namespaces (director_net.py).
 
 The rate of each flood depends on how fast this director, on this machine, handles its packets. Started as
-`python flood_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json.
+`python flood_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -55,30 +55,30 @@ def try_out(method: str, folder: Path) -> dict[str, Any]:
         tool("ipvsadm", *f"-A {service} -s rr".split())
         tool("ipvsadm", *f"-a {service} -r {server} {FLAGS[method]}".split())
     rates = {name: int(FACTOR * takes(flags)) for name, flags in FLOODS.items()}
-    seen: dict[str, Any] = {name: flooded(rates[name], flags) for name, flags in FLOODS.items()}
+    results: dict[str, Any] = {name: flooded(rates[name], flags) for name, flags in FLOODS.items()}
     process.terminate()
     process.wait(patient(20))
     events = map(json.loads, (folder / "events").read_text().splitlines())
     shed = [event for event in events if event["kind"] == "shed"]
-    seen["events"] = {name: sum(event[name] for event in shed) for name in ("syns", "strangers")}
-    return seen
+    results["events"] = {name: sum(event[name] for event in shed) for name in ("syns", "strangers")}
+    return results
 
 
 def flooded(rate: int, flags: int) -> dict[str, Any]:
     """What a connection from before gets during a flood, and a new one; the counters afterwards."""
     with held() as before:
-        seen: dict[str, Any] = {"before": before.ask("little"), "rate": rate}
+        results: dict[str, Any] = {"before": before.ask("little"), "rate": rate}
         shed = counted()["shed"]
         flood = begin_flood(rate, BOUND, flags)
         wait_for(lambda: counted()["shed"] > shed, 20, "a flood that is too much", LabError)
         with held() as new:
-            seen["new"] = new.ask("little")
-        seen["old"] = before.ask()
-    seen["still flooded"] = flood.poll() is None
+            results["new"] = new.ask("little")
+        results["old"] = before.ask()
+    results["still flooded"] = flood.poll() is None
     flood.terminate()
     flood.wait()
-    seen["counters"] = counted()
-    return seen
+    results["counters"] = counted()
+    return results
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> None:
     sh("ip", "route", "add", "198.18.0.0/15", "via", CIP, host="d")  # replies go to a host that ignores them
     address, port = SERVERS[method]
     serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
-    (folder / "seen.json").write_text(json.dumps(try_out(method, folder)))
+    (folder / "results.json").write_text(json.dumps(try_out(method, folder)))
 
 
 if __name__ == "__main__":

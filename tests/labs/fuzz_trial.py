@@ -97,7 +97,7 @@ def samples() -> list[Frame]:
         IP(src=RS, dst=CLIENT, options=_ROUTE) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=INSIDE) / ICMP(type=3, code=4, nexthopmtu=1300) / tunnelled,
     ]
-    return [_framed(CLIENTS, one) for one in asks] + [_framed(SERVERS, one) for one in answers]
+    return [_framed(CLIENTS, ask) for ask in asks] + [_framed(SERVERS, answer) for answer in answers]
 
 
 def _framed(side: str, packet: Any) -> Frame:
@@ -160,10 +160,10 @@ def main(engine: str, method: str, seed: str, count: str, more: str) -> None:
     plane.rules(rules(method))
     establish(plane, method)
     mixed = frames(random.Random(int(seed)))
-    told: list[Any] = []
+    exchanged: list[Any] = []
     for frame in islice(mixed, int(count)):
-        out = [comparable(each) for each in plane.exchange(frame) if not is_late(each)]
-        told.append({"in": [frame[0], frame[1].hex()], "out": out})
+        out = [comparable(sent) for sent in plane.exchange(frame) if not is_late(sent)]
+        exchanged.append({"in": [frame[0], frame[1].hex()], "out": out})
     tables = plane.look(PLACE)
     ends = {name: (entry.server, entry.state) for name, entry in tables.connections.items()}
     loads = {name: (load.active, load.inactive) for name, load in tables.servers.items()}
@@ -171,7 +171,7 @@ def main(engine: str, method: str, seed: str, count: str, more: str) -> None:
     end = {"failed": plane.failed(), "served": len(plane.exchange(steady("A")))}
     plane.close()
     wires.close()
-    print(json.dumps({"frames": told, "connections": ends, "loads": loads, "end": end}))
+    print(json.dumps({"frames": exchanged, "connections": ends, "loads": loads, "end": end}))
 
 
 if __name__ == "__main__":

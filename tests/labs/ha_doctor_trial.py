@@ -25,6 +25,7 @@ from labs.run.evidence import Evidence
 from labs.run.options import HaOptions
 from labs.run.paired_director import PairedDirector
 from labs.run.running import RunningLab
+from labs.run.takeover import RELOAD_CHECKS
 from labs.terminal.reporter import ConsoleReporter
 from labs.wait import poll_until
 from tests.labs.doctor_trial import Examined, recorded
@@ -48,7 +49,9 @@ def host_of(examined: Examined, name: str) -> HostState:
 class Trial:
     def __init__(self, running: RunningLab) -> None:
         self._running = running
-        self._first, self._second = (one for one in running.directors if isinstance(one, PairedDirector))
+        self._first, self._second = (
+            director for director in running.directors if isinstance(director, PairedDirector)
+        )
 
     def _type(self, host: str, commands: str) -> str:
         """In the folder of the host's scripts; returns what failed."""
@@ -84,22 +87,22 @@ class Trial:
         self._type("r0", f"ip neigh replace {self._running.plan.vip} lladdr {mac} dev r0-eth1 nud stale")
 
     def check_wrong(self) -> None:
-        for one in (self._first, self._second):
-            self._type(one.host.name, "sed -i 's|path /name|path /nowhere|' keepalived.conf")
-            one.reload_checks()
+        for director in (self._first, self._second):
+            self._type(director.host.name, "sed -i 's|path /name|path /nowhere|' keepalived.conf")
+            self._type(director.host.name, RELOAD_CHECKS.format(director=director.host.name))
         poll_until(self._serves_nothing, bool, WAIT)
 
     def _serves_nothing(self) -> bool:
-        http = [each for each in self._first.ask("list")["services"] if each["port"] == 80]
-        return not any(each["servers"] for each in http)
+        http = [service for service in self._first.ask("list")["services"] if service["port"] == 80]
+        return not any(service["servers"] for service in http)
 
     # ---- what the doctor makes of them ----
 
     def tried(self, name: str) -> dict[str, Any]:
         getattr(self, name)()
         broken = Examined(self._running)
-        repairs = [(one.host, one.repair) for one in broken.causes]
-        complaints = list(filter(None, (self._type(*each) for each in repairs)))
+        repairs = [(cause.host, cause.repair) for cause in broken.causes]
+        complaints = list(filter(None, (self._type(*repair) for repair in repairs)))
         repaired = self.healthy()
         return {
             "name": name,
@@ -111,7 +114,7 @@ class Trial:
     def healthy(self) -> Examined:
         """What the doctor finds once it finds nothing, or time is up."""
         examine: Callable[[], Examined] = lambda: Examined(self._running)  # noqa: E731
-        return poll_until(examine, lambda one: one.code == 0, WAIT)
+        return poll_until(examine, lambda examined: examined.code == 0, WAIT)
 
 
 FAULTS = ("two_masters", "takeover_differs", "sync_differs", "takeover_down", "garp_lost", "check_wrong")

@@ -3,7 +3,7 @@
     d1 203.0.113.2, preferred ─┐ lan (bridge) ── w 203.0.113.9; VIP 203.0.113.1
     d2 203.0.113.3 ────────────┘
 
-Started as `python heartbeat_trial.py FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python heartbeat_trial.py FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class Trial:
         return f"{have or 'nobody'}, {learnt}"
 
     def until(self, wanted: str) -> str:
-        seen = poll_until(self.owners, lambda seen: seen == wanted, WAIT)
-        if seen != wanted:
+        observed = poll_until(self.owners, lambda observed: observed == wanted, WAIT)
+        if observed != wanted:
             neighbours = self._net.attempt("w", "ip", "-s", "neigh").stdout
-            sys.exit(f"Owners and whom w has learnt: expected {wanted}, got {seen}.\n{neighbours}")
-        return seen
+            sys.exit(f"Owners and whom w has learnt: expected {wanted}, got {observed}.\n{neighbours}")
+        return observed
 
     def meet(self) -> str:
         """The watching host learns who has the VIP, by asking."""
@@ -87,29 +87,29 @@ class Trial:
 
     def until_noted(self, host: str, lines: int) -> None:
         """Scripts run after the address is up."""
-        poll_until(lambda: self.notes(host), lambda seen: len(seen) >= lines, WAIT)
+        poll_until(lambda: self.notes(host), lambda observed: len(observed) >= lines, WAIT)
 
     def all(self) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
+        observed: dict[str, Any] = {}
         for host in ("d1", "d2"):
             self.start(host)
-        seen["both"] = self.meet()
+        observed["both"] = self.meet()
         self.end("d1", signal.SIGKILL)
-        seen["d1 is killed"] = self.until("d1 d2, d2")  # its kernel still has the VIP
+        observed["d1 is killed"] = self.until("d1 d2, d2")  # its kernel still has the VIP
         self.until_noted("d2", 2)
         self.start("d1")
-        seen["d1 comes back"] = self.until("d1, d1")
+        observed["d1 comes back"] = self.until("d1, d1")
         self.end("d1", signal.SIGTERM)
-        seen["d1 stops"] = self.until("d2, d2")
+        observed["d1 stops"] = self.until("d2, d2")
         self.end("d2", signal.SIGTERM)
-        seen["d2 stops"] = self.until("nobody, d2")
+        observed["d2 stops"] = self.until("nobody, d2")
         for host in ("d1", "d2"):
-            seen[f"notes of {host}"] = self.notes(host)
-        return seen
+            observed[f"notes of {host}"] = self.notes(host)
+        return observed
 
 
 def main(folder: Path) -> None:
-    (folder / "seen.json").write_text(json.dumps(Trial(folder).all()))
+    (folder / "results.json").write_text(json.dumps(Trial(folder).all()))
 
 
 if __name__ == "__main__":

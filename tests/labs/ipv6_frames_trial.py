@@ -128,12 +128,12 @@ class Trial:
             lambda: [[side, data.hex()] for side, data in self._received() if is_for_hosts(data)], bool, 10
         )
         self._start()
-        seen = {"before": before, "meanwhile": meanwhile, "after": self.tables()}
+        observed = {"before": before, "meanwhile": meanwhile, "after": self.tables()}
         self.ask("apply", commands=save_format.read("-Z"))
-        seen["then"] = self.exchange(CLIENTS, acknowledgement)
+        observed["then"] = self.exchange(CLIENTS, acknowledgement)
         services = self.ask("list")["services"]
-        seen["packets"] = next(one["packets_in"] for one in services if one["port"] == 90)
-        return seen
+        observed["packets"] = next(service["packets_in"] for service in services if service["port"] == 90)
+        return observed
 
 
 # ---- odd packets ----
@@ -310,25 +310,25 @@ def main(engine: str, more: str) -> None:
         out = trial.exchange(one.side, last)
         if one.name != "clients":
             recorded.append({"name": one.name, "out": out})
-    told: dict[str, Any] = {"recorded": recorded, "chosen": trial.tables()["connections"]}
+    report: dict[str, Any] = {"recorded": recorded, "chosen": trial.tables()["connections"]}
     began = monotonic()
     for line in more_rules():
         trial.ask("apply", commands=save_format.read(line))
     for flags in (0x02, 0x10):
         trial.exchange(*steady(flags))
     for name, frames in (("scheduled", scheduled()), ("odd", odd()), ("damaged", damaged())):
-        told[name] = [
+        report[name] = [
             {"in": [side, frame.hex()], "out": counted(trial.exchange(side, frame))} for side, frame in frames
         ]
-    told["tables"] = trial.tables()
-    told["took"] = monotonic() - began
-    told["engine"] = trial.ask("counters")["engine"]
-    told["survived"] = survives(trial, int(more))
+    report["tables"] = trial.tables()
+    report["took"] = monotonic() - began
+    report["engine"] = trial.ask("counters")["engine"]
+    report["survived"] = survives(trial, int(more))
     if engine == "ebpf":
-        told["next"] = trial.succeed()
+        report["next"] = trial.succeed()
     trial.director.terminate()
     trial.director.wait(patient(20))
-    print(json.dumps(told))
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
                                    └─ s 2001:db8::11        VS-DR, VS-TUN ───────┴─ s fd00::3, 192.0.2.3
 
 Each service of the VIP has a method of its own, told by its port. Started as
-`python ipv6_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json.
+`python ipv6_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -84,47 +84,47 @@ def transfers(vip: str, port: int) -> dict[str, Any]:
     url = f"http://[{vip}]:{port}/" if ":" in vip else f"http://{vip}:{port}/"
     uploaded = Path("/run/upload")
     uploaded.write_bytes(CONTENT[::-1])
-    seen: dict[str, Any] = {"download": director_net.curl("-g", url)}
-    seen["downloaded"] = Path("/run/got").read_bytes() == CONTENT
-    seen["upload"] = director_net.curl("-g", "-H", "Expect:", "--data-binary", f"@{uploaded}", url)
-    seen["uploaded"] = Path("/run/got").read_text() == digest(CONTENT[::-1])
+    results: dict[str, Any] = {"download": director_net.curl("-g", url)}
+    results["downloaded"] = Path("/run/got").read_bytes() == CONTENT
+    results["upload"] = director_net.curl("-g", "-H", "Expect:", "--data-binary", f"@{uploaded}", url)
+    results["uploaded"] = Path("/run/got").read_text() == digest(CONTENT[::-1])
     asked = (sys.executable, "-c", _ASK, vip, str(port), str(_DATAGRAM), str(patient(10)))
-    seen["datagram"] = director_net.sh(*asked, host="c", check=False).stdout.split()
-    return seen
+    results["datagram"] = director_net.sh(*asked, host="c", check=False).stdout.split()
+    return results
 
 
 def try_out(engine: str, folder: Path) -> dict[str, Any]:
     director = start_director("nat", folder, "--engine", engine)
-    seen: dict[str, Any] = {"added": ""}
+    results: dict[str, Any] = {"added": ""}
     for vip, port, server, _ in SERVICES.values():
         service = f"[{vip}]:{port}" if ":" in vip else f"{vip}:{port}"
         for letter in "tu":
-            seen["added"] += tool("ipvsadm", "-A", f"-{letter}", service, "-s", "rr")
-            seen["added"] += tool("ipvsadm", "-a", f"-{letter}", service, "-r", *server.split())
-    seen["transfers"] = {name: transfers(vip, port) for name, (vip, port, *_) in SERVICES.items()}
-    seen["refused"] = director_net.curl("-g", f"http://[{VIP}]:99/")[0]
+            results["added"] += tool("ipvsadm", "-A", f"-{letter}", service, "-s", "rr")
+            results["added"] += tool("ipvsadm", "-a", f"-{letter}", service, "-r", *server.split())
+    results["transfers"] = {name: transfers(vip, port) for name, (vip, port, *_) in SERVICES.items()}
+    results["refused"] = director_net.curl("-g", f"http://[{VIP}]:99/")[0]
     ping = ("ping", "-c", "1", "-W", f"{patient(2):.1f}", VIP)
-    seen["ping"] = ok(director_net.sh(*ping, host="c", check=False))
-    seen["list"] = tool("ipvsadm", "-Ln")
-    seen["saved"] = tool("ipvsadm", "-Sn")
-    seen["connections"] = tool("ipvsadm", "-Lcn")
-    seen["explained"] = tool("lvs-explain", "[2001:db8::65]:9", f"[{VIP}]:80")
-    seen["counters"] = call(SOCKET, {"do": "counters"})["engine"]
+    results["ping"] = ok(director_net.sh(*ping, host="c", check=False))
+    results["list"] = tool("ipvsadm", "-Ln")
+    results["saved"] = tool("ipvsadm", "-Sn")
+    results["connections"] = tool("ipvsadm", "-Lcn")
+    results["explained"] = tool("lvs-explain", "[2001:db8::65]:9", f"[{VIP}]:80")
+    results["counters"] = call(SOCKET, {"do": "counters"})["engine"]
     neighbours = director_net.sh("ip", "-6", "neigh", "show", host="c").stdout
-    seen["vip_is_at"] = re.findall(rf"^{VIP} .*lladdr (\S+)", neighbours, re.MULTILINE)
-    seen["director_is_at"] = [_net.mac("d", "d-eth0")]
-    seen["table"] = director_net.sh("nft", "list", "tables", host="d").stdout.split("\n")
+    results["vip_is_at"] = re.findall(rf"^{VIP} .*lladdr (\S+)", neighbours, re.MULTILINE)
+    results["director_is_at"] = [_net.mac("d", "d-eth0")]
+    results["table"] = director_net.sh("nft", "list", "tables", host="d").stdout.split("\n")
     director.terminate()
     director.wait(patient(20))
-    seen["left"] = director_net.sh("nft", "list", "tables", host="d").stdout.strip()
-    return seen
+    results["left"] = director_net.sh("nft", "list", "tables", host="d").stdout.strip()
+    return results
 
 
 def main() -> None:
     engine, folder = sys.argv[1], Path(sys.argv[2])
     build(folder)
-    seen = try_out(engine, folder)
-    (folder / "seen.json").write_text(json.dumps(seen))
+    results = try_out(engine, folder)
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

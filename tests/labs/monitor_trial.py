@@ -1,7 +1,7 @@
 """The part of test_monitor.py that runs in its own namespaces (director_net.py).
 
 VS-DR with the real servers s and t, and the director itself as sorry server. Started as
-`python monitor_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json. As
+`python monitor_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/results.json. As
 `python monitor_trial.py serve NAME ADDRESS:PORT` it is a real server, whose behaviour is in /run/NAME.
 """
 
@@ -151,7 +151,7 @@ class Trial:
         return tool("ipvsadm", "-Sn")
 
     def _until(self, probe: Callable[[], str], wanted: str) -> str:
-        return poll_until(probe, lambda seen: seen == wanted, WAIT)
+        return poll_until(probe, lambda results: results == wanted, WAIT)
 
     # ---- what is tried ----
 
@@ -165,20 +165,20 @@ class Trial:
 
     def failure(self, fail: Callable[[], object], heal: Callable[[], object]) -> Any:
         """Server t fails and recovers."""
-        seen: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         began = time.time()
         fail()
         down = self._after(began, "server_down", ADDRESSES["t"])
         without = self._until(self._rules_of_servers, "s")
-        seen["down"] = {"rules": without, "why": down.get("why", "nothing was noticed")}
-        seen["names without it"] = self._names(6)
+        results["down"] = {"rules": without, "why": down.get("why", "nothing was noticed")}
+        results["names without it"] = self._names(6)
         began = time.time()
         heal()
         up = self._after(began, "server_up", ADDRESSES["t"])
         rules = self._until(self._rules_of_servers, "s t")
-        seen["up"] = {"event": bool(up), "rules": rules}
-        seen["names with it"] = self._names(4)
-        return seen
+        results["up"] = {"event": bool(up), "rules": rules}
+        results["names with it"] = self._names(4)
+        return results
 
     def _rules_of_servers(self) -> str:
         """The names of the servers that can get a connection."""
@@ -211,35 +211,35 @@ class Trial:
 
     def sorry(self) -> Any:
         """Both servers die: the sorry server stands in; one comes back, and it goes."""
-        seen: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         for name in "st":
             Path(f"/run/{name}").write_text("500")
-        seen["rules"] = self._until(self._rules_of_servers, "d")
-        seen["names"] = self._names(3)
+        results["rules"] = self._until(self._rules_of_servers, "d")
+        results["names"] = self._names(3)
         Path("/run/s").unlink()
-        seen["again"] = self._until(self._rules_of_servers, "s")
+        results["again"] = self._until(self._rules_of_servers, "s")
         Path("/run/t").unlink()
-        seen["both"] = self._until(self._rules_of_servers, "s t")
-        seen["quorum"] = Path("/run/quorum").read_text().split()
-        return seen
+        results["both"] = self._until(self._rules_of_servers, "s t")
+        results["quorum"] = Path("/run/quorum").read_text().split()
+        return results
 
     def reload(self) -> Any:
         """A broken file changes nothing; another one changes what differs, and keeps what is known."""
-        seen: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         Path("/run/t").write_text("500")
         self._until(self._rules_of_servers, "s")
         before = self._rules()
         self._write("virtual_server {")
         self._hang_up("Nothing has changed.")
-        seen["broken"] = self._rules() == before
+        results["broken"] = self._rules() == before
         self._write(
             FILE.replace("retry 1", "retry 1\n    inhibit_on_failure").replace("weight 1", "weight 5")
         )
         self._hang_up("Loaded again:")
-        seen["rules"] = self._rules()
+        results["rules"] = self._rules()
         Path("/run/t").unlink()
-        seen["both"] = self._until(self._rules_of_servers, "s t")
-        return seen
+        results["both"] = self._until(self._rules_of_servers, "s t")
+        return results
 
     def _hang_up(self, wanted: str) -> None:
         log = self._folder / "monitor.log"
@@ -267,12 +267,12 @@ class Trial:
 
 def main(engine: str, folder: Path) -> None:
     trial = Trial(engine, folder)
-    seen = {
+    results = {
         name: getattr(trial, name)()
         for name in ("start", "every_failure", "sorry", "reload", "director_killed", "stop")
     }
-    seen["notified"] = Path("/run/notified").read_text().split()
-    (folder / "seen.json").write_text(json.dumps(seen))
+    results["notified"] = Path("/run/notified").read_text().split()
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The part of test_offload.py that runs in its own namespaces (director_net.py).
 
-Started as `python offload_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/seen.json: by engine,
+Started as `python offload_trial.py METHOD FOLDER` inside `unshare`; writes FOLDER/results.json: by engine,
 what arrived, or why the engine can't run here.
 """
 
@@ -27,14 +27,14 @@ GOT, SENT = Path("/run/got"), Path("/run/sent")
 
 def transfers() -> dict[str, Any]:
     """A few bytes, as in the kernel's own test of IPVS, then many each way."""
-    seen = {}
+    results = {}
     for name, data in (("few", os.urandom(32)), ("up", CONTENT[::-1])):
         SENT.write_bytes(data)
         code = curl("-H", "Expect:", "--data-binary", f"@{SENT}", f"http://{VIP}/")[0]
-        seen[name] = code == "0" and GOT.read_text() == digest(data)
+        results[name] = code == "0" and GOT.read_text() == digest(data)
     code = curl(f"http://{VIP}/")[0]
-    seen["down"] = code == "0" and GOT.read_bytes() == CONTENT
-    return seen
+    results["down"] = code == "0" and GOT.read_bytes() == CONTENT
+    return results
 
 
 def try_out(method: str, engine: str, folder: Path) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def try_out(method: str, engine: str, folder: Path) -> dict[str, Any]:
     process = start_director(method, folder, "--engine", engine)
     tool("ipvsadm", *f"-A -t {VIP}:80 -s rr".split())
     tool("ipvsadm", *f"-a -t {VIP}:80 -r {':'.join(map(str, SERVERS[method]))} {FLAGS[method]}".split())
-    seen = {**transfers(), "counters": call(SOCKET, {"do": "counters"})["engine"]}
+    results = {**transfers(), "counters": call(SOCKET, {"do": "counters"})["engine"]}
     process.send_signal(signal.SIGTERM)
-    return {**seen, "exit": process.wait(patient(20))}
+    return {**results, "exit": process.wait(patient(20))}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str]) -> None:
     build(method, offload=True)
     address, port = SERVERS[method]
     serve("s", f"{address if method == 'nat' else VIP}:{port}", log=folder / "server.log")
-    seen = {engine: try_out(method, engine, folder) for engine in engines.names()}
-    (folder / "seen.json").write_text(json.dumps(seen))
+    results = {engine: try_out(method, engine, folder) for engine in engines.names()}
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The part of test_operating.py that runs in namespaces of its own (director_net.py).
 
-Started as `python operating_trial.py FOLDER` inside `unshare`; writes FOLDER/seen.json. Every director has
+Started as `python operating_trial.py FOLDER` inside `unshare`; writes FOLDER/results.json. Every director has
 two capabilities of root's at most: as user 0, but with SECBIT_NOROOT, by which that is a user like others.
 """
 
@@ -59,31 +59,31 @@ def run(folder: Path) -> dict[str, Any]:
     """Start, reload by command and by signal, refuse a wrong file and a second director, stop."""
     rules = folder / "rules"
     rules.write_text(RULES)
-    process, told = started(folder, rules)
-    seen: dict[str, Any] = {"told": told, "started": saved()}
+    process, message = started(folder, rules)
+    results: dict[str, Any] = {"told": message, "started": saved()}
     reload = (str(BIN / "lvs-director"), "--reload", "--rules", str(rules))
     with held() as client:
-        seen["served"] = [client.ask()]
+        results["served"] = [client.ask()]
         rules.write_text(RULES.replace("-w 1", "-w 3"))
         done = sh(*reload, host="c", check=False)
-        seen["reload"] = [done.returncode, done.stderr, saved()]
-        seen["served"].append(client.ask())
+        results["reload"] = [done.returncode, done.stderr, saved()]
+        results["served"].append(client.ask())
         rules.write_text(RULES.replace("-s wrr", "-s lc"))
         process.send_signal(signal.SIGHUP)
-        seen["hangup"] = poll_until(saved, lambda text: "-s lc" in text, 10)
+        results["hangup"] = poll_until(saved, lambda text: "-s lc" in text, 10)
         rules.write_text("-A -t nonsense\n")
         done = sh(*reload, check=False)
-        seen["wrong"] = [done.returncode, done.stderr, saved()]
-        seen["second"] = refused(folder, "c-eth0", host="c")
-        seen["served"].append(client.ask())
+        results["wrong"] = [done.returncode, done.stderr, saved()]
+        results["second"] = refused(folder, "c-eth0", host="c")
+        results["served"].append(client.ask())
     own = sh("curl", "-s", "-m", "10", f"http://{VIP}/", host="d", check=False)
-    seen["own client"] = own.returncode
-    seen["connections"] = tool("ipvsadm", "-Ln", "--stats").splitlines()[-1].split()[2]
+    results["own client"] = own.returncode
+    results["connections"] = tool("ipvsadm", "-Ln", "--stats").splitlines()[-1].split()[2]
     process.send_signal(signal.SIGTERM)
-    seen["exit"] = process.wait(patient(10))
-    seen["left"] = left()
-    seen["log"] = (folder / "director.log").read_text()
-    return seen
+    results["exit"] = process.wait(patient(10))
+    results["left"] = left()
+    results["log"] = (folder / "director.log").read_text()
+    return results
 
 
 def refused(folder: Path, *words: str, **more: str) -> list[Any]:
@@ -96,7 +96,7 @@ def refused(folder: Path, *words: str, **more: str) -> list[Any]:
 def refusals(folder: Path) -> dict[str, Any]:
     """Something is missing, one thing after the other."""
     wires = ("d-eth0", "d-eth1")
-    seen = {
+    results = {
         "no CAP_NET_RAW": refused(folder, *wires, capabilities="-all,+net_admin"),
         "no CAP_NET_ADMIN": refused(folder, *wires, capabilities="-all,+net_raw"),
         "no interface": refused(folder, "d-eth0", "d-eth9"),
@@ -104,8 +104,8 @@ def refusals(folder: Path) -> dict[str, Any]:
         "rules that are refused": refused(folder, "--rules", str(folder / "rules"), *wires),
     }
     sh("mount", "-t", "tmpfs", "tmpfs", "/dev/net")  # as with a kernel without TUN devices
-    seen["no TUN device"] = refused(folder, *wires)
-    return seen
+    results["no TUN device"] = refused(folder, *wires)
+    return results
 
 
 SETTINGS = ("all.rp_filter", "all.send_redirects", "d-eth0.send_redirects", "d-eth1.send_redirects")
@@ -119,30 +119,30 @@ def settings() -> list[str]:
 def killed(folder: Path) -> dict[str, Any]:
     """The settings before a director, after it was killed, and after the next one was stopped."""
     sh("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=2", "net.ipv4.ip_forward=1", host="d")
-    seen = {"before": settings()}
+    results = {"before": settings()}
     process, _ = started(folder, folder / "rules")
     process.kill()
     process.wait(patient(10))
-    seen["killed"] = settings()
+    results["killed"] = settings()
     process, _ = started(folder, folder / "rules")
     process.send_signal(signal.SIGTERM)
     process.wait(patient(10))
-    seen["after"] = settings()
-    return {**seen, "left": left(), "log": (folder / "director.log").read_text()}
+    results["after"] = settings()
+    return {**results, "left": left(), "log": (folder / "director.log").read_text()}
 
 
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
     build("nat")
     serve("s", "192.0.2.2:8000", log=folder / "server.log")
-    seen = run(folder)
+    results = run(folder)
     (folder / "director.log").unlink()
     (folder / "rules").write_text(RULES)
-    seen["killed"] = killed(folder)
+    results["killed"] = killed(folder)
     (folder / "rules").write_text("-A -t nonsense\n")
-    seen["refusals"] = refusals(folder)
-    seen["after"] = [curl(f"http://{VIP}/")[0], *left()]
-    (folder / "seen.json").write_text(json.dumps(seen))
+    results["refusals"] = refusals(folder)
+    results["after"] = [curl(f"http://{VIP}/")[0], *left()]
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -55,11 +55,11 @@ def main(exercise: str, student: str) -> int:
     variant = variant_for(exercise, student)
 
     def stay(session: ExerciseSession) -> None:
-        for one in TRIES[exercise]:
-            type_all(session, variant, one.typed)
-            failed = poll_until(partial(_failed, session), partial(_as_expected, one.fails), _SETTLED)
-            print(json.dumps({"what": one.what, "failed": failed}), flush=True)
-            type_all(session, variant, one.undo)
+        for repair in TRIES[exercise]:
+            type_all(session, variant, repair.typed)
+            failed = poll_until(partial(_failed, session), partial(_as_expected, repair.fails), _SETTLED)
+            print(json.dumps({"what": repair.what, "failed": failed}), flush=True)
+            type_all(session, variant, repair.undo)
 
     return run(variant, stay)
 

@@ -127,13 +127,15 @@ _BLANK = {
 def rules_by(tool: str, method: str, http: int = 3) -> str:
     """The rules of a virtual server, with the first `http` real servers of its web service."""
     web = _PAIRS.get(method, _PAIRS[""])[:http]
-    places = [("80", one) for one in web] + [("21", one) for one in _FTP_PAIRS.get(method, _FTP_PAIRS[""])]
+    places = [("80", server) for server in web] + [
+        ("21", server) for server in _FTP_PAIRS.get(method, _FTP_PAIRS[""])
+    ]
     if tool == "ippfvsadm":
-        return "; ".join(f"ippfvsadm -A -t {{vip}}:{port} -R {one}" for port, one in places)
+        return "; ".join(f"ippfvsadm -A -t {{vip}}:{port} -R {place}" for port, place in places)
     # Where the director does not see replies, nothing but persistence leads ftp's data connections aright.
     kinds = {"80": "-s wrr", "21": "-s wrr"} if method == "nat" else {"80": "-s rr", "21": "-s rr -p 300"}
     services = [f"ipvsadm -A -t {{vip}}:{port} {kind}" for port, kind in kinds.items()]
-    targets = [f"ipvsadm -a -t {{vip}}:{port} -r {one} {{flag}}" for port, one in places]
+    targets = [f"ipvsadm -a -t {{vip}}:{port} -r {place} {{flag}}" for port, place in places]
     return "; ".join((*services, *targets))
 
 
@@ -231,12 +233,14 @@ _CONF = "keepalived.conf"
 def reloaded(edit: str, *directors: str) -> dict[str, str]:
     """An edited keepalived.conf, which the checks read again; by default on both."""
     return {
-        one: f"cp {_CONF} old.conf; {edit}; {RELOAD_CHECKS.format(director=one)}"
-        for one in directors or ("d1", "d2")
+        director: f"cp {_CONF} old.conf; {edit}; {RELOAD_CHECKS.format(director=director)}"
+        for director in directors or ("d1", "d2")
     }
 
 
-_OLD_CONF = {one: f"cp old.conf {_CONF}; {RELOAD_CHECKS.format(director=one)}" for one in ("d1", "d2")}
+_OLD_CONF = {
+    director: f"cp old.conf {_CONF}; {RELOAD_CHECKS.format(director=director)}" for director in ("d1", "d2")
+}
 
 
 def taking_over(director: str, edit: str) -> dict[str, str]:
@@ -251,9 +255,9 @@ def taking_over(director: str, edit: str) -> dict[str, str]:
 
 _CHECK = "real_server {rip} 80"  # two checks follow, the first of which is wrong: five lines
 _NO_CHECKS = {  # and a rule by hand
-    one: "pkill -f '[n]o-vrrp .*events-" + one + "'; "
-    "while pgrep -f '[n]o-vrrp .*events-" + one + "' > /dev/null; do sleep 0.1; done; sh rules.sh"
-    for one in ("d1", "d2")
+    director: "pkill -f '[n]o-vrrp .*events-" + director + "'; "
+    "while pgrep -f '[n]o-vrrp .*events-" + director + "' > /dev/null; do sleep 0.1; done; sh rules.sh"
+    for director in ("d1", "d2")
 }
 _CHECKS = dict.fromkeys(("d1", "d2"), "setsid sh monitor.sh > /dev/null 2>&1 &")
 _NO_ADVERTISEMENTS = (

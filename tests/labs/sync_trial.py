@@ -5,7 +5,7 @@
                      └─ s 203.0.113.11, VS-DR                                   d1, d2 192.0.2.3, .4
 
 The real server's gateway, 192.0.2.1, is an address of the active director as the VIP is, and moves with it.
-Started as `python sync_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/seen.json.
+Started as `python sync_trial.py ENGINE FOLDER` inside `unshare`; writes FOLDER/results.json.
 """
 
 from __future__ import annotations
@@ -154,13 +154,13 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
     build()
     serve()
     master, _ = (start_director(host, engine, folder) for host in ("d1", "d2"))
-    seen: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for host, role in (("d1", "master"), ("d2", "backup")):
         options = ("--mcast-interface", f"{host}-eth1", "--syncid", "7")
-        seen[f"started {role}"] = tool(host, "ipvsadm", "--start-daemon", role, *options)
-        seen[role] = tool(host, "ipvsadm", "-L", "--daemon")
-    seen["twice"] = tool("d1", "ipvsadm", "--start-daemon", "master", "--mcast-interface", "d1-eth1")
-    seen["nowhere"] = tool("d2", "ipvsadm", "--start-daemon", "master", "--mcast-interface", "nosuch")
+        results[f"started {role}"] = tool(host, "ipvsadm", "--start-daemon", role, *options)
+        results[role] = tool(host, "ipvsadm", "-L", "--daemon")
+    results["twice"] = tool("d1", "ipvsadm", "--start-daemon", "master", "--mcast-interface", "d1-eth1")
+    results["nowhere"] = tool("d2", "ipvsadm", "--start-daemon", "master", "--mcast-interface", "nosuch")
     ftp = subprocess.Popen(
         _net.command("c", sys.executable, "-c", FTP_CLIENT, VIP, str(patient(20))),
         stdin=subprocess.PIPE,
@@ -171,47 +171,51 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
     assert ftp.stdout is not None
     ftp.stdin.write("\n")
     ftp.stdin.flush()
-    seen["ftp before"] = ftp.stdout.readline()
+    results["ftp before"] = ftp.stdout.readline()
     _net.run("c", "curl", "-s", "-o", "/run/got-81", f"http://{VIP}:81/", seconds=60)
     downloads = {port: download(port) for port in (80, 8080)}
     ours = poll_until(lambda: ends("d1"), lambda known: len(known) >= 4, 30)
-    told = poll_until(lambda: ends("d2"), lambda known: known >= ours, 30)
-    seen["counters"] = [counters(host) for host in ("d1", "d2")]
-    seen["rows"] = [sorted(map(list, ours)), sorted(map(list, told))]
-    seen["origins"] = sorted({str(row.get("origin")) for row in rows("d2")})
+    copied = poll_until(lambda: ends("d2"), lambda known: known >= ours, 30)
+    results["counters"] = [counters(host) for host in ("d1", "d2")]
+    results["rows"] = [sorted(map(list, ours)), sorted(map(list, copied))]
+    results["origins"] = sorted({str(row.get("origin")) for row in rows("d2")})
     expires = [{(r["client"], r["vip"]): r["expires"] for r in rows(host)} for host in ("d1", "d2")]
-    seen["lead"] = max(abs(expires[0][key] - left) for key, left in expires[1].items() if key in expires[0])
-    sent = seen["sent"] = counters("d1")["sync"]["master"]
-    seen["received"] = poll_until(
+    results["lead"] = max(
+        abs(expires[0][key] - left) for key, left in expires[1].items() if key in expires[0]
+    )
+    sent = results["sent"] = counters("d1")["sync"]["master"]
+    results["received"] = poll_until(
         lambda: counters("d2")["sync"]["backup"],
         lambda received: all(received[name] >= sent[name] for name in ("messages", "connections")),
         30,
     )
-    seen["listing"] = tool("d2", "ipvsadm", "-Ln")
+    results["listing"] = tool("d2", "ipvsadm", "-Ln")
     os.kill(master.pid, signal.SIGKILL)
     master.wait()
-    seen["running at the death"] = [process.poll() is None for process in downloads.values()]
+    results["running at the death"] = [process.poll() is None for process in downloads.values()]
     for interface in ("d1-eth0", "d1-eth1"):
         _net.run("d1", "ip", "link", "set", interface, "down")
     take_over("d2")
     before = {port: got(port) for port in downloads}
-    seen["continued"] = {
+    results["continued"] = {
         port: poll_until(partial(got, port), size.__lt__, 60) > size for port, size in before.items()
     }
     RELEASE.touch()
-    seen["codes"] = {port: process.wait(patient(60)) for port, process in downloads.items()}
-    seen["whole"] = {port: is_whole(Path(f"/run/got-{port}").read_bytes()) for port in downloads}
+    results["codes"] = {port: process.wait(patient(60)) for port, process in downloads.items()}
+    results["whole"] = {port: is_whole(Path(f"/run/got-{port}").read_bytes()) for port in downloads}
     ftp.stdin.write("\n")
     ftp.stdin.flush()
-    seen["ftp after"] = ftp.stdout.readline()
-    seen["new"] = _net.attempt("c", "curl", "-s", "-m", "20", "-o", "/run/new", f"http://{VIP}/").returncode
-    seen |= come_back(engine, folder)
-    seen["stopped"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
+    results["ftp after"] = ftp.stdout.readline()
+    results["new"] = _net.attempt(
+        "c", "curl", "-s", "-m", "20", "-o", "/run/new", f"http://{VIP}/"
+    ).returncode
+    results |= come_back(engine, folder)
+    results["stopped"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
     ftp.stdin.close()
     ftp.wait(patient(30))
-    seen["after"] = tool("d2", "ipvsadm", "-L", "--daemon")
-    seen["stopped twice"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
-    return seen
+    results["after"] = tool("d2", "ipvsadm", "-L", "--daemon")
+    results["stopped twice"] = tool("d2", "ipvsadm", "--stop-daemon", "backup")
+    return results
 
 
 def come_back(engine: str, folder: Path) -> dict[str, Any]:
@@ -225,9 +229,9 @@ def come_back(engine: str, folder: Path) -> dict[str, Any]:
     for host, role in (("d2", "master"), ("d1", "backup")):
         options = ("--mcast-interface", f"{host}-eth1", "--syncid", "8", "--resync")
         tool(host, "ipvsadm", "--start-daemon", role, *options)
-    told = poll_until(lambda: ends("d1"), lambda known: known >= idle, 30)
+    copied = poll_until(lambda: ends("d1"), lambda known: known >= idle, 30)
     return {
-        "idle": [len(idle), len(idle - before), len(idle - told)],
+        "idle": [len(idle), len(idle - before), len(idle - copied)],
         "resync": tool("d1", "ipvsadm", "-L", "--daemon"),
         "asked": counters("d2")["sync"]["master"]["requests"],
     }
@@ -235,10 +239,10 @@ def come_back(engine: str, folder: Path) -> dict[str, Any]:
 
 def main(engine: str, folder: Path) -> None:
     try:
-        seen = try_out(engine, folder)
+        results = try_out(engine, folder)
     finally:
         _net.close()
-    (folder / "seen.json").write_text(json.dumps(seen))
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -89,9 +89,9 @@ class Terminal:
         while True:
             new = self._text()[self._read_until :]
             if text in new:
-                seen = new[: new.index(text) + len(text)]
-                self._read_until += len(seen)
-                return seen
+                shown = new[: new.index(text) + len(text)]
+                self._read_until += len(shown)
+                return shown
             if not self._read(max(0.0, deadline - time.monotonic())):
                 raise AssertionError(f"{text!r} was not shown, but:\n{self.shown[-4000:]}")
 

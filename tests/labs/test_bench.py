@@ -46,7 +46,7 @@ def test_a_run_has_a_table_pictures_and_numbers(tmp_path: Path) -> None:
     assert done.returncode == 0, output
     run, results = kept(tmp_path)
     assert results["complete"]
-    assert len([one for one in results["samples"] if one["figure"] == "packets"]) == 2
+    assert len([result for result in results["samples"] if result["figure"] == "packets"]) == 2
     assert {"table.md", "results.csv", "packets.png", "packets.svg"} <= {file.name for file in run.iterdir()}
     assert "VS-DR" in output
     assert str(run) in output

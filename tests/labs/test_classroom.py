@@ -62,8 +62,8 @@ class Class:
     @contextmanager
     def playing(self, name: str, student: str) -> Iterator[subprocess.Popen[bytes]]:
         """An exercise that has begun; it ends with the block."""
-        said = self.folder / f"{name}-{student}.out"
-        with said.open("wb") as output:
+        log = self.folder / f"{name}-{student}.out"
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 self.command("exercise", name, "--student", student),
                 cwd=self.folder,
@@ -74,9 +74,9 @@ class Class:
             )
         try:
             begun = poll_until(
-                lambda: "has begun" in said.read_text(), lambda yes: yes or process.poll() is not None, UP
+                lambda: "has begun" in log.read_text(), lambda yes: yes or process.poll() is not None, UP
             )
-            assert begun, said.read_text()
+            assert begun, log.read_text()
             yield process
         finally:
             process.terminate()

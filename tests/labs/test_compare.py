@@ -83,7 +83,7 @@ def test_an_interrupted_comparison_keeps_its_points(start: Start, mark: str) -> 
     measured = [point["servers"] for point in result["points"]]
     assert measured in ([1], [1, 5])  # what came before Ctrl-C
     left = [f"VS-NAT, {servers} servers" for servers in (5, 10) if servers not in measured]
-    assert [one["what"] for one in result["missing"]][: len(left)] == left
+    assert [gap["what"] for gap in result["missing"]][: len(left)] == left
     assert result["knees"]["nat"] is None
     assert f"Not measured: {left[0]} (the run was cut short before)" in output
 
@@ -111,12 +111,12 @@ def test_a_dead_server_and_a_cut_cable_are_reported_and_the_rest_is_measured(tmp
     assert broken["delivered"] < 0.6 * whole["delivered"]
 
 
-def dispatched(way: str, folder: Path) -> Outcome:
+def dispatched(approach: str, folder: Path) -> Outcome:
     missing = [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     trial = ROOT / "tests" / "labs" / "dispatch_trial.py"
-    done = run_forked(trial, (way, str(folder)), FROM_CHECKOUT, patient(60))
+    done = run_forked(trial, (approach, str(folder)), FROM_CHECKOUT, patient(60))
     assert done.returncode == 0, done.stdout + done.stderr
     return Outcome.from_dict(json.loads((folder / "outcome.json").read_text()))
 

@@ -21,7 +21,7 @@ TRIAL = Path(__file__).with_name("ipv6_trial.py")
 
 
 @pytest.fixture(scope="module", params=["scapy", "ebpf"])
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     try:
         engines.require(request.param)
     except EngineError as missing:
@@ -31,47 +31,47 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(110), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
-    result: dict[str, Any] = json.loads((folder / "seen.json").read_text())
+    result: dict[str, Any] = json.loads((folder / "results.json").read_text())
     result["engine"] = request.param
     return result
 
 
 @pytest.mark.parametrize("method", SERVICES)
-def test_clients_are_served(seen: dict[str, Any], method: str) -> None:
+def test_clients_are_served(results: dict[str, Any], method: str) -> None:
     vip, _, _, name = SERVICES[method]
     client = "2001:db8::65" if vip == VIP else "203.0.113.101"
-    transfers = seen["transfers"][method]
+    transfers = results["transfers"][method]
     assert transfers["download"] == transfers["upload"] == ["0", "200", client, name]
     assert transfers["downloaded"]
     assert transfers["uploaded"]  # in a tunnel, the client has had to learn a smaller MTU
     assert transfers["datagram"][:3] == [name, "5000", digest(bytes(5000))]
 
 
-def test_the_tools_show_it(seen: dict[str, Any]) -> None:
-    assert seen["added"] == ""
-    assert f"TCP  [{VIP}]:82 rr\n  -> [fd00::3]:82                 Tunnel  1 " in seen["list"]
-    assert f"-a -t [{VIP}]:80 -r [fd00::2]:8000 -m -w 1\n" in seen["saved"]
-    assert f"-a -t [{VIP}]:83 -r 192.0.2.3:83 -i -w 1 --tun-type ipip\n" in seen["saved"]
-    assert f" [{VIP}]:80  [fd00::2]:8000\n" in seen["connections"]
-    assert "forward by VS-NAT to fd00::2 over d-eth1, next hop fd00::2" in seen["explained"]
+def test_the_tools_show_it(results: dict[str, Any]) -> None:
+    assert results["added"] == ""
+    assert f"TCP  [{VIP}]:82 rr\n  -> [fd00::3]:82                 Tunnel  1 " in results["list"]
+    assert f"-a -t [{VIP}]:80 -r [fd00::2]:8000 -m -w 1\n" in results["saved"]
+    assert f"-a -t [{VIP}]:83 -r 192.0.2.3:83 -i -w 1 --tun-type ipip\n" in results["saved"]
+    assert f" [{VIP}]:80  [fd00::2]:8000\n" in results["connections"]
+    assert "forward by VS-NAT to fd00::2 over d-eth1, next hop fd00::2" in results["explained"]
 
 
-def test_the_kernels_part(seen: dict[str, Any]) -> None:
+def test_the_kernels_part(results: dict[str, Any]) -> None:
     """It answers neighbour discovery and pings for the VIP, and refuses ports without a service."""
-    assert seen["vip_is_at"] == seen["director_is_at"]
-    assert seen["refused"] == "7"
-    assert seen["ping"]
-    assert ("table ip6 lvs" in seen["table"]) is (seen["engine"] == "scapy")  # ebpf needs none
-    assert seen["left"] == ""
+    assert results["vip_is_at"] == results["director_is_at"]
+    assert results["refused"] == "7"
+    assert results["ping"]
+    assert ("table ip6 lvs" in results["table"]) is (results["engine"] == "scapy")  # ebpf needs none
+    assert results["left"] == ""
 
 
-def test_nothing_went_wrong(seen: dict[str, Any]) -> None:
-    counters = seen["counters"]
+def test_nothing_went_wrong(results: dict[str, Any]) -> None:
+    counters = results["counters"]
     assert (counters["failed"], counters["malformed"], counters["lost"]) == (0, 0, 0)
     assert counters["answered"] > 0  # packet too big
 
 
-def test_the_program_forwards_what_it_can(seen: dict[str, Any]) -> None:
+def test_the_program_forwards_what_it_can(results: dict[str, Any]) -> None:
     """More than the core, which has fragments and tunnels of two families."""
-    counters = seen["counters"]
-    assert counters.get("forwarded_in_kernel", 0) > 1000 or seen["engine"] == "scapy"
+    counters = results["counters"]
+    assert counters.get("forwarded_in_kernel", 0) > 1000 or results["engine"] == "scapy"

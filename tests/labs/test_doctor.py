@@ -25,7 +25,8 @@ from labs.run.control_server import SOCKET
 from labs.run.options import LabOptions
 from labs.wait import patient, poll_until
 from tests.conftest import LONG
-from tests.labs.faults import LOCATED, METHODS, Fault, draw, fill, hosts, kinds_for
+from tests.labs.fault_drawing import draw, fill, hosts, kinds_for
+from tests.labs.faults import LOCATED, METHODS, Fault
 from tests.labs.forked import run_forked
 from tests.labs.support import FROM_CHECKOUT
 
@@ -39,13 +40,13 @@ DRAWN = 20  # for each method
 RIGHT = 0.95
 FASTEST = 5.0  # seconds on an idle machine
 
-Told = dict[str, Any]
+Report = dict[str, Any]
 _long = pytest.mark.skipif(not LONG, reason="takes minutes: ./inv test --long")
 _LONGEST = 3600  # seconds
 _minutes = pytest.mark.timeout(_LONGEST)
 
 
-def tried(method: str, engine: str, faults: Iterable[Fault], runs: Path) -> list[Told]:
+def tried(method: str, engine: str, faults: Iterable[Fault], runs: Path) -> list[Report]:
     """What doctor_trial.py tells of these faults; the healthy lab comes first."""
     try:
         engines.require(engine)
@@ -58,48 +59,48 @@ def tried(method: str, engine: str, faults: Iterable[Fault], runs: Path) -> list
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def found(examined: Told) -> list[tuple[str, str]]:
+def found(examined: Report) -> list[tuple[str, str]]:
     return [(cause, host) for cause, host, *_ in examined["causes"]]
 
 
-def expected(told: Told) -> list[tuple[str, str]]:
+def expected(report: Report) -> list[tuple[str, str]]:
     """Host and cause; nothing where nothing is hurt, or where no cause is known."""
-    cause, host = told["expected"]
+    cause, host = report["expected"]
     return [(cause, host)] if cause not in ("", LOCATED) else []
 
 
-def hosts_named(told: Told) -> set[str]:
+def hosts_named(report: Report) -> set[str]:
     """By the causes, or without any by the place where packets are lost."""
-    return {host for _, host in found(told["broken"])} or set(told["broken"]["located"])
+    return {host for _, host in found(report["broken"])} or set(report["broken"]["located"])
 
 
-def examined(all_told: Iterable[Told]) -> list[Told]:
+def examined(reports: Iterable[Report]) -> list[Report]:
     stages = ("broken", "repaired", "healthy")
-    return [told[stage] for told in all_told for stage in stages if stage in told]
+    return [report[stage] for report in reports for stage in stages if stage in report]
 
 
-def check_found(all_told: Iterable[Told]) -> None:
+def check_found(reports: Iterable[Report]) -> None:
     """Host and cause, and the exit code: 0 where nothing is hurt."""
-    for told in all_told:
-        assert found(told["broken"]) == expected(told), told
-        assert hosts_named(told) == {told["expected"][1]} - {""}, told
-        assert told["broken"]["code"] == bool(told["expected"][0]), told
+    for report in reports:
+        assert found(report["broken"]) == expected(report), report
+        assert hosts_named(report) == {report["expected"][1]} - {""}, report
+        assert report["broken"]["code"] == bool(report["expected"][0]), report
 
 
-def check_healthy(all_told: Iterable[Told]) -> None:
+def check_healthy(reports: Iterable[Report]) -> None:
     """Repaired as printed, and when everything is undone, clients are served and nothing is found."""
-    for told in all_told:
+    for report in reports:
         for stage in ("repaired", "healthy"):
-            then = told.get(stage, {"causes": [], "failures": [], "code": 0})
-            assert (then["causes"], then["failures"], then["code"]) == ([], [], 0), told
+            then = report.get(stage, {"causes": [], "failures": [], "code": 0})
+            assert (then["causes"], then["failures"], then["code"]) == ([], [], 0), report
 
 
-def check_form(all_told: Iterable[Told]) -> None:
+def check_form(reports: Iterable[Report]) -> None:
     """All hosts could be read, in time, and the state survives JSON."""
-    for one in examined(all_told):
-        assert one["same"]
-        assert one["unread"] == {}
-        assert one["seconds"] < patient(FASTEST), one
+    for report in examined(reports):
+        assert report["same"]
+        assert report["unread"] == {}
+        assert report["seconds"] < patient(FASTEST), report
 
 
 def plan_of(method: str, engine: str = "scapy") -> Any:
@@ -108,16 +109,18 @@ def plan_of(method: str, engine: str = "scapy") -> Any:
 
 def always(method: str) -> list[Fault]:
     plan, possible = plan_of(method), list(kinds_for(method))
-    named = [[one for one in possible if one[0].name == name][number] for name, number in ALWAYS[method]]
+    named = [
+        [fault for fault in possible if fault[0].name == name][number] for name, number in ALWAYS[method]
+    ]
     return [fill(plan, kind, variant, hosts(plan, role)[0]) for kind, variant, role in named]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_fault_is_found_and_its_repair_repairs(method: str, runs: Path) -> None:
-    told = tried(method, "scapy", always(method), runs)
-    check_found(told[1:])
-    check_healthy(told)
-    check_form(told)
+    reports = tried(method, "scapy", always(method), runs)
+    check_found(reports[1:])
+    check_healthy(reports)
+    check_form(reports)
 
 
 @pytest.mark.parametrize("method", METHODS if LONG else ["dr"])
@@ -134,10 +137,10 @@ def test_every_cause_and_its_repair(method: str, engine: str, runs: Path) -> Non
     faults: dict[str, Fault] = {}
     for kind, variant, role in kinds_for(method, engine):
         faults.setdefault(kind.cause or kind.name, fill(plan, kind, variant, hosts(plan, role)[0]))
-    told = tried(method, engine, faults.values(), runs)
-    check_found(told[1:])
-    check_healthy(told)
-    check_form(told)
+    reports = tried(method, engine, faults.values(), runs)
+    check_found(reports[1:])
+    check_healthy(reports)
+    check_form(reports)
 
 
 @_long
@@ -145,15 +148,19 @@ def test_every_cause_and_its_repair(method: str, engine: str, runs: Path) -> Non
 @pytest.mark.parametrize("method", METHODS)
 def test_faults_drawn_by_chance(method: str, seed: int, runs: Path) -> None:
     faults = draw(plan_of(method), "scapy", random.Random(seed), DRAWN)
-    told = tried(method, "scapy", faults, runs)[1:]
-    astray = [one for one in told if hosts_named(one) != {one["expected"][1]} - {""}]
-    wrong = [one for one in told if found(one["broken"]) != expected(one) or one["expected"][0] == LOCATED]
-    print(f"seed {seed}, {method}: {len(told) - len(astray)} of {len(told)} hosts are right, ", end="")
-    print(f"{len(told) - len(wrong)} causes")
+    reports = tried(method, "scapy", faults, runs)[1:]
+    astray = [report for report in reports if hosts_named(report) != {report["expected"][1]} - {""}]
+    wrong = [
+        report
+        for report in reports
+        if found(report["broken"]) != expected(report) or report["expected"][0] == LOCATED
+    ]
+    print(f"seed {seed}, {method}: {len(reports) - len(astray)} of {len(reports)} hosts are right, ", end="")
+    print(f"{len(reports) - len(wrong)} causes")
     assert astray == [], f"seed {seed}"
-    assert len(wrong) <= (1 - RIGHT) * len(told), f"seed {seed}: {wrong}"
-    check_healthy(told)
-    check_form(told)
+    assert len(wrong) <= (1 - RIGHT) * len(reports), f"seed {seed}: {wrong}"
+    check_healthy(reports)
+    check_form(reports)
 
 
 def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

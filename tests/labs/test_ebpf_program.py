@@ -217,12 +217,12 @@ def test_udp_has_one_state(detached: Detached) -> None:
 
 def test_packets_from_the_client_are_counted(detached: Detached) -> None:
     key = detached.insert(TCP, State.ESTABLISHED, Method.NAT)
-    seen = []
+    results = []
     for _ in range(12):
         detached.run_on(TCP, CLIENT, VIP, ACK)
         detached.run_on(TCP, SERVER, CLIENT, ACK)
-        seen.append(detached.entry(key).packets)
-    assert seen == [*range(1, 13)]
+        results.append(detached.entry(key).packets)
+    assert results == [*range(1, 13)]
 
 
 @pytest.mark.parametrize(("period", "then"), [(50, 0x8000 % 50), (40_000, 0)])
@@ -242,7 +242,7 @@ def test_a_full_count_continues_at_the_same_place_of_the_period(
 
 
 @pytest.fixture
-def told(detached: Detached) -> Iterator[list[tuple[State, int]]]:
+def emitted(detached: Detached) -> Iterator[list[tuple[State, int]]]:
     """State and number of packets whenever another director is to be told of a connection."""
     ring = RingBuffer(detached.maps["events"])
     ring.read()  # what other tests have left
@@ -262,7 +262,7 @@ def told(detached: Detached) -> Iterator[list[tuple[State, int]]]:
 
 
 def test_it_says_when_another_director_is_to_be_told(
-    detached: Detached, told: list[tuple[State, int]]
+    detached: Detached, emitted: list[tuple[State, int]]
 ) -> None:
     """At the third packet and every fifth after that, and at once when the connection begins to end."""
     detached.insert(TCP, State.SYN_RECV, Method.NAT)
@@ -270,23 +270,25 @@ def test_it_says_when_another_director_is_to_be_told(
     for flags in (*[ACK] * 12, FIN | ACK, ACK):
         detached.run_on(TCP, CLIENT, VIP, flags)
     at = State.ESTABLISHED
-    assert [*told] == [(at, 3), (at, 8), (at, 13), (State.CLOSE_WAIT, 14)]
+    assert [*emitted] == [(at, 3), (at, 8), (at, 13), (State.CLOSE_WAIT, 14)]
 
 
 def test_it_says_so_as_well_when_the_real_server_ends_the_connection(
-    detached: Detached, told: list[tuple[State, int]]
+    detached: Detached, emitted: list[tuple[State, int]]
 ) -> None:
     detached.insert(TCP, State.ESTABLISHED, Method.NAT)
     for flags in (ACK, FIN | ACK, ACK):
         detached.run_on(TCP, SERVER, CLIENT, flags)
-    assert [*told] == [(State.FIN_WAIT, 0)]
+    assert [*emitted] == [(State.FIN_WAIT, 0)]
 
 
-def test_a_half_open_connection_is_told_to_nobody(detached: Detached, told: list[tuple[State, int]]) -> None:
+def test_a_half_open_connection_is_told_to_nobody(
+    detached: Detached, emitted: list[tuple[State, int]]
+) -> None:
     detached.insert(TCP, State.SYN_RECV, Method.NAT)
     for _ in range(20):
         detached.run_on(TCP, CLIENT, VIP, SYN)
-    assert [*told] == []
+    assert [*emitted] == []
 
 
 @pytest.fixture

@@ -173,10 +173,10 @@ def test_a_full_disk_is_reported_after_the_result(tidy: Caller) -> None:
     done = tidy.inv("lab-dr", "--servers", "1", "--report", "/dev/full", redirected="2>&1")
     assert done.returncode == 2, done.stdout
     assert "Traceback" not in done.stdout
-    result, _, told = done.stdout.partition("Evidence: ")
+    result, _, evidence = done.stdout.partition("Evidence: ")
     assert " of 28 checks, " in result or " of 29 checks, " in result
-    assert "No space left on device): make room there" in told
-    assert "/dev/full: No space left on device" in told
+    assert "No space left on device): make room there" in evidence
+    assert "/dev/full: No space left on device" in evidence
 
 
 @pytest.fixture
@@ -192,7 +192,9 @@ def users(tidy: Caller) -> Iterator[Path]:
     (folder / "passwd").write_text(f"{known}pupil:x:{PUPIL}:{PUPIL}::{folder}/home:/bin/sh\n")
     for table in ("subuid", "subgid"):
         (folder / table).write_text("pupil:100000\npupil:abc:65536\npupil:50000:65536\n")
-    mounts = [f"touch /etc/{one} && mount --bind {folder}/{one} /etc/{one}" for one in ("subuid", "subgid")]
+    mounts = [
+        f"touch /etc/{name} && mount --bind {folder}/{name} /etc/{name}" for name in ("subuid", "subgid")
+    ]
     mounts.append(f"mount --bind {folder}/passwd /etc/passwd")
     tidy.before = ("unshare", "--mount", "/bin/sh", "-c", " && ".join([*mounts, 'exec "$0" "$@"']))
     tidy.environment |= {"LVS_RUNS": str(folder / "runs"), "HOME": "/root", "LOGNAME": "root"}

@@ -61,27 +61,28 @@ def _trial(runs: Path, name: str, student: str, state: str) -> Told:
     environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
     done = run_forked(TRIAL, (name, student, state), environment, patient(SLOWEST))
     assert done.stdout, done.stderr
-    told = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
-    return {one["state"]: one for one in told}
+    report = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    return {trial["state"]: trial for trial in report}
 
 
-def failed(told: dict[str, Any]) -> dict[str, str]:
+def failed(report: dict[str, Any]) -> dict[str, str]:
     """The checks that failed, and what was observed instead."""
-    return {name: check["observed"] for name, check in told["checks"].items() if not check["ok"]}
+    return {name: check["observed"] for name, check in report["checks"].items() if not check["ok"]}
 
 
 @pytest.mark.parametrize(("name", "student", "state"), TRIALS, ids=map("-".join, TRIALS))
 def test_an_exercise(name: str, student: str, state: str, runs: Path) -> None:
-    told = _trial(runs, name, student, state)
+    report = _trial(runs, name, student, state)
     if state == "healthy":
-        assert failed(told["healthy"]) == {}
-        assert told["healthy"]["causes"] == []
+        assert failed(report["healthy"]) == {}
+        assert report["healthy"]["causes"] == []
         return
     variant = variant_for(name, student)
     solution = catalogue.solutions(name)[variant.number or 0]
-    assert sorted(failed(told["fault"])) == sorted(solution.fails), failed(told["fault"])
-    assert failed(told["mended"]) == {}
+    assert sorted(failed(report["fault"])) == sorted(solution.fails), failed(report["fault"])
+    assert failed(report["mended"]) == {}
     if solution.cause:
-        assert {one["cause"] for one in told["fault"]["causes"]} == {solution.cause}, told["fault"]["causes"]
-        assert {one["host"] for one in told["fault"]["causes"]} <= set(variant.hosts(solution.host))
-        assert told["mended"]["causes"] == []
+        causes = report["fault"]["causes"]
+        assert {cause["cause"] for cause in causes} == {solution.cause}, causes
+        assert {cause["host"] for cause in causes} <= set(variant.hosts(solution.host))
+        assert report["mended"]["causes"] == []

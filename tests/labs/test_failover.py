@@ -19,7 +19,7 @@ def test_what_becomes_of_connections_does_not_depend_on_the_machine(tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(110), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(tmp_path.rglob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
-    found = json.loads((tmp_path / "seen.json").read_text())
+    found = json.loads((tmp_path / "results.json").read_text())
     methods, share = sorted(found["methods"]), COUNT // len(found["methods"])
     assert found["seen"] == {
         "none": [f"{method} reset: {share}" for method in methods],

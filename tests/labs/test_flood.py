@@ -19,11 +19,11 @@ def test_connections_continue_and_new_ones_are_served(tmp_path: Path) -> None:
     command = sandboxed(sys.executable, str(TRIAL), "nat", str(tmp_path))
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(120), env=FROM_CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads((tmp_path / "seen.json").read_text())
+    results = json.loads((tmp_path / "results.json").read_text())
     for flood in ("SYN", "UDP", "SYN+ACK"):
-        found = seen[flood]
+        found = results[flood]
         ends = found["before"], found["new"], found["old"], found["still flooded"]
         assert ends == ("s", "s", "s", True), flood
-    assert seen["SYN"]["counters"]["missed"] == 0
-    assert min(seen["events"].values()) > 0
-    assert seen["SYN+ACK"]["counters"]["shed"] >= sum(seen["events"].values())
+    assert results["SYN"]["counters"]["missed"] == 0
+    assert min(results["events"].values()) > 0
+    assert results["SYN+ACK"]["counters"]["shed"] >= sum(results["events"].values())

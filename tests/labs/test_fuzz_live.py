@@ -30,8 +30,8 @@ def played(engine: str, method: str, seed: int) -> dict[str, Any]:
         command, capture_output=True, text=True, timeout=patient(100 + MORE / 200), env=FROM_CHECKOUT
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
@@ -46,4 +46,4 @@ def test_the_program_does_what_the_scapy_engine_does(method: str, seed: int) -> 
     assert ours["connections"] == theirs["connections"], f"seed {seed}"
     assert ours["loads"] == theirs["loads"], f"seed {seed}"
     assert ours["end"] == theirs["end"] == {"failed": 0, "served": 1}, f"seed {seed}"
-    assert sum(bool(each["out"]) for each in ours["frames"]) > COUNT // 10
+    assert sum(bool(frame["out"]) for frame in ours["frames"]) > COUNT // 10

@@ -23,41 +23,41 @@ _long = pytest.mark.skipif(not LONG, reason="takes minutes: ./inv test --long")
 
 
 @pytest.fixture(scope="module")
-def seen(run_lab: RunLab) -> Finished:
+def run(run_lab: RunLab) -> Finished:
     """The lab as a student starts it, but for shorter waits."""
     return run_lab("lab-ha", "--advert-interval", "500")
 
 
-def test_it_passes_every_check(seen: Finished) -> None:
-    assert seen.code == 0, seen.output
-    assert seen.report["ok"]
-    assert (seen.report["lab"], seen.report["engine"]) == ("lab-ha", "scapy")
+def test_it_passes_every_check(run: Finished) -> None:
+    assert run.code == 0, run.output
+    assert run.report["ok"]
+    assert (run.report["lab"], run.report["engine"]) == ("lab-ha", "scapy")
 
 
-def test_the_vip_moves_and_comes_back(seen: Finished) -> None:
-    moves = [(one["what"], one["before"], one["after"]) for one in seen.report["failures"]]
+def test_the_vip_moves_and_comes_back(run: Finished) -> None:
+    moves = [(failure["what"], failure["before"], failure["after"]) for failure in run.report["failures"]]
     assert moves == [("killed", "d1", "d2"), ("back", "d2", "d1")]
 
 
-def test_every_connection_lives(seen: Finished) -> None:
-    _every_connection_lives(seen)
+def test_every_connection_lives(run: Finished) -> None:
+    _every_connection_lives(run)
 
 
-def _every_connection_lives(seen: Finished) -> None:
-    for failure in seen.report["failures"]:
-        assert [one["kind"] for one in failure["connections"]] == CONNECTIONS
-        assert {one["result"] for one in failure["connections"]} == {""}
+def _every_connection_lives(run: Finished) -> None:
+    for failure in run.report["failures"]:
+        assert [connection["kind"] for connection in failure["connections"]] == CONNECTIONS
+        assert {connection["result"] for connection in failure["connections"]} == {""}
 
 
 def test_in_ipv6(run_lab: RunLab) -> None:
     """As the switches see it by neighbour discovery; the first check fills the router's neighbour table."""
     checks = "as_scheduled, failures.director_killed"
-    seen = run_lab("lab-ha", "--family", "6", "--advert-interval", "300", checks=checks)
-    assert seen.code == 0, seen.output
-    (killed,) = seen.report["failures"]
+    run = run_lab("lab-ha", "--family", "6", "--advert-interval", "300", checks=checks)
+    assert run.code == 0, run.output
+    (killed,) = run.report["failures"]
     assert (killed["what"], killed["before"], killed["after"]) == ("killed", "d1", "d2")
-    assert seen.report["family"] == 6
-    _every_connection_lives(seen)
+    assert run.report["family"] == 6
+    _every_connection_lives(run)
 
 
 # ---- the doctor ----
@@ -78,11 +78,11 @@ def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: st
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     healthy, *tried = map(json.loads, done.stdout.splitlines())
     assert healthy["repaired"]["causes"] == []
-    for told in tried:
-        assert {cause for cause, *_ in told["broken"]["causes"]} == {told["name"]}, told
-        assert told["complaints"] == [], told
-        assert told["repaired"]["code"] == 0, told
-    assert [told["name"] for told in tried] == names.split(",")
+    for report in tried:
+        assert {cause for cause, *_ in report["broken"]["causes"]} == {report["name"]}, report
+        assert report["complaints"] == [], report
+        assert report["repaired"]["code"] == 0, report
+    assert [report["name"] for report in tried] == names.split(",")
 
 
 # ---- the rest, with --long ----
@@ -90,7 +90,7 @@ def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: st
 
 def failures(run: Finished) -> dict[str, dict[str, Any]]:
     assert run.code == 0, run.output
-    return {f"{one['director']} {one['what']}": one for one in run.report["failures"]}
+    return {f"{failure['director']} {failure['what']}": failure for failure in run.report["failures"]}
 
 
 @_long
@@ -105,7 +105,9 @@ def test_every_failure(run_lab: RunLab, method: str) -> None:
 @pytest.mark.parametrize("method", ["nat", "tun", "dr"])
 def test_without_synchronisation_no_connection_lives(run_lab: RunLab, method: str) -> None:
     run = run_lab("lab-ha", "--method", method, "--no-sync", "--advert-interval", "500", timeout=200)
-    assert all(one["result"] for failure in failures(run).values() for one in failure["connections"])
+    assert all(
+        connection["result"] for failure in failures(run).values() for connection in failure["connections"]
+    )
 
 
 @_long
@@ -113,7 +115,7 @@ def test_without_synchronisation_no_connection_lives(run_lab: RunLab, method: st
 def test_heartbeat_moves_the_vip(run_lab: RunLab, method: str) -> None:
     options = ("--takeover", "heartbeat", "--advert-interval", "300")
     moves = failures(run_lab("lab-ha", "--method", method, *options, timeout=200))
-    assert [(one["before"], one["after"]) for one in moves.values()] == [("d1", "d2"), ("d2", "d1")]
+    assert [(move["before"], move["after"]) for move in moves.values()] == [("d1", "d2"), ("d2", "d1")]
 
 
 @_long

@@ -18,9 +18,9 @@ def test_the_vip_moves_as_in_1999(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(110), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(tmp_path.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    notes = {host: seen.pop(f"notes of {host}") for host in ("d1", "d2")}
-    assert seen == {
+    results = json.loads((tmp_path / "results.json").read_text())
+    notes = {host: results.pop(f"notes of {host}") for host in ("d1", "d2")}
+    assert results == {
         "both": "d1, d1",
         "d1 is killed": "d1 d2, d2",
         "d1 comes back": "d1, d1",

@@ -44,7 +44,7 @@ def played(engine: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, dict[str, Any]]:
+def report() -> dict[str, dict[str, Any]]:
     """By engine."""
     try:
         engines.require("ebpf")
@@ -54,48 +54,48 @@ def told() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("engine", ["scapy", "ebpf"])
-def test_the_answers_are_those_of_kernel_ipvs(told: dict[str, dict[str, Any]], engine: str) -> None:
+def test_the_answers_are_those_of_kernel_ipvs(report: dict[str, dict[str, Any]], engine: str) -> None:
     recording = ipv6_frames.read()
-    listed = {one.name for one in ipv6_frames.sent() if one.differs}
+    listed = {probe.name for probe in ipv6_frames.sent() if probe.differs}
     different = []
-    for ours, kernels in zip(told[engine]["recorded"], recording["frames"], strict=True):
+    for ours, kernels in zip(report[engine]["recorded"], recording["frames"], strict=True):
         assert ours["name"] == kernels["name"]
         if ours["name"] not in listed and answers(ours) != answers(kernels):
             different.append(f"{ours['name']}: the kernel {answers(kernels)}, ours {answers(ours)}")
     assert not different, "\n".join(different)
 
 
-def answers(one: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(side, comparable(bytes.fromhex(frame)).hex()) for side, frame in one["out"]]
+def answers(exchange: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(side, comparable(bytes.fromhex(frame)).hex()) for side, frame in exchange["out"]]
 
 
 @pytest.mark.parametrize("engine", ["scapy", "ebpf"])
-def test_hashes_choose_as_in_kernel_ipvs(told: dict[str, dict[str, Any]], engine: str) -> None:
+def test_hashes_choose_as_in_kernel_ipvs(report: dict[str, dict[str, Any]], engine: str) -> None:
     chosen = [
         [client, int(vip.rpartition(":")[2]), server.rpartition(":")[0].strip("[]")]
-        for protocol, client, vip, server, _ in told[engine]["chosen"]
+        for protocol, client, vip, server, _ in report[engine]["chosen"]
         if protocol == "TCP"
     ]
     assert sorted(row for row in chosen if row[1] < 86) == ipv6_frames.read()["connections"]
 
 
 @pytest.mark.parametrize("part", ["recorded", "scheduled", "odd", "damaged"])
-def test_the_program_does_what_the_scapy_engine_does(told: dict[str, dict[str, Any]], part: str) -> None:
-    ours, theirs = (told[engine][part] for engine in ("ebpf", "scapy"))
+def test_the_program_does_what_the_scapy_engine_does(report: dict[str, dict[str, Any]], part: str) -> None:
+    ours, theirs = (report[engine][part] for engine in ("ebpf", "scapy"))
     for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         assert one == other, f"frame {number}"
-    assert sum(bool(one["out"]) for one in ours) > len(ours) // 10
+    assert sum(bool(frame["out"]) for frame in ours) > len(ours) // 10
 
 
-def test_both_have_the_same_connections_afterwards(told: dict[str, dict[str, Any]]) -> None:
-    assert told["ebpf"]["tables"] == told["scapy"]["tables"]
-    assert told["ebpf"]["engine"]["failed"] == told["scapy"]["engine"]["failed"] == 0
-    assert told["ebpf"]["engine"]["forwarded_in_kernel"] > told["ebpf"]["engine"]["out"]
+def test_both_have_the_same_connections_afterwards(report: dict[str, dict[str, Any]]) -> None:
+    assert report["ebpf"]["tables"] == report["scapy"]["tables"]
+    assert report["ebpf"]["engine"]["failed"] == report["scapy"]["engine"]["failed"] == 0
+    assert report["ebpf"]["engine"]["forwarded_in_kernel"] > report["ebpf"]["engine"]["out"]
 
 
-def test_malformed_frames_end_nothing(told: dict[str, dict[str, Any]]) -> None:
+def test_malformed_frames_end_nothing(report: dict[str, dict[str, Any]]) -> None:
     for engine in ("scapy", "ebpf"):
-        assert told[engine]["survived"] == {"failed": 0, "errors": 0, "served": 1}
+        assert report[engine]["survived"] == {"failed": 0, "errors": 0, "served": 1}
 
 
 def rows_of(tables: dict[str, Any]) -> list[list[str]]:
@@ -103,11 +103,11 @@ def rows_of(tables: dict[str, Any]) -> list[list[str]]:
     return [row[:4] if row[1].endswith(":0") else row for row in tables["connections"]]
 
 
-def test_the_program_and_its_connections_outlive_the_director(told: dict[str, dict[str, Any]]) -> None:
-    seen = told["ebpf"]["next"]
-    assert seen["after"]["servers"] == seen["before"]["servers"]
-    after, before = (rows_of(seen[when]) for when in ("after", "before"))
+def test_the_program_and_its_connections_outlive_the_director(report: dict[str, dict[str, Any]]) -> None:
+    results = report["ebpf"]["next"]
+    assert results["after"]["servers"] == results["before"]["servers"]
+    after, before = (rows_of(results[when]) for when in ("after", "before"))
     assert after == before
-    assert len(seen["meanwhile"]) == 1
-    assert seen["meanwhile"] == seen["then"]
-    assert seen["packets"] == 1  # since -Z
+    assert len(results["meanwhile"]) == 1
+    assert results["meanwhile"] == results["then"]
+    assert results["packets"] == 1  # since -Z

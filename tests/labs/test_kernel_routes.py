@@ -94,14 +94,14 @@ def test_lookups_are_the_kernels_and_cost_little() -> None:
     command = sandboxed(sys.executable, "-c", TRIAL)
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(60), env=FROM_CHECKOUT)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
-    assert seen.pop("copied") < 2  # seconds of processor time for all of them; 0.2 on an idle machine
-    hops = seen.pop("hops")
+    results = json.loads(done.stdout)
+    assert results.pop("copied") < 2  # seconds of processor time for all of them; 0.2 on an idle machine
+    hops = results.pop("hops")
     assert [address for address, program, core in hops if program not in ("core", core)] == []
     assert [core for _, program, core in hops if program == "core"].count("none") == 5
     assert sum(program != "core" for _, program, _ in hops) == 7
-    assert seen.pop("each") < 0.001  # seconds of processor time; reading the table takes 0.7 ms per route
-    assert seen == {
+    assert results.pop("each") < 0.001  # seconds of processor time; reading the table takes 0.7 ms per route
+    assert results == {
         "no route": ["", "0.0.0.0", "0.0.0.0"],
         "gateway": ["x0", "203.0.113.2", "203.0.113.254"],
         "link": ["x0", "203.0.113.2", "0.0.0.0"],

@@ -32,7 +32,7 @@ DOCUMENTED = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module", params=LABS)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Each lab run once, by the command that the documentation gives."""
     runs = tmp_path_factory.mktemp(request.param)
     done = subprocess.run(
@@ -49,15 +49,15 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Finished(done.returncode, done.stdout, reports[0] if reports else {})
 
 
-def test_a_healthy_lab_passes_every_check(seen: Finished) -> None:
-    assert seen.code == 0, seen.output
-    assert seen.report["ok"]
-    assert seen.failed == []
-    assert "PASSED" in seen.output
+def test_a_healthy_lab_passes_every_check(run: Finished) -> None:
+    assert run.code == 0, run.output
+    assert run.report["ok"]
+    assert run.failed == []
+    assert "PASSED" in run.output
 
 
-def test_the_report_has_the_documented_fields(seen: Finished) -> None:
-    report = seen.report
+def test_the_report_has_the_documented_fields(run: Finished) -> None:
+    report = run.report
     lab = report["lab"]
     assert {"lab", "engine", "ok", "seconds", "servers", "checks", "packets"} <= report.keys()
     assert f"./inv {lab}" in DOCUMENTED
@@ -140,8 +140,8 @@ def test_every_scheduler_does_what_it_is_for(lab: str, tmp_path: Path) -> None:
     done = run_forked(SCHEDULER_TRIAL, arguments, environment, patient(120))
     assert done.returncode == 0, done.stdout + done.stderr
     checks = [check["name"] for check in json.loads(report.read_text())["checks"] if check["ok"]]
-    told = [name.partition(" spreads ")[0] for name in checks if " spreads " in name]
-    assert told == names
+    named = [name.partition(" spreads ")[0] for name in checks if " spreads " in name]
+    assert named == names
 
 
 def test_the_controller_runs_on_os_ken_as_well(run_lab: RunLab) -> None:
@@ -222,9 +222,9 @@ def test_its_captures_become_one_file_that_names_its_addresses(in_ipv6: Finished
 # ---- Wireshark ----
 
 
-def _merged(seen: Finished) -> Path:
+def _merged(run: Finished) -> Path:
     """The merged capture of that run."""
-    folder = Path(seen.report["folder"])
+    folder = Path(run.report["folder"])
     done = subprocess.run(
         [ROOT / "inv", "wireshark", "--lab", folder.name],
         cwd=ROOT,
@@ -239,13 +239,13 @@ def _merged(seen: Finished) -> Path:
     return folder / FILE
 
 
-def test_the_captures_become_one_file(seen: Finished) -> None:
-    file = _merged(seen)
+def test_the_captures_become_one_file(run: Finished) -> None:
+    file = _merged(run)
     captures = (file.parent / "pcap").glob("*.pcap")
     single = sum(sum(1 for _ in records(capture.read_bytes())) for capture in captures)
     with RawPcapNgReader(str(file)) as packets:
         assert sum(1 for _ in packets) == single > 1000
-    rows = [f"packet table: {row['packet']}".encode() for row in seen.report["packets"]]
+    rows = [f"packet table: {row['packet']}".encode() for row in run.report["packets"]]
     content = file.read_bytes()
     assert [content.count(row) for row in rows] == [1] * len(rows)
 
@@ -327,8 +327,8 @@ needs_tshark = pytest.mark.skipif(
 
 
 @needs_tshark
-def test_every_filter_of_the_profile_shows_what_it_promises(seen: Finished, tmp_path: Path) -> None:
-    assert _unkept(seen, PROMISES, tmp_path) == {}
+def test_every_filter_of_the_profile_shows_what_it_promises(run: Finished, tmp_path: Path) -> None:
+    assert _unkept(run, PROMISES, tmp_path) == {}
 
 
 @needs_tshark
@@ -338,20 +338,20 @@ def test_every_filter_shows_the_same_in_ipv6(in_ipv6: Finished, tmp_path: Path) 
 
 
 def _unkept(
-    seen: Finished, promises: Mapping[str, tuple[tuple[str, ...], str]], home: Path
+    run: Finished, promises: Mapping[str, tuple[tuple[str, ...], str]], home: Path
 ) -> dict[str, tuple[int, int]]:
     """The buttons that show something else: how many packets, and how many of them as promised."""
     buttons = _buttons()
     assert buttons.keys() == promises.keys()
     stricter = [f"({shown}) && ({promises[label][1]})" for label, shown in buttons.items()]
-    counts = _counts(_merged(seen), [*buttons.values(), *stricter], home)
+    counts = _counts(_merged(run), [*buttons.values(), *stricter], home)
     shown, passed = counts[: len(buttons)], counts[len(buttons) :]
     found = dict(zip(buttons, zip(shown, passed, strict=True), strict=True))
-    assert found["Any//packet table"][0] == len(seen.report["packets"])
+    assert found["Any//packet table"][0] == len(run.report["packets"])
     return {
         label: (count, strict)
         for label, (count, strict) in found.items()
-        if count != strict or (count > 0) != (seen.report["lab"] in promises[label][0])
+        if count != strict or (count > 0) != (run.report["lab"] in promises[label][0])
     }
 
 

@@ -41,7 +41,7 @@ def test_a_lab_started_at_once_after_a_kill_works(
     start: Start, mark: str, run_lab: Callable[..., Finished]
 ) -> None:
     lab = start("lab-dr", mark=mark)
-    assert poll_until(lambda: processes_with(mark), lambda seen: len(seen) > 5, 20)
+    assert poll_until(lambda: processes_with(mark), lambda results: len(results) > 5, 20)
     lab.kill()
     lab.communicate(timeout=patient(20))
     after = run_lab("lab-dr", checks="as_scheduled")

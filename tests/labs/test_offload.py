@@ -24,11 +24,13 @@ def test_everything_sent_arrives(method: str, tmp_path: Path) -> None:
     command = sandboxed(sys.executable, str(TRIAL), method, str(tmp_path))
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=FROM_CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
-    seen = {
+    results = {
         engine: what
-        for engine, what in json.loads((tmp_path / "seen.json").read_text()).items()
+        for engine, what in json.loads((tmp_path / "results.json").read_text()).items()
         if "missing" not in what
     }
-    came = {engine: [what[name] for name in ("few", "up", "down", "exit")] for engine, what in seen.items()}
-    assert came == {engine: [True, True, True, 0] for engine in seen}
-    assert seen["scapy"]["counters"]["in"] > 650 * (2 if method == "nat" else 1)  # 1 MB is 691 segments
+    came = {
+        engine: [what[name] for name in ("few", "up", "down", "exit")] for engine, what in results.items()
+    }
+    assert came == {engine: [True, True, True, 0] for engine in results}
+    assert results["scapy"]["counters"]["in"] > 650 * (2 if method == "nat" else 1)  # 1 MB is 691 segments

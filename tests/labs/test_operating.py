@@ -25,71 +25,73 @@ ANALYZE = shutil.which("systemd-analyze") or ""  # where there is a systemd, whi
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("operating")
     command = sandboxed(sys.executable, str(TRIAL), str(folder))
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(90), env=FROM_CHECKOUT)
     logs = "".join(log.read_text() for log in sorted(folder.glob("*.log")))
     assert done.returncode == 0, done.stdout + done.stderr + logs
-    result: dict[str, Any] = loads((folder / "seen.json").read_text())
+    result: dict[str, Any] = loads((folder / "results.json").read_text())
     return result
 
 
-def test_it_starts_with_saved_rules_and_says_so(seen: dict[str, Any]) -> None:
-    assert (seen["told"], seen["started"]) == ("READY=1", RULES)
-    loaded, forwarding, *_ = seen["log"].splitlines()
+def test_it_starts_with_saved_rules_and_says_so(results: dict[str, Any]) -> None:
+    assert (results["told"], results["started"]) == ("READY=1", RULES)
+    loaded, forwarding, *_ = results["log"].splitlines()
     assert loaded.startswith("lvs-director: The rules are those of ")
     assert forwarding == (
         "lvs-director: Forwarding on d-eth0, d-eth1; the control socket is /run/lvs-director.sock."
     )
 
 
-def test_it_reloads_by_command_and_by_signal(seen: dict[str, Any]) -> None:
-    code, said, saved = seen["reload"]
+def test_it_reloads_by_command_and_by_signal(results: dict[str, Any]) -> None:
+    code, output, saved = results["reload"]
     assert (code, saved) == (0, RULES.replace("-w 1", "-w 3"))
-    assert said.endswith("services 1, real servers 1, changes 1.\n")
-    assert seen["hangup"] == RULES.replace("-s wrr", "-s lc")
+    assert output.endswith("services 1, real servers 1, changes 1.\n")
+    assert results["hangup"] == RULES.replace("-s wrr", "-s lc")
 
 
-def test_a_connection_outlives_every_reload(seen: dict[str, Any]) -> None:
-    assert (seen["served"], seen["connections"]) == (["s", "s", "s"], "1")
+def test_a_connection_outlives_every_reload(results: dict[str, Any]) -> None:
+    assert (results["served"], results["connections"]) == (["s", "s", "s"], "1")
 
 
-def test_a_wrong_file_changes_nothing(seen: dict[str, Any]) -> None:
-    code, said, saved = seen["wrong"]
-    assert (code, said.count("\n"), saved) == (2, 1, seen["hangup"])
-    assert "line 1: " in said
+def test_a_wrong_file_changes_nothing(results: dict[str, Any]) -> None:
+    code, output, saved = results["wrong"]
+    assert (code, output.count("\n"), saved) == (2, 1, results["hangup"])
+    assert "line 1: " in output
 
 
-def test_a_director_of_another_namespace_does_not_take_the_socket(seen: dict[str, Any]) -> None:
-    code, said = seen["second"]
-    assert (code, said.count("\n")) == (2, 1)
-    assert "another process is listening there" in said
-    assert "every director needs its own" in said
+def test_a_director_of_another_namespace_does_not_take_the_socket(results: dict[str, Any]) -> None:
+    code, output = results["second"]
+    assert (code, output.count("\n")) == (2, 1)
+    assert "another process is listening there" in output
+    assert "every director needs its own" in output
 
 
-def test_a_client_on_its_own_host_gets_no_real_server(seen: dict[str, Any]) -> None:  # differs: own-clients
-    assert seen["own client"] == 7  # ECONNREFUSED
+def test_a_client_on_its_own_host_gets_no_real_server(
+    results: dict[str, Any],
+) -> None:  # differs: own-clients
+    assert results["own client"] == 7  # ECONNREFUSED
 
 
-def test_a_stop_leaves_nothing(seen: dict[str, Any]) -> None:
-    assert (seen["exit"], seen["left"]) == (0, [])
+def test_a_stop_leaves_nothing(results: dict[str, Any]) -> None:
+    assert (results["exit"], results["left"]) == (0, [])
 
 
 def test_the_next_director_restores_what_a_killed_one_has_left(
-    seen: dict[str, Any],
+    results: dict[str, Any],
 ) -> None:
-    killed = seen["killed"]
+    killed = results["killed"]
     assert killed["killed"] != killed["before"]
     assert killed["after"] == killed["before"]
     assert killed["left"] == []
 
 
-def test_a_kernel_that_forwards_is_warned_of_at_the_start(seen: dict[str, Any]) -> None:
+def test_a_kernel_that_forwards_is_warned_of_at_the_start(results: dict[str, Any]) -> None:
     """Twice in this log, and not in the log of a host that does not forward."""
     warning = "Warning: the kernel forwards what arrives on d-eth0, d-eth1, too, so clients of VS-NAT get "
-    assert seen["killed"]["log"].count(f"lvs-director: {warning}") == 2
-    assert "Warning" not in seen["log"]
+    assert results["killed"]["log"].count(f"lvs-director: {warning}") == 2
+    assert "Warning" not in results["log"]
 
 
 @pytest.mark.parametrize(
@@ -103,15 +105,15 @@ def test_a_kernel_that_forwards_is_warned_of_at_the_start(seen: dict[str, Any]) 
         ("no TUN device", "/dev/net/tun can't be opened (No such file or directory)"),
     ],
 )
-def test_what_is_missing_is_one_sentence(seen: dict[str, Any], missing: str, says: str) -> None:
-    code, said = seen["refusals"][missing]
-    assert (code, said.count("\n")) == (2, 1), said
-    assert said.startswith("lvs-director: ")
-    assert says in said
+def test_what_is_missing_is_one_sentence(results: dict[str, Any], missing: str, says: str) -> None:
+    code, output = results["refusals"][missing]
+    assert (code, output.count("\n")) == (2, 1), output
+    assert output.startswith("lvs-director: ")
+    assert says in output
 
 
-def test_a_refused_director_leaves_nothing(seen: dict[str, Any]) -> None:
-    assert seen["after"] == ["7"]  # ECONNREFUSED, by the director's own kernel
+def test_a_refused_director_leaves_nothing(results: dict[str, Any]) -> None:
+    assert results["after"] == ["7"]  # ECONNREFUSED, by the director's own kernel
 
 
 def test_the_example_works_as_printed() -> None:

@@ -206,11 +206,11 @@ def state() -> str:
 def states(setup: Setup, dialect: str) -> list[str]:
     """A new host's state at first, after each of two runs, and after each of two undos."""
     new_host()
-    seen = [state()]
+    observed = [state()]
     for undo in (False, False, True, True):
         apply(script_for(setup, dialect, undo), Here())
-        seen.append(state())
-    return seen
+        observed.append(state())
+    return observed
 
 
 @pytest.fixture(scope="module", params=SETUPS)
@@ -219,36 +219,37 @@ def role(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def seen(role: str) -> dict[str, list[str]]:
+def observed(role: str) -> dict[str, list[str]]:
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     return {dialect: inside(partial(states, SETUPS[role], dialect)) for dialect in DIALECTS}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_script_that_runs_twice_changes_nothing_more(seen: dict[str, list[str]], dialect: str) -> None:
-    before, once, twice, *_ = seen[dialect]
+def test_a_script_that_runs_twice_changes_nothing_more(observed: dict[str, list[str]], dialect: str) -> None:
+    before, once, twice, *_ = observed[dialect]
     assert once != before
     assert twice == once
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_undo_brings_the_host_back_also_when_run_twice(seen: dict[str, list[str]], dialect: str) -> None:
-    before, _, _, undone, undone_twice = seen[dialect]
+def test_undo_brings_the_host_back_also_when_run_twice(observed: dict[str, list[str]], dialect: str) -> None:
+    before, _, _, undone, undone_twice = observed[dialect]
     assert undone == before
     assert undone_twice == before
 
 
-def test_both_dialects_lead_to_the_same_state(seen: dict[str, list[str]]) -> None:
+def test_both_dialects_lead_to_the_same_state(observed: dict[str, list[str]]) -> None:
     """But for what ifconfig can't say of an IPv6 address, and for the metric that route gives IPv6."""
     both = (
-        [re.sub(r" nodad| deprecated| metric \d+", "", one) for one in seen[dialect]] for dialect in DIALECTS
+        [re.sub(r" nodad| deprecated| metric \d+", "", line) for line in observed[dialect]]
+        for dialect in DIALECTS
     )
-    old, new = ([sorted(one.splitlines()) for one in states] for states in both)
+    old, new = ([sorted(text.splitlines()) for text in states] for states in both)
     assert old == new
 
 
-def test_the_state_shows_what_was_set(role: str, seen: dict[str, list[str]]) -> None:
-    once = seen["1999"][1]
+def test_the_state_shows_what_was_set(role: str, observed: dict[str, list[str]]) -> None:
+    once = observed["1999"][1]
     expected = {
         "nat": ("inet 172.16.0.2/24", "default via 172.16.0.1 dev e0", "e0 tx-checksumming: off"),
         "tun": (
@@ -301,8 +302,8 @@ def arp_answered(asker: str, *targets: str) -> list[str]:
             arp = ARP(hwsrc=source, psrc=asker, pdst=target)
             wire.send(bytes(Ether(src=source, dst="ff:ff:ff:ff:ff:ff") / arp))
         while targets[-1] not in answered:
-            seen = ARP(wire.recv(65535)[14:])
-            answered += [seen.psrc] if seen.op == 2 else []
+            observed = ARP(wire.recv(65535)[14:])
+            answered += [observed.psrc] if observed.op == 2 else []
         return answered
 
 
@@ -566,9 +567,9 @@ def test_a_daemon_that_cannot_start_says_why(
                 daemon("ftpd", tmp_path / "log", root=str(root), port=2121)
             )
 
-    said, pid = inside(work)
-    assert complaint in said
-    assert "of rs1: " in said
+    printed, pid = inside(work)
+    assert complaint in printed
+    assert "of rs1: " in printed
     assert pid > 0
 
 

@@ -29,9 +29,9 @@ def student(name: str) -> str:
     method = catalogue.load(name).methods[0]
     ids = (f"s{number}" for number in range(200))
     return next(
-        one
-        for one in ids
-        if (variant := variant_for(name, one)).method == method and variant.number in (0, None)
+        identifier
+        for identifier in ids
+        if (variant := variant_for(name, identifier)).method == method and variant.number in (0, None)
     )
 
 
@@ -43,16 +43,16 @@ def test_right_repairs_pass_and_wrong_ones_are_refused(name: str, runs: Path) ->
     done = run_forked(TRIAL, (name, student(name)), environment, limit)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [one["what"] for one in found] == [one.what for one in TRIES[name]]
-    for told, tried in zip(found, TRIES[name], strict=True):
-        assert set(tried.fails) <= set(told["failed"]), told
-        assert bool(tried.fails) == bool(told["failed"]), told
+    assert [result["what"] for result in found] == [repair.what for repair in TRIES[name]]
+    for report, tried in zip(found, TRIES[name], strict=True):
+        assert set(tried.fails) <= set(report["failed"]), report
+        assert bool(tried.fails) == bool(report["failed"]), report
 
 
 @pytest.mark.parametrize("name", TRIES)
 def test_three_right_and_three_wrong_repairs_are_known(name: str) -> None:
-    right = [one for one in TRIES[name] if not one.fails]
+    right = [repair for repair in TRIES[name] if not repair.fails]
     assert len(right) >= 3
     assert len(TRIES[name]) - len(right) >= 3
     judges = {judge.__name__ for judge in catalogue.load(name).checks}
-    assert {check for one in TRIES[name] for check in one.fails} <= judges
+    assert {check for repair in TRIES[name] for check in repair.fails} <= judges

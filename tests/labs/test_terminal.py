@@ -69,7 +69,7 @@ def test_the_prompt_shows_what_commands_print(lab: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "message"),
     [
         ("nosuch", "Unknown command: nosuch"),
         ("c1", "Please enter a command for node: c1"),
@@ -99,8 +99,8 @@ def test_the_prompt_shows_what_commands_print(lab: Terminal) -> None:
         ("c1 stty -a", "rows 40"),
     ],
 )
-def test_no_line_ends_the_lab(lab: Terminal, typed: str, told: str) -> None:
-    assert told in lab.ask(typed, PROMPT)
+def test_no_line_ends_the_lab(lab: Terminal, typed: str, message: str) -> None:
+    assert message in lab.ask(typed, PROMPT)
     assert "fine\n" in lab.ask("c1 echo fine", PROMPT)
 
 
@@ -249,8 +249,8 @@ def test_an_exercise_and_its_other_terminals(tmp_path: Path, mark: str) -> None:
             assert early.wait() == 1
             assert "NOT YET" in early.shown
         exercise.expect("has begun")
-        told = exercise.expect(PROMPT)
-        assert "Type commands for any host here, too" in told
+        message = exercise.expect(PROMPT)
+        assert "Type commands for any host here, too" in message
         assert exercise.ask("c1 echo one", PROMPT) == "one\n"
         assert exercise.shown.isascii()
         assert [
@@ -286,17 +286,17 @@ def test_an_exercise_and_its_other_terminals(tmp_path: Path, mark: str) -> None:
                 form.expect("Number or words")
                 form.send_bytes(typed + b"\r")
             form.expect("This is what is sealed:")
-            told = " ".join(form.expect("Enter writes it").split())
+            message = " ".join(form.expect("Enter writes it").split())
             shown = " ".join(form.shown.split())
             assert "'99' is none of these: type a number from 0 to" in shown
             assert "This is the first question" in shown
             assert "Did you mean vip_missing?" in shown
             assert re.search(r"'arp' fits [2-9] of these", shown)
             for part in ("student ada", "class none", "1 of 3 pass now", f"host {variant.server}", "file /"):
-                assert part in told
-            assert "cause vip_missing (a real server does not have the VIP)" in told
-            assert "evidence I don't know" in told
-            assert "PRACTICE KEY" in told
+                assert part in message
+            assert "cause vip_missing (a real server does not have the VIP)" in message
+            assert "evidence I don't know" in message
+            assert "PRACTICE KEY" in message
             assert not list(tmp_path.glob("*.lvs"))
             form.line("")
             assert form.wait() == 0

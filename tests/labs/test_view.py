@@ -106,51 +106,53 @@ def watched(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Watched:
         parts = urlsplit(address[1])
         assert parts.hostname
         assert parts.port
-        one = Watched(process, parts.hostname, parts.port, parts.path)
-        one.document()  # answered once the lab is built
-        threading.Thread(target=one.stream, daemon=True).start()
+        viewer = Watched(process, parts.hostname, parts.port, parts.path)
+        viewer.document()  # answered once the lab is built
+        threading.Thread(target=viewer.stream, daemon=True).start()
         assert poll_until(lambda: _READY in "".join(printed), bool, 120), "".join(printed)
-        one.folder = next(runs.glob(f"*/{run.SETTLED}")).parent
-        _try(one)
+        viewer.folder = next(runs.glob(f"*/{run.SETTLED}")).parent
+        _try(viewer)
         os.killpg(process.pid, signal.SIGINT)
-        one.code = process.wait(patient(60))
+        viewer.code = process.wait(patient(60))
     finally:
         process.kill()
-    return one
+    return viewer
 
 
-def _try(one: Watched) -> None:
-    answers = one.answers
-    poll_until(lambda: one.document()["actions"][3]["name"], lambda name: name == "weight", 30)
-    answers["document"] = one.document()
-    answers["stranger"] = one.ask(f"{one.path}run", Host="evil.example")
-    answers["wrong secret"] = one.ask("/wrong/run")
-    answers["from a page"] = one.ask(f"{one.path}act", {"action": "list"}, Origin="http://evil.example")
-    before = len(one.items)
-    answers["request"] = one.act("request", client="c1")
-    one.wait(lambda item: item["kind"] == "event" and item["event"] == "new", before)
-    one.wait(lambda item: item["kind"] == "packet" and "F" in (item["l4"] or {}).get("flags", ""), before)
-    before = len(one.items)
+def _try(viewer: Watched) -> None:
+    answers = viewer.answers
+    poll_until(lambda: viewer.document()["actions"][3]["name"], lambda name: name == "weight", 30)
+    answers["document"] = viewer.document()
+    answers["stranger"] = viewer.ask(f"{viewer.path}run", Host="evil.example")
+    answers["wrong secret"] = viewer.ask("/wrong/run")
+    answers["from a page"] = viewer.ask(f"{viewer.path}act", {"action": "list"}, Origin="http://evil.example")
+    before = len(viewer.items)
+    answers["request"] = viewer.act("request", client="c1")
+    viewer.wait(lambda item: item["kind"] == "event" and item["event"] == "new", before)
+    viewer.wait(lambda item: item["kind"] == "packet" and "F" in (item["l4"] or {}).get("flags", ""), before)
+    before = len(viewer.items)
     rule = {"service": "-t 203.0.113.1:80", "server": "172.16.0.2:80"}
-    answers["weight"] = one.act("weight", **rule, weight="7")
-    answers["tables"] = one.wait(lambda item: item["kind"] == "tables" and "'weight': 7" in str(item), before)
-    answers["quiesce"] = one.act("quiesce", **rule)
-    answers["requests"] = one.act("requests", client="c2", count="3")
-    answers["stop"] = one.act("stop", server="rs2")
+    answers["weight"] = viewer.act("weight", **rule, weight="7")
+    answers["tables"] = viewer.wait(
+        lambda item: item["kind"] == "tables" and "'weight': 7" in str(item), before
+    )
+    answers["quiesce"] = viewer.act("quiesce", **rule)
+    answers["requests"] = viewer.act("requests", client="c2", count="3")
+    answers["stop"] = viewer.act("stop", server="rs2")
     answers["refused"] = poll_until(  # nginx takes a moment to end
-        lambda: one.act("request", client="c1"), lambda answer: answer["code"] != 0, 30
+        lambda: viewer.act("request", client="c1"), lambda answer: answer["code"] != 0, 30
     )
-    answers["start"] = one.act("start", server="rs2")
+    answers["start"] = viewer.act("start", server="rs2")
     answers["served"] = poll_until(
-        lambda: one.act("request", client="c1"), lambda answer: answer["code"] == 0, 30
+        lambda: viewer.act("request", client="c1"), lambda answer: answer["code"] == 0, 30
     )
-    answers["cut"] = one.act("cut", port="s1-eth1")
-    answers["cut off"] = one.act("request", client="c1")
-    answers["mend"] = one.act("mend", port="s1-eth1")
-    before = len(one.items)
-    answers["doctor"] = one.act("doctor")
+    answers["cut"] = viewer.act("cut", port="s1-eth1")
+    answers["cut off"] = viewer.act("request", client="c1")
+    answers["mend"] = viewer.act("mend", port="s1-eth1")
+    before = len(viewer.items)
+    answers["doctor"] = viewer.act("doctor")
     if answers["doctor"]["code"]:
-        answers["finding"] = one.wait(lambda item: item["kind"] == "finding", before)
+        answers["finding"] = viewer.wait(lambda item: item["kind"] == "finding", before)
 
 
 def packets(items: list[Item], **wanted: Any) -> list[Item]:
@@ -183,9 +185,9 @@ def test_a_packet_s_walk_is_that_of_the_packet_table(watched: Watched) -> None:
     report = json.loads((watched.folder / "report.json").read_text())
     rows = {row["packet"]: (row["source"], row["dest"]) for row in report["packets"]}
     carrying = [
-        one
-        for one in packets(watched.items, direction="request")
-        if (one["l4"] or {}).get("data", "").startswith("GET /index.html")
+        packet
+        for packet in packets(watched.items, direction="request")
+        if (packet["l4"] or {}).get("data", "").startswith("GET /index.html")
     ]
     first = carrying[0]["walk"]
     hops = packets(watched.items, walk=first)
@@ -210,7 +212,7 @@ def test_every_hop_is_in_the_capture_of_its_interface(watched: Watched) -> None:
     }
     found = packets(watched.items)
     assert len(found) > 100
-    assert all(round((started + one["t"]) * 1e6) in times[one["interface"]] for one in found)
+    assert all(round((started + packet["t"]) * 1e6) in times[packet["interface"]] for packet in found)
 
 
 def test_items_come_once_and_in_order(watched: Watched) -> None:
@@ -248,13 +250,15 @@ def test_a_replay_has_what_was_live(watched: Watched) -> None:
     story = Story(watched.folder, document)
     items = [*story.more(), *story.end()]
     assert items[-1]["kind"] == "end"
-    live = {(one["t"], one["interface"]) for one in packets(watched.items)}
-    assert live <= {(one["t"], one["interface"]) for one in packets(items)}
+    live = {(packet["t"], packet["interface"]) for packet in packets(watched.items)}
+    assert live <= {(packet["t"], packet["interface"]) for packet in packets(items)}
     for kind in ("tables", "links", "neighbours"):
-        polled = [one for one in items if one["kind"] == kind and one.get("source") != "events"]
-        seen = [one for one in watched.items if one["kind"] == kind and one.get("source") != "events"]
-        assert [one["t"] for one in seen] == [one["t"] for one in polled][: len(seen)]
-        assert seen
+        polled = [item for item in items if item["kind"] == kind and item.get("source") != "events"]
+        watched_items = [
+            item for item in watched.items if item["kind"] == kind and item.get("source") != "events"
+        ]
+        assert [item["t"] for item in watched_items] == [item["t"] for item in polled][: len(watched_items)]
+        assert watched_items
 
 
 def test_the_command_shows_the_run_until_ctrl_c(
@@ -268,10 +272,10 @@ def test_the_command_shows_the_run_until_ctrl_c(
         parts = urlsplit(address[1])
         assert parts.hostname
         assert parts.port
-        one = Watched(process, parts.hostname, parts.port, parts.path)
-        document = one.document()
+        viewer = Watched(process, parts.hostname, parts.port, parts.path)
+        document = viewer.document()
         assert (document["live"], document["actions"]) == (False, [])
-        assert one.ask(f"{one.path}act", {"action": "list"})[0] == 404
+        assert viewer.ask(f"{viewer.path}act", {"action": "list"})[0] == 404
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(patient(30)) == 0
         assert "Traceback" not in process.stdout.read()

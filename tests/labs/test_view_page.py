@@ -128,9 +128,9 @@ def test_the_packet_table_of_the_run_is_what_the_walks_show(run: Path, page: Any
         page.evaluate(f"page.player.choose(page.player.connection.key, {number}, 0)")
         settled(page)
         shown |= walks(page)
-    for row, (host, port, way) in zip(rows, SEEN_AT[lab], strict=True):
+    for row, (host, port, direction) in zip(rows, SEEN_AT[lab], strict=True):
         name = server if host == "rs" else host
-        head = f"{name} {port} ▸ {way}" if way else f"{name} {port}"
+        head = f"{name} {port} ▸ {direction}" if direction else f"{name} {port}"
         wanted = {(head, title, row[field]) for field, title in COLUMNS.items() if field in row}
         assert wanted <= shown, (row["packet"], wanted - shown)
 
@@ -409,7 +409,7 @@ def test_an_exercise_s_page_does_not_give_the_answer_away(exercise: tuple[Any, A
     page, _ = exercise
     document = page.evaluate("page.store.document")
     assert document["exercise"] == "e04"
-    devices = [one["name"] for host in document["hosts"] for one in host["interfaces"]]
+    devices = [interface["name"] for host in document["hosts"] for interface in host["interfaces"]]
     assert [name for name in devices if "-eth" not in name] == []
     assert "doctor" not in [action["name"] for action in document["actions"]]
     assert "for you to find" in page.locator("#hidden").inner_text()
@@ -524,4 +524,4 @@ def test_100_000_packets_play_without_long_frames_in_little_memory(chromium: Any
 
 
 def _metrics(session: Any) -> dict[str, float]:
-    return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}

@@ -3,8 +3,8 @@
     k 203.0.113.2 (keepalived) ─┐
     o 203.0.113.3 (lvs-vrrp)  ──┴ lan (bridge) ── w 203.0.113.9, who watches; VIP 203.0.113.1
 
-Started as `python vrrp_trial.py VERSION FOLDER` inside `unshare`; writes FOLDER/seen.json. VERSION is 2, 3,
-or 6 for version 3 over IPv6: then the hosts have fe80::2, fe80::3 and fe80::9, and the VIP is 2001:db8::1.
+Started as `python vrrp_trial.py VERSION FOLDER` inside `unshare`; writes FOLDER/results.json. VERSION is 2,
+3, or 6 for version 3 over IPv6: then the hosts have fe80::2, fe80::3 and fe80::9, and the VIP is 2001:db8::1.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def watch() -> None:
                 who = f"{arp.pdst} at {arp.hwdst}, tell {arp.psrc}"
                 about = f"ARP {arp.op} {frame.dst} {who}, own {arp.hwsrc == frame.src}"
             elif ICMPv6ND_NA in frame:
-                ip, said = frame[IPv6], frame[ICMPv6ND_NA]
-                own = said[ICMPv6NDOptDstLLAddr].lladdr == frame.src
-                flags = f"R {said.R} S {said.S} O {said.O}"
-                about = f"NA {frame.dst} {ip.src} {ip.dst} {ip.hlim} {said.tgt} {flags}, own {own}"
+                ip, advertisement = frame[IPv6], frame[ICMPv6ND_NA]
+                own = advertisement[ICMPv6NDOptDstLLAddr].lladdr == frame.src
+                flags = f"R {advertisement.R} S {advertisement.S} O {advertisement.O}"
+                about = f"NA {frame.dst} {ip.src} {ip.dst} {ip.hlim} {advertisement.tgt} {flags}, own {own}"
             elif IPv6 in frame and frame[IPv6].nh == PROTOCOL:
                 about = advertised(frame, frame[IPv6].hlim, frame[IPv6].tc, frame[IPv6])
             elif IP in frame and frame[IP].proto == PROTOCOL:
@@ -160,7 +160,7 @@ class Trial:
         return " ".join(host for host, text in shown.items() if vip in text)
 
     def _until(self, wanted: str) -> str:
-        return poll_until(self._owners, lambda seen: seen == wanted, WAIT)
+        return poll_until(self._owners, lambda results: results == wanted, WAIT)
 
     def _last_event(self) -> str:
         return (self._folder / "events").read_text().splitlines()[-1]
@@ -180,92 +180,92 @@ class Trial:
 
     def higher_keepalived(self) -> Any:
         """Ours is first, keepalived takes over and stops in order, and comes back."""
-        seen = {}
+        results = {}
         director = self._start("o", sys.executable, "-m", "director", "o-eth0")
         self._run("o", 100)
-        seen["alone"] = self._until("o")
-        seen["its daemon"] = self._daemon("master")
+        results["alone"] = self._until("o")
+        results["its daemon"] = self._daemon("master")
         self._run("k", 150)
-        seen["it comes"] = self._until("k")
-        seen["its daemon then"] = self._daemon("backup")
+        results["it comes"] = self._until("k")
+        results["its daemon then"] = self._daemon("backup")
         self._end("k")
-        seen["it stops"] = self._until("o")
+        results["it stops"] = self._until("o")
         self._run("k", 150)
-        seen["it comes again"] = self._until("k")
+        results["it comes again"] = self._until("k")
         self._end("o")
-        seen["ours stops"] = self._until("k")
+        results["ours stops"] = self._until("k")
         self._end("k")
         director.terminate()
         director.wait(patient(WAIT))
-        return seen
+        return results
 
     def higher_ours(self) -> Any:
-        seen: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         self._run("k", 100)
-        seen["alone"] = self._until("k")
+        results["alone"] = self._until("k")
         self._run("o", 150, TRACKED)
-        seen["ours comes"] = self._until("o")
+        results["ours comes"] = self._until("o")
         for name, file in (("a script", FAILING), ("a script with a weight", WORSE)):
             Path(file).touch()
-            seen[f"{name} fails"] = self._until("k")
+            results[f"{name} fails"] = self._until("k")
             Path(file).unlink()
-            seen[f"{name} succeeds"] = self._until("o")
+            results[f"{name} succeeds"] = self._until("o")
         self._net.attempt("o", "ip", "link", "set", "o-eth0", "down")
-        seen["its interface fails"] = self._until("k")
+        results["its interface fails"] = self._until("k")
         self._net.attempt("o", "ip", "link", "set", "o-eth0", "up")
-        seen["its interface is back"] = self._until("o")
-        told = [json.loads(line) for line in (self._folder / "events").read_text().splitlines()]
-        seen["told"] = [
-            (event["state"], event["priority"], event["why"]) for event in told if event.get("why")
+        results["its interface is back"] = self._until("o")
+        logged = [json.loads(line) for line in (self._folder / "events").read_text().splitlines()]
+        results["told"] = [
+            (event["state"], event["priority"], event["why"]) for event in logged if event.get("why")
         ]
         self._end("o")
-        seen["ours stops"] = self._until("k")
+        results["ours stops"] = self._until("k")
         self._run("o", 150)
         self._until("o")
         self._end("o", signal.SIGKILL)
         self._net.attempt("o", "ip", "addr", "flush", "dev", "o-eth0", "to", VIP)
-        seen["ours is killed"] = self._until("k")
+        results["ours is killed"] = self._until("k")
         self._run("o", 150, "nopreempt")
         wait_for(lambda: "BACKUP" in self._last_event(), WAIT, "ours to be a backup", LabError)
-        seen["ours may not preempt"] = self._owners()
+        results["ours may not preempt"] = self._owners()
         self._end("k")
-        seen["it stops"] = self._until("o")
+        results["it stops"] = self._until("o")
         self._end("o")
-        seen["nobody"] = self._owners()
-        return seen
+        results["nobody"] = self._owners()
+        return results
 
     def _in_turns(self, more: str, look: Callable[[], str] = str) -> dict[str, str]:
         """Each gives way to the other, so it has understood it; ours is left. `look` adds what is seen."""
-        seen = {}
+        results = {}
         self._run("k", 100, more)
-        seen["alone"] = self._until("k") + look()
+        results["alone"] = self._until("k") + look()
         self._run("o", 150, more)
-        seen["ours comes"] = self._until("o") + look()
+        results["ours comes"] = self._until("o") + look()
         self._end("o")
-        seen["ours stops"] = self._until("k") + look()
+        results["ours stops"] = self._until("k") + look()
         self._end("k")
         self._run("o", 100, more)
-        seen["ours alone"] = self._until("o") + look()
+        results["ours alone"] = self._until("o") + look()
         self._run("k", 150, more)
-        seen["it comes"] = self._until("k") + look()
+        results["it comes"] = self._until("k") + look()
         self._end("k")
-        seen["it stops"] = self._until("o") + look()
-        return seen
+        results["it stops"] = self._until("o") + look()
+        return results
 
     def virtual_mac(self) -> Any:
         """For its neighbour, the VIP has the same MAC address all the time, and answers."""
         announce = "net.ipv4.conf.all.arp_announce=2"  # keepalived's interface would ask in the VIP's name
         self._net.run("k", "sysctl", "-qw", announce)
-        seen = self._in_turns("use_vmac", self._answering)
+        results = self._in_turns("use_vmac", self._answering)
         self._end("o", signal.SIGKILL)  # which leaves the address and its interface
         before = self._masters()
         self._run("o", 100, "use_vmac")
         wait_for(lambda: self._masters() > before, WAIT, "ours to be master again", LabError)
-        seen["killed, and again"] = self._owners() + self._answering()
+        results["killed, and again"] = self._owners() + self._answering()
         if not self._is_ipv6:
-            seen["served"] = self._served()
+            results["served"] = self._served()
         self._end("o")
-        return {**seen, "nobody": self._owners(), "left": self._net.run("o", "ip", "-br", "link")}
+        return {**results, "nobody": self._owners(), "left": self._net.run("o", "ip", "-br", "link")}
 
     def _served(self) -> str:
         """A page through a director on o that listens on the new interface as well; k is its real server."""
@@ -295,18 +295,18 @@ class Trial:
         return f" {shown[shown.index('lladdr') + 1]}" if "lladdr" in shown else " without an answer"
 
     def ipv6(self) -> Any:
-        seen = self._in_turns("native_ipv6")
+        results = self._in_turns("native_ipv6")
         self._end("o")
-        return {**seen, "nobody": self._owners()}
+        return {**results, "nobody": self._owners()}
 
     def password(self) -> Any:
         """With another password, nobody gives way."""
-        seen = self._in_turns(AUTHENTICATION)
+        results = self._in_turns(AUTHENTICATION)
         self._run("k", 150, AUTHENTICATION.replace("secret99", "other"))
-        seen["another password"] = self._until("k o")
+        results["another password"] = self._until("k o")
         self._end("k")
         self._end("o")
-        return seen
+        return results
 
     def captured(self) -> Any:
         """The frames of all hosts, a line each."""
@@ -323,9 +323,9 @@ def main(version: str, folder: Path) -> None:
     # At version 2's interval of a second everything takes long; what is the same in both is tried in 3.
     tried = {"2": ("password",), "6": ("ipv6", "virtual_mac")}
     names = (*tried.get(version, ("higher_keepalived", "higher_ours", "virtual_mac")), "captured")
-    seen = {name: getattr(trial, name)() for name in names}
-    seen["notified"] = Path("/run/notified").read_text().splitlines()
-    (folder / "seen.json").write_text(json.dumps(seen))
+    results = {name: getattr(trial, name)() for name in names}
+    results["notified"] = Path("/run/notified").read_text().splitlines()
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

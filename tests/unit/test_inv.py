@@ -285,8 +285,8 @@ def test_a_failure_of_pip_shows_the_end_of_the_log_and_leaves_no_stamp(checkout:
 
 
 def test_a_missing_network_is_one_sentence(checkout: Checkout) -> None:
-    said = "Failed to establish a new connection: [Errno 101] Network is unreachable"
-    ended = checkout.run("lab-nat", PIP_FAILS="ryu.txt", PIP_SAYS=said)
+    refusal = "Failed to establish a new connection: [Errno 101] Network is unreachable"
+    ended = checkout.run("lab-nat", PIP_FAILS="ryu.txt", PIP_SAYS=refusal)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith("The packages cannot be downloaded: connect")
     assert not checkout.is_set_up
@@ -336,13 +336,13 @@ def test_pip_installs_everything_where_uv_cannot_run(checkout: Checkout, trouble
 
 def test_uv_uses_the_indexes_of_pip(checkout: Checkout) -> None:
     """uv reads none of pip's settings; where two are set, pip prefers the environment's."""
-    said = (
+    refusal = (
         r":env:.index-url='https://here/simple'\n"
         r"global.cert='/etc/ca.pem'\n"
         r"global.extra-index-url='file:///a\\nfile:///b'\n"
         r"global.index-url='https://there/simple'\n"
     )
-    checkout.run("--list", PIP_CONFIG=said, UV_INDEX="https://elsewhere/simple")
+    checkout.run("--list", PIP_CONFIG=refusal, UV_INDEX="https://elsewhere/simple")
     assert checkout.calls("uv") == ["uv from https://here/simple and file:///a file:///b, trusts /etc/ca.pem"]
 
 

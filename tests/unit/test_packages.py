@@ -55,7 +55,7 @@ def _words(node: ast.AST) -> list[str]:
     """The words of a list that begins with a string."""
     if not isinstance(node, (ast.List, ast.Tuple)):
         return []
-    words = [one.value if isinstance(one, ast.Constant) else "" for one in node.elts]
+    words = [word.value if isinstance(word, ast.Constant) else "" for word in node.elts]
     return [str(word) for word in words] if words and isinstance(words[0], str) and words[0] else []
 
 

@@ -66,13 +66,15 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "told"),
+    ("number", "code", "message"),
     [
         (signal.SIGINT, 130, "\nInterrupted; what was running has been ended.\n"),
         (signal.SIGTERM, 143, ""),
     ],
 )
-def test_an_interrupt_ends_everything_that_was_started(number: signal.Signals, code: int, told: str) -> None:
+def test_an_interrupt_ends_everything_that_was_started(
+    number: signal.Signals, code: int, message: str
+) -> None:
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
         [sys.executable, "-c", _INTERRUPTED],
@@ -85,8 +87,8 @@ def test_an_interrupt_ends_everything_that_was_started(number: signal.Signals, c
     assert process.stdout
     assert any(line == "begun\n" for line in process.stdout)
     process.send_signal(number)
-    _, said = process.communicate(timeout=patient(20))
-    assert (process.returncode, said) == (code, told)
+    _, output = process.communicate(timeout=patient(20))
+    assert (process.returncode, output) == (code, message)
     assert poll_until(lambda: processes_with(mark), lambda left: not left, 10) == []
 
 

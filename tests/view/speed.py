@@ -199,7 +199,7 @@ def cost(engine: str, rounds: int, seconds: int) -> bool:
     print(
         f"cost on {engine}: {statistics.median(rates[False]):.0f} new connections/s closed, "
         f"{statistics.median(rates[True]):.0f} open; the fall is {fall:.1%} (median of {rounds} pairs: "
-        f"{', '.join(f'{one:.1%}' for one in ratios)})"
+        f"{', '.join(f'{ratio:.1%}' for ratio in ratios)})"
     )
     print(
         f"  the view takes {statistics.median(used[False]):.1%} of a processor closed, "
@@ -217,20 +217,20 @@ def large_run(at: Path, count: int) -> Path:
     (folder / "pcap" / "about.json").write_text(json.dumps(packets.ABOUT))
     events: list[dict[str, object]] = packets.events(packets.server(packets.SERVER, 1))
     c1, d0, d1 = packets.MACS.values()
-    seen = {
+    observed = {
         "c1-eth0": (c1, d0, packets.VIP, 0.0),
         "d-eth0": ("02:00:00:00:00:09", d0, packets.VIP, 0.0001),
         "d-eth1": (d1, "02:00:00:00:00:0a", packets.SERVER, 0.0002),
     }
-    parts: dict[str, list[bytes]] = {name: [packets.pcap()] for name in seen}
-    for number in range(count // len(seen)):
+    parts: dict[str, list[bytes]] = {name: [packets.pcap()] for name in observed}
+    for number in range(count // len(observed)):
         port, sent = 1024 + number // 10, 100 + number / 1000
         if number % 10 == 0:
             why = "service matched; wrr: its turn"
             events.append(packets.connection("new", port, packets.SERVER, sent, "NONE", why=why))
             events.append(packets.connection("state", port, packets.SERVER, sent, "ESTABLISHED"))
         body = packets.tcp(port, 80, 0x10, seq=number, data=bytes(64))
-        for name, (source, target, to, later) in seen.items():
+        for name, (source, target, to, later) in observed.items():
             ip = packets.ip(packets.CLIENT, to, body, number=number % 65_535 + 1)
             raw = packets.frame(source, target, ip)
             micros = round((sent + later) * 1e6)
@@ -269,9 +269,12 @@ def replay(seconds: int) -> bool:
             page.wait_for_timeout(seconds * 1000)
             frames = page.evaluate("window.frames_")
             session.send("HeapProfiler.collectGarbage")
-            metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+            metrics = {
+                metric["name"]: metric["value"]
+                for metric in session.send("Performance.getMetrics")["metrics"]
+            }
             whole = chromium.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-            private = sum(_private(one["id"]) for one in whole if one["type"] == "renderer")
+            private = sum(_private(process["id"]) for process in whole if process["type"] == "renderer")
     long = sum(frame > _LONG for frame in frames)
     print(
         f"replay: {count} packets, {len(frames)} frames in {seconds} s, {long} above {_LONG} ms "

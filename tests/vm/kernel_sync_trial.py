@@ -125,13 +125,13 @@ def tool(host: str, *words: str, text: str = "") -> str:
 
 
 def start_daemons() -> dict[str, Any]:
-    seen: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for host, other in OTHER.items():
         for role, syncid in (("master", SYNCIDS[host]), ("backup", SYNCIDS[other])):
             options = ("--mcast-interface", f"{host}-eth0", "--syncid", str(syncid))
-            seen[f"{host} {role}"] = tool(host, "--start-daemon", role, *options)
-        seen[f"{host} daemons"] = tool(host, "-L", "--daemon")
-    return seen
+            results[f"{host} {role}"] = tool(host, "--start-daemon", role, *options)
+        results[f"{host} daemons"] = tool(host, "-L", "--daemon")
+    return results
 
 
 def frames(host: str, client: str) -> Iterator[bytes]:
@@ -198,14 +198,14 @@ def exchange(version: int) -> dict[str, Any]:
     clients = {host: f"198.51.100.{10 * version + number}" for number, host in enumerate("ko", 1)}
     for host, client in clients.items():
         connect(host, client)
-    seen: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for host, client in clients.items():
-        seen[host] = {
+        results[host] = {
             "told": poll_until(partial(rows, OTHER[host], client), lambda found: len(found) >= TOLD, 5),
             "own": rows(host, client),
             "listed": [listed(host, client), listed(OTHER[host], client)],
         }
-    return seen
+    return results
 
 
 def _say(what: str) -> None:
@@ -222,31 +222,31 @@ def main() -> None:
     build()
     _say("starting our director")
     start_director()
-    seen: dict[str, Any] = {"rules": [tool(host, "-R", text=RULES) for host in "ko"]}
+    results: dict[str, Any] = {"rules": [tool(host, "-R", text=RULES) for host in "ko"]}
     recorder = subprocess.Popen(
         _net.command("o", sys.executable, "-IS", "-c", RECORDER, "o-eth0"), stdout=subprocess.PIPE, text=True
     )
     _say("starting daemons")
-    seen |= start_daemons()
-    seen["again"] = [
+    results |= start_daemons()
+    results["again"] = [
         tool(host, "--start-daemon", "master", "--mcast-interface", f"{host}-eth0") for host in "ko"
     ]
     for version in (1, 0):
         _net.run("k", "sysctl", "-qw", f"net.ipv4.vs.sync_version={version}")
         _ours(ipvs_sysctl.main, f"sync_version={version}")
         _say(f"version {version}")
-        seen[f"version {version}"] = exchange(version)
-        seen[f"servers {version}"] = [servers(host) for host in "ko"]
-    seen["counters"] = call(SOCKET, {"do": "counters"})["sync"]
+        results[f"version {version}"] = exchange(version)
+        results[f"servers {version}"] = [servers(host) for host in "ko"]
+    results["counters"] = call(SOCKET, {"do": "counters"})["sync"]
     for host in "ko":
         for role in ("master", "backup"):
-            seen[f"{host} {role} stopped"] = tool(host, "--stop-daemon", role)
-        seen[f"{host} again"] = tool(host, "--stop-daemon", "backup")
+            results[f"{host} {role} stopped"] = tool(host, "--stop-daemon", role)
+        results[f"{host} again"] = tool(host, "--stop-daemon", "backup")
     recorder.kill()
     _say("done")
-    seen["messages"] = (recorder.stdout.read() if recorder.stdout else "").splitlines()
+    results["messages"] = (recorder.stdout.read() if recorder.stdout else "").splitlines()
     _net.close()
-    json.dump(seen, sys.stdout)
+    json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":

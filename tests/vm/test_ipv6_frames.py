@@ -37,5 +37,5 @@ def test_ipv6_is_answered_as_recorded() -> None:
         assert now[part] == before[part]
 
 
-def _answer(one: dict[str, list[list[str]]]) -> list[tuple[str, str]]:
-    return [(side, comparable(bytes.fromhex(frame)).hex()) for side, frame in one["out"]]
+def _answer(exchange: dict[str, list[list[str]]]) -> list[tuple[str, str]]:
+    return [(side, comparable(bytes.fromhex(frame)).hex()) for side, frame in exchange["out"]]

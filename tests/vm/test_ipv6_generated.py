@@ -30,11 +30,11 @@ def test_generated_connections_are_answered_as_recorded(method: str) -> None:
     if RECORD:
         json_xz.write(now, Path(RECORD, ipv6_generated.path(method).name))
         return
-    recorded = {one["name"]: one for one in ipv6_generated.read(method)["scenarios"]}
+    recorded = {scenario["name"]: scenario for scenario in ipv6_generated.read(method)["scenarios"]}
     different = [
-        f"{one['name']}: {found}"
-        for one in now["scenarios"]
-        if one["name"] in recorded and (found := _unlike(recorded[one["name"]], one))
+        f"{scenario['name']}: {found}"
+        for scenario in now["scenarios"]
+        if scenario["name"] in recorded and (found := _unlike(recorded[scenario["name"]], scenario))
     ]
     assert not different, "\n".join(different)
 

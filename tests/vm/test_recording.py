@@ -20,7 +20,7 @@ TRIAL = Path(__file__).with_name("recording_trial.py")
 @pytest.fixture(scope="module")
 def answers() -> list[tuple[str, int]]:
     """Output and exit code of the real ipvsadm for each command, in a network of its own."""
-    asked = [(one.command, one.stdin, one.hosts) for one in RECORDED]
+    asked = [(recorded.command, recorded.stdin, recorded.hosts) for recorded in RECORDED]
     done = subprocess.run(
         sandboxed(sys.executable, str(TRIAL)),
         input=json.dumps(asked),
@@ -47,5 +47,5 @@ def test_all_of_it(answers: list[tuple[str, int]]) -> None:
 
 
 def test_there_is_something_to_compare() -> None:
-    assert all(isinstance(one, Recorded) for one in RECORDED)
+    assert all(isinstance(recorded, Recorded) for recorded in RECORDED)
     assert len(RECORDED) > 250

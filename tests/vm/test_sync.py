@@ -22,7 +22,7 @@ LATE = 5.0  # seconds between the two readings of the tables
 
 
 @pytest.fixture(scope="module")
-def seen() -> dict[str, Any]:
+def results() -> dict[str, Any]:
     command = sandboxed(sys.executable, str(TRIAL))
     done = subprocess.run(command, capture_output=True, text=True, timeout=patient(60), env=FROM_CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -30,28 +30,28 @@ def seen() -> dict[str, Any]:
     return result
 
 
-def test_daemons_are_listed_alike(seen: dict[str, Any]) -> None:
-    assert seen["rules"] == ["", ""]
+def test_daemons_are_listed_alike(results: dict[str, Any]) -> None:
+    assert results["rules"] == ["", ""]
     for host, own, other in (("k", 7, 9), ("o", 9, 7)):
         device = f"{host}-eth0"
-        assert (seen[f"{host} master"], seen[f"{host} backup"]) == ("", "")
+        assert (results[f"{host} master"], results[f"{host} backup"]) == ("", "")
         expected = LINE.format("master", device, own) + LINE.format("backup", device, other)
-        assert seen[f"{host} daemons"] == expected
-        assert (seen[f"{host} master stopped"], seen[f"{host} backup stopped"]) == ("", "")
-    for kernels, ours in (seen["again"], (seen["k again"], seen["o again"])):
+        assert results[f"{host} daemons"] == expected
+        assert (results[f"{host} master stopped"], results[f"{host} backup stopped"]) == ("", "")
+    for kernels, ours in (results["again"], (results["k again"], results["o again"])):
         assert ours.removeprefix("ipvsadm: ").startswith(kernels.strip().rstrip("."))
 
 
 @pytest.mark.parametrize("version", [0, 1])
 @pytest.mark.parametrize("host", HOSTS, ids=HOSTS.get)
-def test_tables_are_equal(seen: dict[str, Any], host: str, version: int) -> None:
+def test_tables_are_equal(results: dict[str, Any], host: str, version: int) -> None:
     """To the last field; times may differ by what the messages and the reading take."""
-    tables = seen[f"version {version}"][host]
+    tables = results[f"version {version}"][host]
     own = [row for row in tables["own"] if not row["client"].endswith(UNTOLD)]
-    told = tables["told"]
-    assert len(told) == len(own) == len(tables["own"]) - 1 == 10
-    assert {row["state"] for row in told} == STATES
-    for mine, theirs in zip(own, told, strict=True):
+    sent = tables["told"]
+    assert len(sent) == len(own) == len(tables["own"]) - 1 == 10
+    assert {row["state"] for row in sent} == STATES
+    for mine, theirs in zip(own, sent, strict=True):
         assert theirs.pop("origin") == "SYNC"
         assert "origin" not in mine
         left, there = mine.pop("expires"), theirs.pop("expires")
@@ -63,12 +63,12 @@ def test_tables_are_equal(seen: dict[str, Any], host: str, version: int) -> None
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_real_servers_have_as_many_connections(seen: dict[str, Any], version: int) -> None:
-    kernels, ours = seen[f"servers {version}"]
+def test_real_servers_have_as_many_connections(results: dict[str, Any], version: int) -> None:
+    kernels, ours = results[f"servers {version}"]
     assert kernels == ours
 
 
-def test_no_message_is_lost(seen: dict[str, Any]) -> None:
-    counters = seen["counters"]
+def test_no_message_is_lost(results: dict[str, Any]) -> None:
+    counters = results["counters"]
     assert (counters["master"]["lost"], counters["backup"]["dropped"]) == (0, 0)
     assert counters["backup"]["messages"] > 0

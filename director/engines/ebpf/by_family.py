@@ -29,9 +29,9 @@ class FamilyMaps:
         self._by_length: dict[int, Map] = {}
         self.add_family(first)
 
-    def add_family(self, one: Map) -> None:
-        self._maps.append(one)
-        self._by_length[one.key_size] = one
+    def add_family(self, family_map: Map) -> None:
+        self._maps.append(family_map)
+        self._by_length[family_map.key_size] = family_map
 
     @property
     def size(self) -> int:
@@ -39,8 +39,8 @@ class FamilyMaps:
         return self._maps[0].size
 
     def get(self, key: bytes) -> bytes | None:
-        one = self._by_length.get(len(key))
-        return None if one is None else one.get(key)
+        family_map = self._by_length.get(len(key))
+        return None if family_map is None else family_map.get(key)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Raises BpfError."""
@@ -51,18 +51,18 @@ class FamilyMaps:
         return self._of(key).add(key, value)
 
     def _of(self, key: bytes) -> Map:
-        one = self._by_length.get(len(key))
-        if one is None:
+        family_map = self._by_length.get(len(key))
+        if family_map is None:
             raise BpfError(f"map {self._maps[0].name}: there is none for this family")
-        return one
+        return family_map
 
     def remove(self, key: bytes) -> bool:
-        one = self._by_length.get(len(key))
-        return one is not None and one.remove(key)
+        family_map = self._by_length.get(len(key))
+        return family_map is not None and family_map.remove(key)
 
     def keys(self) -> Iterator[bytes]:
-        for one in self._maps:
-            yield from one.keys()
+        for family_map in self._maps:
+            yield from family_map.keys()
 
     def batches(self, cursor: Cursor | None = None, size: int = BATCH_SIZE) -> Iterator[list[Any]]:
         """Until the end of the last map, starting at `cursor`, which moves along."""

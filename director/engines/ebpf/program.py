@@ -79,7 +79,7 @@ class Leftovers:
         missing = names - found.keys() if found else ()
         if missing:
             raise BpfError(f"map {min(missing)} is missing")
-        return {name: one for name, one in found.items() if name in names}
+        return {name: program for name, program in found.items() if name in names}
 
     def slots(self, family: Family) -> Mapping[str, FilterSlot]:
         """By interface."""

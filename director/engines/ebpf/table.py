@@ -351,9 +351,9 @@ class SharedTable:
         if key not in self._owned:
             connection.state, connection.packets = entry.state, entry.packets
             return connection
-        told = copy(connection)
-        told.state = entry.state
-        return told
+        announced = copy(connection)
+        announced.state = entry.state
+        return announced
 
     def on_opened(self, key: bytes, when: float) -> None:
         """The program has opened a connection by a template: the core owns it from now on."""

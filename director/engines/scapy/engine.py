@@ -276,9 +276,9 @@ class ScapyEngine:
     def _receive(self, wire: Wire, frame: bytes) -> None:
         ethertype, packet = frame[12:_ETHERNET], frame[_ETHERNET:]
         if ethertype == _IPV6:
-            told = neighbour_in(packet)
-            if told is not None:
-                self._neighbours.heard(wire, told[0], told[1].hex(":"), self._clock())
+            neighbour = neighbour_in(packet)
+            if neighbour is not None:
+                self._neighbours.heard(wire, neighbour[0], neighbour[1].hex(":"), self._clock())
                 return
             packet = ipv6.without_atomic(packet)
         if ethertype in (_IPV4, _IPV6) and frame[:6] == wire.hardware:

@@ -102,13 +102,13 @@ def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings,
             bytes(changed[: noise.randint(20, len(changed))]) + noise.randbytes(noise.randint(0, 9))
         )
     accepted = set[bytes]()
-    for one in damaged:
+    for message in damaged:
         try:
-            found = advertisements.read(one, settings)
+            found = advertisements.read(message, settings)
         except Malformed:
             continue
         if found is not None:
-            accepted.add(one[20:])
+            accepted.add(message[20:])
     assert accepted <= {whole[20:]}, f"seed {seed}"
 
 

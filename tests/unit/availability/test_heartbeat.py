@@ -26,51 +26,51 @@ BEAT, WARN = Action(Do.BEAT), Action(Do.WARN)
 ACQUIRE, RELEASE = [Action(Do.ACQUIRE, VIP), BEAT], [Action(Do.RELEASE, VIP), BEAT]
 
 
-def node(name: str = "d1", **changes: Any) -> Node:
+def new_node(name: str = "d1", **changes: Any) -> Node:
     peer = "d2" if name == "d1" else "d1"
-    one = Node(replace(SETTINGS, node=name, peer=peer, **changes))
-    assert one.start(0.0) == [BEAT]
-    return one
+    node = Node(replace(SETTINGS, node=name, peer=peer, **changes))
+    assert node.start(0.0) == [BEAT]
+    return node
 
 
 def beat(name: str, number: int, *held: str, is_last: bool = False) -> Heartbeat:
     return Heartbeat(name, (1, number), frozenset(held), is_last)
 
 
-def run(one: Node, until: float) -> list[tuple[float, Action]]:
+def run(node: Node, until: float) -> list[tuple[float, Action]]:
     """What is due until then, without the heartbeats."""
     found = []
-    while one.next <= until:
-        now = one.next
-        found += [(now, action) for action in one.tick(now) if action.do is not Do.BEAT]
+    while node.next <= until:
+        now = node.next
+        found += [(now, action) for action in node.tick(now) if action.do is not Do.BEAT]
     return found
 
 
 def test_a_heartbeat_each_keepalive() -> None:
-    one = node()
-    assert [one.tick(now) for now in (0.9, 1.0, 1.5, 2.0)] == [[], [BEAT], [], [BEAT]]
+    node = new_node()
+    assert [node.tick(now) for now in (0.9, 1.0, 1.5, 2.0)] == [[], [BEAT], [], [BEAT]]
 
 
 def test_the_silence_of_deadtime_is_death() -> None:
-    one = node("d2")
-    assert one.receive(beat("d1", 1, VIP), 3.0) == []
-    assert run(one, 20) == [(8.0, WARN), (13.0, Action(Do.ACQUIRE, VIP))]
-    assert (one.peer, one.held) == (Peer.DEAD, {VIP})
+    node = new_node("d2")
+    assert node.receive(beat("d1", 1, VIP), 3.0) == []
+    assert run(node, 20) == [(8.0, WARN), (13.0, Action(Do.ACQUIRE, VIP))]
+    assert (node.peer, node.held) == (Peer.DEAD, {VIP})
 
 
 def test_at_the_start_the_peer_has_initdead() -> None:
-    assert run(node("d2"), 40) == [(30.0, Action(Do.ACQUIRE, VIP))]
+    assert run(new_node("d2"), 40) == [(30.0, Action(Do.ACQUIRE, VIP))]
 
 
 def test_the_node_of_haresources_acquires_when_it_hears_that_nobody_has() -> None:
-    one = node("d1")
-    assert one.receive(beat("d2", 1), 1.0) == ACQUIRE
-    assert node("d2").receive(beat("d1", 1), 1.0) == []
+    node = new_node("d1")
+    assert node.receive(beat("d2", 1), 1.0) == ACQUIRE
+    assert new_node("d2").receive(beat("d1", 1), 1.0) == []
 
 
 def test_failing_back() -> None:
     """d2 holds the VIP, and d1 comes back: d2 gives it up, and only then d1 acquires it."""
-    second, first = node("d2"), node("d1")
+    second, first = new_node("d2"), new_node("d1")
     run(second, 30)
     assert first.receive(beat("d2", 1, VIP), 31.0) == []
     assert second.receive(beat("d1", 1), 31.0) == RELEASE
@@ -78,25 +78,25 @@ def test_failing_back() -> None:
 
 
 def test_without_auto_failback_it_stays_where_it_is() -> None:
-    second, first = (node(name, auto_failback=False) for name in ("d2", "d1"))
+    second, first = (new_node(name, auto_failback=False) for name in ("d2", "d1"))
     run(second, 30)
     assert second.receive(beat("d1", 1), 31.0) + first.receive(beat("d2", 1, VIP), 31.0) == []
     assert first.receive(beat("d2", 2, VIP, is_last=True), 40.0) == ACQUIRE
 
 
 def test_an_orderly_end_is_told_after_the_release() -> None:
-    first, second = node("d1"), node("d2")
+    first, second = new_node("d1"), new_node("d2")
     first.receive(beat("d2", 1), 1.0)
     assert first.stop() == [Action(Do.RELEASE, VIP), Action(Do.SAY_GOODBYE)]
     assert second.receive(beat("d1", 1, VIP), 1.0) == []
     assert second.receive(beat("d1", 2, is_last=True), 2.0) == ACQUIRE
-    assert node("d2").stop() == [Action(Do.SAY_GOODBYE)]
+    assert new_node("d2").stop() == [Action(Do.SAY_GOODBYE)]
 
 
 def test_two_holders_that_hear_each_other_again() -> None:
     """After a cut cable: the node of haresources keeps the VIP, and its gratuitous ARP is the last one."""
     for failback in (True, False):
-        first, second = (node(name, auto_failback=failback) for name in ("d1", "d2"))
+        first, second = (new_node(name, auto_failback=failback) for name in ("d1", "d2"))
         run(first, 30)
         run(second, 30)
         assert first.receive(beat("d2", 9, VIP), 40.0) == [Action(Do.ANNOUNCE, VIP)]
@@ -104,36 +104,36 @@ def test_two_holders_that_hear_each_other_again() -> None:
 
 
 def test_messages_of_others_and_those_that_come_twice_are_nothing_new() -> None:
-    one = node("d2")
-    assert one.receive(Heartbeat("d3", (1, 1)), 1.0) == []
-    assert one.peer is Peer.UNKNOWN
-    one.receive(beat("d1", 5, VIP), 1.0)
+    node = new_node("d2")
+    assert node.receive(Heartbeat("d3", (1, 1)), 1.0) == []
+    assert node.peer is Peer.UNKNOWN
+    node.receive(beat("d1", 5, VIP), 1.0)
     for number in (5, 4):
-        assert one.receive(beat("d1", number), 9.0) == []
-    assert run(one, 11) == [(6.0, WARN), (11.0, Action(Do.ACQUIRE, VIP))]
-    assert one.receive(beat("d1", 1), 12.0) == RELEASE  # it has been dead: its numbers begin anew
+        assert node.receive(beat("d1", number), 9.0) == []
+    assert run(node, 11) == [(6.0, WARN), (11.0, Action(Do.ACQUIRE, VIP))]
+    assert node.receive(beat("d1", 1), 12.0) == RELEASE  # it has been dead: its numbers begin anew
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40), st.booleans())
 def test_two_nodes_agree_in_the_end(lost: list[tuple[bool, bool]], failback: bool) -> None:
     """Whatever is lost for a while, in the end one of them holds the VIP."""
-    pair = [node(name, auto_failback=failback) for name in ("d1", "d2")]
+    pair = [new_node(name, auto_failback=failback) for name in ("d1", "d2")]
     sent = [0, 0]
 
     def do(index: int, actions: list[Action], now: float, losing: tuple[bool, bool]) -> None:
         for action in actions:
             if action.do is Do.BEAT:
                 sent[index] += 1
-                said = beat(pair[index].settings.node, sent[index], *pair[index].held)
+                message = beat(pair[index].settings.node, sent[index], *pair[index].held)
                 if not losing[index]:
-                    do(1 - index, pair[1 - index].receive(said, now), now, losing)
+                    do(1 - index, pair[1 - index].receive(message, now), now, losing)
 
     for step in range(100):
         losing = lost[step] if step < len(lost) else (False, False)
-        for index, one in enumerate(pair):
-            do(index, one.tick(step + 1.0), step + 1.0, losing)
-    assert sum(len(one.held) for one in pair) == 1
-    assert [one.peer for one in pair] == [Peer.ACTIVE] * 2
+        for index, node in enumerate(pair):
+            do(index, node.tick(step + 1.0), step + 1.0, losing)
+    assert sum(len(node.held) for node in pair) == 1
+    assert [node.peer for node in pair] == [Peer.ACTIVE] * 2
     if failback:
         assert pair[0].held == {VIP}
 
@@ -147,7 +147,7 @@ echo "$*" >> TOLD
 
 
 @pytest.mark.parametrize(
-    ("running", "words", "told"),
+    ("running", "words", "commands"),
     [
         ("", "master eth1 7 start", ["--start-daemon master --mcast-interface eth1 --syncid 7"]),
         ("", "master eth1 stop", ["--start-daemon backup --mcast-interface eth1 --syncid 0"]),
@@ -156,7 +156,9 @@ echo "$*" >> TOLD
         ("master", "master eth1 start", []),
     ],
 )
-def test_the_synchronisation_daemons_swap(tmp_path: Path, running: str, words: str, told: list[str]) -> None:
+def test_the_synchronisation_daemons_swap(
+    tmp_path: Path, running: str, words: str, commands: list[str]
+) -> None:
     daemons, log, ipvsadm = (tmp_path / name for name in ("daemons", "told", "ipvsadm"))
     daemons.write_text(f"{running} sync daemon (mcast=eth1, syncid=0)\n" if running else "")
     ipvsadm.write_text(IPVSADM.replace("DAEMONS", str(daemons)).replace("TOLD", str(log)))
@@ -164,8 +166,8 @@ def test_the_synchronisation_daemons_swap(tmp_path: Path, running: str, words: s
     path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     subprocess.run([ha_d.RESOURCE_D / "LVSSyncDaemonSwap", *words.split()], env=path, check=True)
     lines = log.read_text().splitlines() if log.exists() else []
-    assert len(lines) == len(told)
-    assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
+    assert len(lines) == len(commands)
+    assert all(line.startswith(start) for line, start in zip(lines, commands, strict=True))
 
 
 # ---- messages ----
@@ -174,9 +176,9 @@ SHA1, MD5, CRC = Key(1, "sha1", "secret"), Key(2, "md5", "other"), Key(3, "crc")
 
 
 @pytest.mark.parametrize("key", [None, SHA1, MD5, CRC])
-@pytest.mark.parametrize("said", [beat("d1", 300, VIP, "192.0.2.1"), beat("d2", 1, is_last=True)])
-def test_a_message_is_read_as_it_was_written(said: Heartbeat, key: Key | None) -> None:
-    assert messages.read(messages.write(said, key), key) == said
+@pytest.mark.parametrize("message", [beat("d1", 300, VIP, "192.0.2.1"), beat("d2", 1, is_last=True)])
+def test_a_message_is_read_as_it_was_written(message: Heartbeat, key: Key | None) -> None:
+    assert messages.read(messages.write(message, key), key) == message
 
 
 def test_what_a_message_looks_like() -> None:

@@ -115,9 +115,9 @@ def unknown(tmp_path: Path, text: str) -> set[str]:
     file = tmp_path / "keepalived.conf"
     file.write_text(text)
     done = check(file)
-    said = done.stdout + done.stderr
-    assert done.returncode in (0, 4, 5, 6), said  # not a signal, nor a refusal to read on
-    return set(re.findall(r"Unknown keyword '(\w+)'", said))
+    output = done.stdout + done.stderr
+    assert done.returncode in (0, 4, 5, 6), output  # not a signal, nor a refusal to read on
+    return set(re.findall(r"Unknown keyword '(\w+)'", output))
 
 
 def test_it_knows_every_supported_keyword(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import availability
-from availability.config import ConfigError, model, text
+from availability.config import ConfigError, config_reader, text
 from availability.config.keywords import KEYWORDS, REFUSED
 from availability.config.model import Configuration, Timing
 from availability.monitor import command
@@ -24,7 +24,7 @@ VIRTUAL = "virtual_server 203.0.113.1 80 "
 def load(folder: Path, content: str, name: str = "") -> Configuration:
     file = folder / "keepalived.conf"
     file.write_text(content, encoding="utf-8", errors="surrogateescape")
-    return model.load(file, name)
+    return config_reader.load(file, name)
 
 
 def refusal(folder: Path, content: str) -> str:
@@ -197,15 +197,15 @@ def test_included_files_are_relative_to_their_own(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_a_sentence(tmp_path: Path, content: str, sentence: str) -> None:
-    said = refusal(tmp_path, content)
-    assert sentence in said
-    assert said.startswith("keepalived.conf:")
-    assert "\n" not in said
+    message = refusal(tmp_path, content)
+    assert sentence in message
+    assert message.startswith("keepalived.conf:")
+    assert "\n" not in message
 
 
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no\.conf can't be read: No such file or directory\.$"):
-        model.load(tmp_path / "no.conf")
+        config_reader.load(tmp_path / "no.conf")
 
 
 @pytest.mark.parametrize("block", REFUSED)
@@ -242,13 +242,13 @@ def test_a_mutated_file_is_read_or_refused_in_a_sentence(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "mutated"
     folder.mkdir(exist_ok=True)
-    said = f"{folder}/keepalived.conf:"
+    message = f"{folder}/keepalived.conf:"
     try:
         load(folder, content)
     except ConfigError as refused:
-        said = str(refused)
-    assert "\n" not in said
-    assert said.startswith(f"{folder}/keepalived.conf:")
+        message = str(refused)
+    assert "\n" not in message
+    assert message.startswith(f"{folder}/keepalived.conf:")
 
 
 # ---- lvs-monitor --check ----
@@ -302,7 +302,7 @@ def test_ipv6_is_written_as_the_director_reads_it(tmp_path: Path) -> None:
         command_json.decode({"command": "AddService", "key": key, **many.service})
     router = instances.read(found)[0][0]
     assert (router.settings.is_ipv6, router.settings.addresses) == (True, ("fe80::51", "2001:db8:cb00:71::1"))
-    assert [one.bits for one in router.addresses] == [64, 128, 32]
+    assert [address.bits for address in router.addresses] == [64, 128, 32]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from availability.config import model
+from availability.config import config_reader
 from availability.monitor import from_rules
 from availability.monitor.monitored_rules import (
     DirectorLost,
@@ -178,7 +178,7 @@ def test_a_file_for_the_rules_that_exist_asks_for_the_same_rules(director: Direc
     file = tmp_path / "keepalived.conf"
     file.write_text(from_rules.text(director.services))
     before = director.lines()
-    configuration = model.load(file)
+    configuration = config_reader.load(file)
     pools = [
         Pool(virtual, [Member(real, []) for real in virtual.servers]) for virtual in configuration.servers
     ]
@@ -216,7 +216,7 @@ def test_ftp_that_loses_its_persistence_is_told(
         f"\nvirtual_server 203.0.113.1 21 {{\n protocol TCP\n lvs_method {method}\n {more}\n"
         " real_server 192.0.2.2 21 {\n }\n}\n"
     )
-    servers = model.load(file).servers
+    servers = config_reader.load(file).servers
     existing = Rules("socket", director.call).claim((*key.values(), "") for key in servers[0].keys)
     sentence = (
         f"{file}:2: 203.0.113.1:21 loses its persistence, and ftp clients their data connections: "

@@ -21,22 +21,22 @@ KEY = {"protocol": "TCP", "address": "203.0.113.1:80"}
 SERVICE: dict[str, Any] = {"scheduler": "wrr"}
 
 
-def checker(**changes: Any) -> Checker:
+def new_checker(**changes: Any) -> Checker:
     return Checker.new(replace(CHECK, timing=replace(TIMING, **changes)), 100.0, 0.5)
 
 
 def test_the_first_run_is_within_the_warm_up() -> None:
-    assert checker().due == 102
+    assert new_checker().due == 102
 
 
 def test_a_server_is_down_after_its_retries_and_up_after_one_success() -> None:
-    one = checker()
-    seen = []
+    checker = new_checker()
+    observed = []
     for outcome in (OK, FAILED, FAILED, OK, FAILED, FAILED, FAILED, FAILED, OK):
-        now = one.due
-        changed = one.finish(outcome, now)
-        seen.append((one.up, changed, one.due - now))
-    assert seen == [
+        now = checker.due
+        changed = checker.finish(outcome, now)
+        observed.append((checker.up, changed, checker.due - now))
+    assert observed == [
         (True, False, 10),
         (True, False, 1),
         (True, False, 1),
@@ -50,32 +50,32 @@ def test_a_server_is_down_after_its_retries_and_up_after_one_success() -> None:
 
 
 def test_alpha_begins_down() -> None:
-    one = checker(alpha=True)
-    assert not one.up
-    assert one.finish(OK, one.due)
-    assert one.up
+    checker = new_checker(alpha=True)
+    assert not checker.up
+    assert checker.finish(OK, checker.due)
+    assert checker.up
 
 
 def test_every_page_must_be_right_before_a_server_is_up() -> None:
     for fast, delay in ((False, 10), (True, 0)):
         check = replace(CHECK, pages=(PAGE, PAGE, PAGE), fast_recovery=fast)
-        one = Checker.new(check, 0.0, 0.0, up=False)
-        assert (one.finish(OK, 0.0), one.page, one.due) == (False, 1, delay)
-        assert (one.finish(FAILED, 1.0), one.page, one.due) == (False, 0, 11)
-        assert [one.finish(OK, 20.0) for _ in range(3)] == [False, False, True]
-        assert (one.page, one.due) == (0, 30)
+        checker = Checker.new(check, 0.0, 0.0, up=False)
+        assert (checker.finish(OK, 0.0), checker.page, checker.due) == (False, 1, delay)
+        assert (checker.finish(FAILED, 1.0), checker.page, checker.due) == (False, 0, 11)
+        assert [checker.finish(OK, 20.0) for _ in range(3)] == [False, False, True]
+        assert (checker.page, checker.due) == (0, 30)
 
 
 @given(st.lists(st.booleans()), st.integers(1, 4), st.booleans())
 def test_the_state_is_that_of_the_last_outcomes(outcomes: list[bool], retry: int, alpha: bool) -> None:
-    one = checker(retry=retry, alpha=alpha)
+    checker = new_checker(retry=retry, alpha=alpha)
     for number, ok in enumerate(outcomes, start=1):
-        before, due = one.up, one.due
-        changed = one.finish(OK if ok else FAILED, due)
+        before, due = checker.up, checker.due
+        changed = checker.finish(OK if ok else FAILED, due)
         last = outcomes[max(0, number - retry - 1) : number]
-        assert changed == (before != one.up)
-        assert one.due > due
-        assert one.up == (ok or (before and (len(last) <= retry or any(last))))
+        assert changed == (before != checker.up)
+        assert checker.due > due
+        assert checker.up == (ok or (before and (len(last) <= retry or any(last))))
 
 
 # ---- the pool ----
@@ -92,7 +92,8 @@ def virtual(servers: tuple[RealServer, ...], **changes: Any) -> VirtualServer:
 
 def make(service: VirtualServer, up: bool = True) -> Pool:
     members = [
-        Member(one, [Checker.new(check, 0.0, 0.0, up) for check in one.checks]) for one in service.servers
+        Member(real_server, [Checker.new(check, 0.0, 0.0, up) for check in real_server.checks])
+        for real_server in service.servers
     ]
     return Pool(service, members)
 
@@ -100,8 +101,8 @@ def make(service: VirtualServer, up: bool = True) -> Pool:
 def turn(pool: Pool, number: int, up: bool) -> list[str]:
     """Let the check of a server find this; returns the changes that follow."""
     member = pool.members[number]
-    for one in member.checkers:
-        one.up, one.why = up, "" if up else "refused"
+    for checker in member.checkers:
+        checker.up, checker.why = up, "" if up else "refused"
     return [f"{change.kind} {change.server}".strip() for change in pool.update(member, member.checkers[0])]
 
 
@@ -123,10 +124,10 @@ def test_the_quorum_is_kept_within_its_hysteresis() -> None:
     """The sample of keepalived, with 10 servers: gained at 7 + 2, lost below 7 - 2."""
     pool = make(virtual(tuple(server(number) for number in range(1, 11)), quorum=7, hysteresis=2), up=False)
     assert pool.start() == []
-    seen = [turn(pool, number, True)[1:] for number in range(10)]
-    assert seen == [[]] * 8 + [["quorum_up"], []]
-    seen = [turn(pool, number, False)[1:] for number in range(10)]
-    assert seen == [[]] * 5 + [["quorum_down"]] + [[]] * 4
+    observed = [turn(pool, number, True)[1:] for number in range(10)]
+    assert observed == [[]] * 8 + [["quorum_up"], []]
+    observed = [turn(pool, number, False)[1:] for number in range(10)]
+    assert observed == [[]] * 5 + [["quorum_down"]] + [[]] * 4
 
 
 @pytest.mark.parametrize("inhibit", [False, True])
@@ -180,7 +181,7 @@ def test_rules_and_quorum_follow_from_who_is_up(
         up[number] = state
         changes += [change.split()[0] for change in turn(pool, number, state)]
         assert pool.quorum == (sum(up) >= quorum)
-        alive = {str(one.server) for one, is_up in zip(pool.members, up, strict=True) if is_up}
+        alive = {str(member.server) for member, is_up in zip(pool.members, up, strict=True) if is_up}
         assert set(weights(pool)) == (alive if pool.quorum or not sorry else {str(sorry)})
     about_quorum = [kind for kind in changes if kind.startswith("quorum")]
     assert about_quorum == ["quorum_up", "quorum_down"] * (len(about_quorum) // 2) + ["quorum_up"] * (

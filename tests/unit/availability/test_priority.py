@@ -11,8 +11,8 @@ _CODE = """
 import os, sys
 from pathlib import Path
 from availability.command_line import take_priority
-from availability.config import model
-settings = model.load(Path(sys.argv[1])).settings
+from availability.config import config_reader
+settings = config_reader.load(Path(sys.argv[1])).settings
 complaints = [take_priority(settings, which) for which in ("vrrp", "checker")]
 print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR)
 print(" ".join(filter(None, complaints)))

@@ -176,8 +176,8 @@ def test_ssl_with_a_certificate_that_nobody_vouches_for(named: bool) -> None:
 def test_smtp() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220-mail\r\n220 mail\r\n")
-        said = await reader.readline()
-        writer.write(b"250 hello\r\n" if said == b"HELO lb\r\n" else b"500 no\r\n")
+        request = await reader.readline()
+        writer.write(b"250 hello\r\n" if request == b"HELO lb\r\n" else b"500 no\r\n")
         await reader.readline()
         writer.close()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.vrrp import instances, process
 from availability.vrrp.instances import Address
 from availability.vrrp.router import RESIGN, Action, Advertisement, Router, Settings, State
@@ -22,7 +22,7 @@ TAKEOVER = [Action.ADVERTISE, Action.ADD_ADDRESSES, Action.ANNOUNCE]
 GIVE_UP = [Action.REMOVE_ADDRESSES]
 
 
-def router(address: str = "203.0.113.2", **changes: Any) -> Router:
+def new_router(address: str = "203.0.113.2", **changes: Any) -> Router:
     return Router(replace(SETTINGS, **changes), address)
 
 
@@ -30,62 +30,62 @@ def heard(priority: int, source: str = "203.0.113.3", interval: float = 1.0) -> 
     return Advertisement(source, priority, interval)
 
 
-def master(**changes: Any) -> Router:
-    one = router(**changes)
-    one.start(0.0)
-    one.tick(one.due)
-    return one
+def new_master(**changes: Any) -> Router:
+    router = new_router(**changes)
+    router.start(0.0)
+    router.tick(router.due)
+    return router
 
 
 def test_the_times_are_those_of_the_rfcs() -> None:
-    assert router().master_down == pytest.approx(3 + 156 / 256)  # RFC 3768: 3.61 s at the defaults
-    assert router(version=3, interval=0.01).master_down == pytest.approx(0.03 + 0.01 * 156 / 256)
-    assert router(priority=254, missed=1).master_down == pytest.approx(1 + 2 / 256)
+    assert new_router().master_down == pytest.approx(3 + 156 / 256)  # RFC 3768: 3.61 s at the defaults
+    assert new_router(version=3, interval=0.01).master_down == pytest.approx(0.03 + 0.01 * 156 / 256)
+    assert new_router(priority=254, missed=1).master_down == pytest.approx(1 + 2 / 256)
 
 
 def test_silence_makes_a_master_which_advertises_first() -> None:
-    one = router()
-    assert one.start(10.0) == []
-    assert (one.state, one.tick(13.6)) == (State.BACKUP, [])
-    assert (one.tick(13.61), one.state) == (TAKEOVER, State.MASTER)
-    assert one.next == pytest.approx(14.61)
-    assert one.tick(14.61) == [Action.ADVERTISE]
+    router = new_router()
+    assert router.start(10.0) == []
+    assert (router.state, router.tick(13.6)) == (State.BACKUP, [])
+    assert (router.tick(13.61), router.state) == (TAKEOVER, State.MASTER)
+    assert router.next == pytest.approx(14.61)
+    assert router.tick(14.61) == [Action.ADVERTISE]
 
 
 def test_gratuitous_arp_is_repeated_as_asked_for() -> None:
-    one = master(interval=100.0, announce_again=5.0, refresh=20.0)
-    began = one.due - 100
-    assert one.next == began + 5
-    seen = [one.tick(began + after) for after in (4, 5, 6, 24, 25, 45)]
-    assert seen == [[], [Action.ANNOUNCE], [], [], [Action.REFRESH], [Action.REFRESH]]
+    router = new_master(interval=100.0, announce_again=5.0, refresh=20.0)
+    began = router.due - 100
+    assert router.next == began + 5
+    observed = [router.tick(began + after) for after in (4, 5, 6, 24, 25, 45)]
+    assert observed == [[], [Action.ANNOUNCE], [], [], [Action.REFRESH], [Action.REFRESH]]
 
 
 def test_a_router_of_lower_priority_is_contradicted_twice() -> None:
-    one = master(interval=100.0, announce_again=0.0, contradict_again=3.0)
-    began = one.due - 100
-    assert one.receive(heard(50), began + 1) == [Action.ADVERTISE, Action.CONTRADICT]
-    assert [one.tick(began + after) for after in (3, 4, 5)] == [[], [Action.CONTRADICT], []]
+    router = new_master(interval=100.0, announce_again=0.0, contradict_again=3.0)
+    began = router.due - 100
+    assert router.receive(heard(50), began + 1) == [Action.ADVERTISE, Action.CONTRADICT]
+    assert [router.tick(began + after) for after in (3, 4, 5)] == [[], [Action.CONTRADICT], []]
 
 
 def test_the_owner_of_the_address_begins_as_master() -> None:
-    assert router(priority=255, first_master=True).start(0.0) == TAKEOVER
-    assert router(priority=255).start(0.0) == []
-    assert router(first_master=True).start(0.0) == []
+    assert new_router(priority=255, first_master=True).start(0.0) == TAKEOVER
+    assert new_router(priority=255).start(0.0) == []
+    assert new_router(first_master=True).start(0.0) == []
 
 
 def test_a_backup_waits_as_long_as_it_hears_a_better_one() -> None:
-    one = router()
-    one.start(0.0)
+    router = new_router()
+    router.start(0.0)
     for now in range(1, 20):
-        assert one.receive(heard(150), now) + one.tick(now) == []
-    assert one.tick(19 + 3.62) == TAKEOVER
+        assert router.receive(heard(150), now) + router.tick(now) == []
+    assert router.tick(19 + 3.62) == TAKEOVER
 
 
 def test_a_master_that_resigns_is_followed_after_the_skew() -> None:
-    one = router()
-    one.start(0.0)
-    one.receive(heard(RESIGN), 1.0)
-    assert one.due == pytest.approx(1 + 156 / 256)
+    router = new_router()
+    router.start(0.0)
+    router.receive(heard(RESIGN), 1.0)
+    assert router.due == pytest.approx(1 + 156 / 256)
 
 
 @pytest.mark.parametrize(
@@ -93,23 +93,23 @@ def test_a_master_that_resigns_is_followed_after_the_skew() -> None:
     [({}, 3.609375), ({"preempt": False}, None), ({"preempt_delay": 5.0}, 8.7)],
 )
 def test_a_worse_master_is_preempted(changes: dict[str, Any], taken_over_at: float | None) -> None:
-    one = router(**changes)
-    one.start(0.0)
+    router = new_router(**changes)
+    router.start(0.0)
     at = None
     for step in range(1, 200):
         now = step / 10
         if step % 10 == 0:
-            one.receive(heard(50), now)
-        if one.tick(now) and at is None:
+            router.receive(heard(50), now)
+        if router.tick(now) and at is None:
             at = now
     assert at == (None if taken_over_at is None else pytest.approx(taken_over_at, abs=1.2))
 
 
 def test_version_3_learns_the_masters_interval() -> None:
-    one = router(version=3, interval=0.1)
-    one.start(0.0)
-    one.receive(heard(150, interval=2.0), 1.0)
-    assert one.due == pytest.approx(1 + 6 + 2 * 156 / 256)
+    router = new_router(version=3, interval=0.1)
+    router.start(0.0)
+    router.receive(heard(150, interval=2.0), 1.0)
+    assert router.due == pytest.approx(1 + 6 + 2 * 156 / 256)
 
 
 @pytest.mark.parametrize(
@@ -123,29 +123,29 @@ def test_version_3_learns_the_masters_interval() -> None:
     ],
 )
 def test_a_master_hears_another(other: Advertisement, actions: list[Action], state: State) -> None:
-    one = master()
-    assert (one.receive(other, one.due), one.state) == (actions, state)
+    router = new_master()
+    assert (router.receive(other, router.due), router.state) == (actions, state)
 
 
 def test_a_new_priority_counts_at_once() -> None:
-    one = router(priority=150)
-    one.start(0.0)
-    one.set_priority(50)
-    assert one.due == one.master_down == pytest.approx(3 + 206 / 256)
-    one.receive(heard(100), 3.0)
-    assert one.due == pytest.approx(3 + one.master_down)  # it no longer takes over from 100
-    leader = master(priority=150)
+    router = new_router(priority=150)
+    router.start(0.0)
+    router.set_priority(50)
+    assert router.due == router.master_down == pytest.approx(3 + 206 / 256)
+    router.receive(heard(100), 3.0)
+    assert router.due == pytest.approx(3 + router.master_down)  # it no longer takes over from 100
+    leader = new_master(priority=150)
     leader.set_priority(50)
     assert leader.receive(heard(100), leader.due) == GIVE_UP
 
 
 def test_the_end_and_a_fault() -> None:
-    assert master().stop() == [Action.RESIGN, Action.REMOVE_ADDRESSES]
-    assert master().fail() == GIVE_UP
-    one = router()
-    one.start(0.0)
-    assert (one.stop(), one.next) == ([], None)
-    assert one.receive(heard(1), 1.0) + one.tick(9.0) == []
+    assert new_master().stop() == [Action.RESIGN, Action.REMOVE_ADDRESSES]
+    assert new_master().fail() == GIVE_UP
+    router = new_router()
+    router.start(0.0)
+    assert (router.stop(), router.next) == ([], None)
+    assert router.receive(heard(1), 1.0) + router.tick(9.0) == []
 
 
 @given(
@@ -170,16 +170,16 @@ def test_two_routers_agree_on_the_better_one(first: int, second: int, lost: list
                 owns[index] = action is Action.ADD_ADDRESSES
         if Action.ADVERTISE in actions and step not in lost:
             me, other = pair[index], 1 - index
-            said = Advertisement(me.address, me.settings.priority, 1.0)
-            do(other, pair[other].receive(said, now), now, step)
+            advertisement = Advertisement(me.address, me.settings.priority, 1.0)
+            do(other, pair[other].receive(advertisement, now), now, step)
 
-    for one in pair:
-        one.start(0.0)
+    for router in pair:
+        router.start(0.0)
     for step in range(60):
-        for index, one in enumerate(pair):
-            do(index, one.tick(step * 0.5), step * 0.5, step)
+        for index, router in enumerate(pair):
+            do(index, router.tick(step * 0.5), step * 0.5, step)
     better = 0 if first > second else 1
-    assert [one.state for one in pair][better] is State.MASTER
+    assert [router.state for router in pair][better] is State.MASTER
     assert owns == [better == 0, better == 1]
 
 
@@ -189,7 +189,7 @@ def test_two_routers_agree_on_the_better_one(first: int, second: int, lost: list
 def settings(folder: Path, content: str) -> list[instances.Instance]:
     file = folder / "keepalived.conf"
     file.write_text(content)
-    return instances.read(model.load(file))[0]
+    return instances.read(config_reader.load(file))[0]
 
 
 def test_the_settings_of_a_file(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_the_addresses_move_to_the_virtual_mac(
         "vrrp_instance a {\n interface eth0\n virtual_router_id 51\n " + line + "\n virtual_ipaddress {\n"
         " 203.0.113.1/32\n 203.0.113.2/32 dev eth1\n }\n}\n"
     )
-    (found,), _ = instances.read(model.load(file))
+    (found,), _ = instances.read(config_reader.load(file))
     virtual = found.virtual_mac
     assert virtual is not None
     assert (virtual.interface, virtual.address, virtual.advertises) == expected

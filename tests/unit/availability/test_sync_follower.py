@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.vrrp import instances, sync_follower
 from availability.vrrp.sync_follower import Follower, SyncDaemon
 from director.control.channel import ChannelError, Message
@@ -20,9 +20,9 @@ def read(folder: Path, line: str) -> SyncDaemon | None:
     file = folder / "keepalived.conf"
     before = "lvs_sync_daemon eth0 inst first id 5 maxlen 1472 port 8848 ttl 1 group 224.0.0.81"
     file.write_text(FILES["routers"].replace(before, line))
-    configuration = model.load(file)
+    configuration = config_reader.load(file)
     routers, _ = instances.read(configuration)
-    return sync_follower.read(configuration.settings, [one.settings for one in routers])
+    return sync_follower.read(configuration.settings, [router.settings for router in routers])
 
 
 @pytest.mark.parametrize(
@@ -95,39 +95,39 @@ async def until(director: Director, roles: set[str]) -> set[str]:
 
 def test_the_daemons_follow_the_instance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync_follower, "LOOK", 0.02)
-    director, said = Director(), list[str]()
+    director, lines = Director(), list[str]()
 
     async def story() -> list[set[str]]:
-        follower = Follower(SyncDaemon("first", {"interface": "eth0"}), "socket", said.append, director.call)
+        follower = Follower(SyncDaemon("first", {"interface": "eth0"}), "socket", lines.append, director.call)
         running = asyncio.ensure_future(follower.run())
-        seen = [await until(director, {"backup"})]
+        observed = [await until(director, {"backup"})]
         follower.follow("first", True)
-        seen.append(await until(director, {"master"}))
+        observed.append(await until(director, {"master"}))
         follower.follow("second", False)
         director.running.clear()  # the director has been started again
-        seen.append(await until(director, {"master"}))
+        observed.append(await until(director, {"master"}))
         director.lost = True
         follower.follow("first", False)
-        while not said:
+        while not lines:
             await asyncio.sleep(0.01)
         director.lost = False
-        seen.append(await until(director, {"backup"}))
+        observed.append(await until(director, {"backup"}))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await follower.stop()
-        return [*seen, set(director.running)]
+        return [*observed, set(director.running)]
 
     assert asyncio.run(story()) == [{"backup"}, {"master"}, {"master"}, {"backup"}, set()]
-    assert [sentence.partition(":")[0] for sentence in said] == ["no director listens on socket"]
+    assert [sentence.partition(":")[0] for sentence in lines] == ["no director listens on socket"]
 
 
 def test_a_daemon_that_cannot_start_is_a_sentence_and_both_run_without_an_instance() -> None:
-    director, said = Director(), list[str]()
+    director, lines = Director(), list[str]()
 
     async def once(interface: str) -> None:
-        follower = Follower(SyncDaemon(None, {"interface": interface}), "socket", said.append, director.call)
+        follower = Follower(SyncDaemon(None, {"interface": interface}), "socket", lines.append, director.call)
         running = asyncio.ensure_future(follower.run())
-        while not said and len(director.running) < 2:
+        while not lines and len(director.running) < 2:
             await asyncio.sleep(0.01)
         running.cancel()
 
@@ -135,4 +135,4 @@ def test_a_daemon_that_cannot_start_is_a_sentence_and_both_run_without_an_instan
     assert set(director.running) == {"master", "backup"}
     director.running.clear()
     asyncio.run(once("none"))
-    assert said == ["The director's synchronisation daemon: There is no interface none."]
+    assert lines == ["The director's synchronisation daemon: There is no interface none."]

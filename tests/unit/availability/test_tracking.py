@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from availability.config import ConfigError, model
+from availability.config import ConfigError, config_reader
 from availability.config.text import Place
 from availability.config.values import Script, Weight
 from availability.vrrp import instances, process, tracking
@@ -22,17 +22,22 @@ def weighed(value: int, *, reverse: bool = False) -> Tracked:
 
 
 def test_a_script_is_down_after_failures_in_a_row_and_up_after_successes() -> None:
-    one = ScriptState(VrrpScript("web", NOTHING, fall=3, rise=2))
+    script = ScriptState(VrrpScript("web", NOTHING, fall=3, rise=2))
     results = [True, False, False, True, False, False, False, True, False, True, True]
-    assert one.is_up is None
-    seen = [(one.finish(result), one.is_up) for result in results]  # the first one decides at once
-    assert [change for change, _ in seen] == [True] + [False] * 5 + [True] + [False] * 3 + [True]
-    assert [up for _, up in seen] == [True] * 6 + [False] * 4 + [True]
+    assert script.is_up is None
+    observed = [(script.finish(result), script.is_up) for result in results]  # the first one decides at once
+    assert [change for change, _ in observed] == [True] + [False] * 5 + [True] + [False] * 3 + [True]
+    assert [up for _, up in observed] == [True] * 6 + [False] * 4 + [True]
 
 
 def test_with_init_fail_it_is_down_until_it_has_risen() -> None:
-    one = ScriptState(VrrpScript("web", NOTHING, rise=2, init_fail=True))
-    assert [one.is_up, one.finish(True), one.finish(True), one.is_up] == [False, False, True, True]
+    script = ScriptState(VrrpScript("web", NOTHING, rise=2, init_fail=True))
+    assert [script.is_up, script.finish(True), script.finish(True), script.is_up] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,7 @@ def test_without_a_weight_it_is_a_fault(up: bool | None, reverse: bool, expected
 
 
 @pytest.mark.parametrize(
-    ("base", "one", "up", "down"),
+    ("base", "tracked", "up", "down"),
     [
         (100, weighed(20), 120, 100),
         (100, weighed(-20), 100, 80),
@@ -64,11 +69,11 @@ def test_without_a_weight_it_is_a_fault(up: bool | None, reverse: bool, expected
         (255, weighed(-20), 255, 255),  # the owner of the addresses
     ],
 )
-def test_a_weight_changes_the_priority(base: int, one: Tracked, up: int, down: int) -> None:
+def test_a_weight_changes_the_priority(base: int, tracked: Tracked, up: int, down: int) -> None:
     by_state = {is_up: {("script", "web"): is_up} for is_up in (True, False, None)}
-    assert [tracking.priority(base, [one], by_state[is_up]) for is_up in (True, False)] == [up, down]
-    assert tracking.priority(base, [one], by_state[None]) == base
-    assert not any(tracking.failures([one], state) for state in by_state.values())
+    assert [tracking.priority(base, [tracked], by_state[is_up]) for is_up in (True, False)] == [up, down]
+    assert tracking.priority(base, [tracked], by_state[None]) == base
+    assert not any(tracking.failures([tracked], state) for state in by_state.values())
 
 
 def test_what_changes_the_priority_is_said() -> None:
@@ -83,7 +88,7 @@ def test_what_changes_the_priority_is_said() -> None:
 def read(folder: Path, content: str) -> list[instances.Instance]:
     file = folder / "keepalived.conf"
     file.write_text(content)
-    return instances.read(model.load(file))[0]
+    return instances.read(config_reader.load(file))[0]
 
 
 def test_the_scripts_of_a_file(tmp_path: Path) -> None:
@@ -145,5 +150,5 @@ def test_a_program_that_does_not_exist_is_refused(tmp_path: Path, capsys: pytest
     file = tmp_path / "keepalived.conf"
     file.write_text(FILES["tracked"].replace("/bin/false", "/no/such"))
     assert process.main([str(file)]) == 2
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said == f"lvs-vrrp: {file}:15: script: /no/such is not a program that can be run."
+    output = capsys.readouterr().err.splitlines()[-1]
+    assert output == f"lvs-vrrp: {file}:15: script: /no/such is not a program that can be run."

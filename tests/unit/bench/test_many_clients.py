@@ -19,9 +19,9 @@ def test_a_frame_has_the_minimum_length_and_the_right_checksum() -> None:
     assert len(frame) == 60  # 64 with the check that the card adds
     packet = Ether(frame)
     assert (packet.src, packet.dst) == ("02:00:00:00:00:01", "02:00:00:00:00:02")
-    told = packet[IP].chksum
+    checksum = packet[IP].chksum
     del packet[IP].chksum
-    assert Ether(bytes(packet))[IP].chksum == told
+    assert Ether(bytes(packet))[IP].chksum == checksum
     assert (packet[UDP].dport, packet[UDP].chksum, packet[UDP].len) == (1000, 0, 26)
 
 

@@ -31,7 +31,7 @@ def submission(student: str = "ada", **changes: Any) -> Submission:
     made = Submission(
         exercise="e04",
         student=student,
-        seen=seen(variant),
+        seen=observations(variant),
         state=state(variant.plan),
         journal=journal(student),
         diagnosis={"host": variant.server, "cause": "vip_missing", "evidence": "counters"},
@@ -41,7 +41,7 @@ def submission(student: str = "ada", **changes: Any) -> Submission:
     return replace(made, **changes)
 
 
-def seen(variant: Variant, *, broken: bool = False) -> dict[str, Any]:
+def observations(variant: Variant, *, broken: bool = False) -> dict[str, Any]:
     """Three rounds of requests; `broken`: those to the server with the fault get no answer."""
     names = [server.name for server in variant.plan.servers] * 3
     requests = [{"how": "answered", "server": name} for name in names if not broken or name != variant.server]
@@ -57,8 +57,8 @@ def state(plan: Plan) -> dict[str, Any]:
         "dip": plan.addresses.dip,
         "servers": [{"name": server.name, "address": server.address} for server in plan.servers],
         "hosts": [
-            {"name": one.name, "plugs": [{"address": interface.address} for interface in one.interfaces]}
-            for one in plan.topology.nodes
+            {"name": node.name, "plugs": [{"address": interface.address} for interface in node.interfaces]}
+            for node in plan.topology.nodes
         ],
     }
 
@@ -67,8 +67,8 @@ def journal(student: str, minutes: float = 10.0) -> list[dict[str, Any]]:
     """A journal with a hint and two checks."""
     entries = ["started", "check", "hint", "check", "submit"]
     step = minutes * 60 / (len(entries) - 1)
-    told = [{"at": STARTED + number * step, "what": what} for number, what in enumerate(entries)]
-    return [{**told[0], "exercise": "e04", "student": student}, *told[1:]]
+    lines = [{"at": STARTED + number * step, "what": what} for number, what in enumerate(entries)]
+    return [{**lines[0], "exercise": "e04", "student": student}, *lines[1:]]
 
 
 def hand_in(folder: Path, made: Submission, name: str = "", secret: str = SECRET) -> Path:

@@ -12,19 +12,19 @@ from classroom.checks.arp import one_answer
 from classroom.checks.learnt_routes import route_kept
 from classroom.checks.service import all_served, fair_shares
 from classroom.variants import variant_for
-from tests.unit.classroom.submissions import seen
+from tests.unit.classroom.submissions import observations
 
 CASE = variant_for("e04", "ada")
 JUDGES = catalogue.load("e04").checks
 
 
-def passed(seen: dict[str, Any]) -> list[bool]:
-    return [check.ok for check in judged(JUDGES, seen, CASE)]
+def passed(observations: dict[str, Any]) -> list[bool]:
+    return [check.ok for check in judged(JUDGES, observations, CASE)]
 
 
 def test_a_working_lab_passes_and_a_broken_one_fails_as_expected() -> None:
-    assert passed(seen(CASE)) == [True, True, True]
-    assert passed(seen(CASE, broken=True)) == [False, False, True]
+    assert passed(observations(CASE)) == [True, True, True]
+    assert passed(observations(CASE, broken=True)) == [False, False, True]
 
 
 def test_a_missing_probe_fails_its_checks() -> None:
@@ -34,7 +34,7 @@ def test_a_missing_probe_fails_its_checks() -> None:
 
 
 def test_a_failed_probe_fails_its_checks() -> None:
-    found = judged(JUDGES, {**seen(CASE), "arp_answers": {FAILED: "no tcpdump"}}, CASE)
+    found = judged(JUDGES, {**observations(CASE), "arp_answers": {FAILED: "no tcpdump"}}, CASE)
     assert [check.ok for check in found] == [True, True, False]
     assert found[2].observed == "no tcpdump"
 
@@ -63,7 +63,7 @@ def test_a_second_arp_reply_fails() -> None:
 
 
 def test_one_server_for_all_is_not_fair() -> None:
-    asked = seen(CASE)["requests"]
+    asked = observations(CASE)["requests"]
     one_sided = [{"how": "answered", "server": asked[0]["server"]}] * len(asked)
     assert not judged([fair_shares], {"requests": one_sided}, CASE)[0].ok
 

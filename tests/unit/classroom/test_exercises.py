@@ -97,7 +97,7 @@ def test_check_titles_do_not_name_the_cause(name: str) -> None:
     assert all(probes_of((judge,)) for judge in judges)
     words = {word for solution in catalogue.solutions(name) for word in [solution.cause] if "_" in word}
     assert not [
-        told for told in titles if any(word in told or word in told.replace(" ", "_") for word in words)
+        named for named in titles if any(word in named or word in named.replace(" ", "_") for word in words)
     ]
 
 
@@ -151,5 +151,7 @@ def test_the_teachers_table_has_every_exercise() -> None:
     assert [name for name, _, _ in rows] == list(catalogue.names())
     for name, methods, what in rows:
         assert methods.split(", ") == [method.upper() for method in catalogue.load(name).methods]
-        causes = dict.fromkeys(CAUSES[one.cause] for one in catalogue.solutions(name) if one.cause)
+        causes = dict.fromkeys(
+            CAUSES[solution.cause] for solution in catalogue.solutions(name) if solution.cause
+        )
         assert not causes or what == ", or ".join(causes)

@@ -28,7 +28,7 @@ def session(folder: Path) -> ExerciseSession:
 
 def test_a_check_is_reported_and_recorded(tmp_path: Path) -> None:
     answer = session(tmp_path).check()
-    assert [one["ok"] for one in answer["checks"]] == [True]
+    assert [check["ok"] for check in answer["checks"]] == [True]
     assert answer["unwritten"] == ""
     assert [entry["passed"] for entry in Journal(tmp_path).entries()] == [["one"]]
 
@@ -36,7 +36,7 @@ def test_a_check_is_reported_and_recorded(tmp_path: Path) -> None:
 def test_a_check_that_cannot_be_recorded_is_still_reported(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").symlink_to("/dev/full")
     answer = session(tmp_path).check()
-    assert [one["ok"] for one in answer["checks"]] == [True]
+    assert [check["ok"] for check in answer["checks"]] == [True]
     assert "No space left on device" in answer["unwritten"]
 
 
@@ -44,11 +44,11 @@ def test_a_check_that_cannot_be_recorded_is_still_reported(tmp_path: Path) -> No
 def test_an_exercise_that_cannot_start_is_not_introduced(
     variable: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     monkeypatch.setenv(variable, wrong)
     with pytest.raises(LabError):
-        run(variant_for("e04", "ada"), lambda _session: None, lambda: told.append("the symptom"))
-    assert told == []
+        run(variant_for("e04", "ada"), lambda _session: None, lambda: messages.append("the symptom"))
+    assert messages == []
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by a moon"), RecursionError("deep"), OSError(5, "I/O")])

@@ -51,7 +51,7 @@ def test_a_clients_log_is_read_while_it_grows(tmp_path: Path) -> None:
     assert pages_in(log) == [page(1.0)]
 
 
-def outcome(*visitors: str) -> Outcome:
+def new_outcome(*visitors: str) -> Outcome:
     counts = {"rs1": 1, "rs2": 3}
     clients = ("198.51.100.101", "198.51.100.102")
     return Outcome(
@@ -60,11 +60,11 @@ def outcome(*visitors: str) -> Outcome:
 
 
 def test_whether_the_servers_see_the_client() -> None:
-    assert outcome("198.51.100.101").sees_client
-    assert not outcome("203.0.113.2").sees_client
-    one = outcome("198.51.100.101")
-    assert Outcome.from_dict(json.loads(json.dumps(one.as_dict()))) == one
-    assert report.shares(one.requests) == "25 75"
+    assert new_outcome("198.51.100.101").sees_client
+    assert not new_outcome("203.0.113.2").sees_client
+    outcome = new_outcome("198.51.100.101")
+    assert Outcome.from_dict(json.loads(json.dumps(outcome.as_dict()))) == outcome
+    assert report.shares(outcome.requests) == "25 75"
     assert report.shares({"rs1": 0}) == "-"
 
 
@@ -117,7 +117,7 @@ def test_results_show_the_approaches(capsys: pytest.CaptureFixture[str]) -> None
     made = whole()
     from dataclasses import replace
 
-    report.show(replace(made, dispatch=(outcome("203.0.113.2"),)))
+    report.show(replace(made, dispatch=(new_outcome("203.0.113.2"),)))
     shown = capsys.readouterr().out
     assert "Approaches to dispatching" in shown
     assert "203.0.113.2" in shown

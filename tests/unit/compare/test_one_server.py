@@ -19,7 +19,7 @@ def test_every_plan_renders_and_has_one_server(method: str, place: str, family: 
     texts = [script.text for setup in plan.setups for script in scripts_for(setup).values()]
     assert not any(" 203.0.113." in text or " 192.0.2." in text for text in texts if family == 6)
     assert plan.method.name.lower() == method
-    assert {setup.name for setup in plan.setups} == {one.name for one in plan.topology.nodes}
+    assert {setup.name for setup in plan.setups} == {node.name for node in plan.topology.nodes}
     assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
     (server,) = (setup for setup in plan.setups if isinstance(setup, RealServerSetup))
     assert server.interface.address == plan.servers[0].address
@@ -30,7 +30,7 @@ def test_elsewhere_is_behind_a_router(method: str) -> None:
     def networks(place: str) -> set[str]:
         plan = plan_at(method, place)
         director = {interface.switch for interface in plan.topology.director.interfaces}
-        server = {interface.switch for one in plan.nodes(Role.SERVER) for interface in one.interfaces}
+        server = {interface.switch for node in plan.nodes(Role.SERVER) for interface in node.interfaces}
         return director & server
 
     assert networks(NEAR)

@@ -27,14 +27,14 @@ def test_the_limit_is_what_is_full(busy: dict[str, float], limit: str) -> None:
 
 
 def test_a_point_survives_json() -> None:
-    one = point("nat", 5, troubles=("the httpd of rs1 has ended",))
-    assert Point.from_dict(one.as_dict()) == one
+    measured = point("nat", 5, troubles=("the httpd of rs1 has ended",))
+    assert Point.from_dict(measured.as_dict()) == measured
 
 
 def test_bytes_through_the_director_and_cost_of_a_packet() -> None:
-    one = point("nat", 5, director_out=500.0, delivered=250.0, director_cpu=0.5, director_packets=1000.0)
-    assert one.through_director == 2
-    assert one.packet_cost == pytest.approx(500e-6)
+    measured = point("nat", 5, director_out=500.0, delivered=250.0, director_cpu=0.5, director_packets=1000.0)
+    assert measured.through_director == 2
+    assert measured.packet_cost == pytest.approx(500e-6)
     assert point("nat", 5, director_packets=0.0).packet_cost is None
 
 

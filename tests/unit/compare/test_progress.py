@@ -29,7 +29,7 @@ def test_the_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_finished_steps_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress({"one": 1.0}).step("one") as said:
-        said.append("found something")
+    with Progress({"one": 1.0}).step("one") as output:
+        output.append("found something")
     assert "done" in (shown := capsys.readouterr().out)
     assert "found something" in shown

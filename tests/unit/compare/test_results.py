@@ -14,19 +14,19 @@ from compare.results import NO_ARP_CONTROL, NO_TUNNEL, Finding, Journal, Results
 from tests.unit.compare.made import point, results, whole
 
 
-def journal(folder: Path, *counts: int, planned: tuple[int, ...] = (1, 5, 10, 20)) -> Journal:
+def new_journal(folder: Path, *counts: int, planned: tuple[int, ...] = (1, 5, 10, 20)) -> Journal:
     made = whole()
-    one = Journal(folder / "measured.jsonl")
+    journal = Journal(folder / "measured.jsonl")
     names = [f"VS-NAT, {count} servers" for count in planned]
-    one.add("begun", {"machine": made.machine, "settings": made.settings, "planned": names})
+    journal.add("begun", {"machine": made.machine, "settings": made.settings, "planned": names})
     for count in counts:
-        one.add("point", point("nat", count).as_dict())
-        one.add("done", {"what": f"VS-NAT, {count} servers"})
-    return one
+        journal.add("point", point("nat", count).as_dict())
+        journal.add("done", {"what": f"VS-NAT, {count} servers"})
+    return journal
 
 
 def test_a_whole_journal_is_complete(tmp_path: Path) -> None:
-    made = Results.of(journal(tmp_path, 1, 5, 10, 20))
+    made = Results.of(new_journal(tmp_path, 1, 5, 10, 20))
     assert made.complete
     knee = made.knee("nat")
     assert knee is not None
@@ -34,25 +34,25 @@ def test_a_whole_journal_is_complete(tmp_path: Path) -> None:
 
 
 def test_what_was_cut_short_is_missing_and_the_rest_is_kept(tmp_path: Path) -> None:
-    made = Results.of(journal(tmp_path, 1, 5))
-    assert [one.servers for one in made.points] == [1, 5]
-    assert [one.what for one in made.missing] == ["VS-NAT, 10 servers", "VS-NAT, 20 servers"]
+    made = Results.of(new_journal(tmp_path, 1, 5))
+    assert [measured.servers for measured in made.points] == [1, 5]
+    assert [gap.what for gap in made.missing] == ["VS-NAT, 10 servers", "VS-NAT, 20 servers"]
     assert not made.complete
     assert made.knee("nat") is None
     assert cells(made)["scalability"]["nat"].says == UNMEASURED
 
 
 def test_the_reason_of_a_failure_is_shown(tmp_path: Path) -> None:
-    one = journal(tmp_path, 1)
-    one.add("failed", {"what": "VS-NAT, 5 servers", "why": "The director ended."})
-    assert Results.of(one).missing[0].why == "The director ended."
+    journal = new_journal(tmp_path, 1)
+    journal.add("failed", {"what": "VS-NAT, 5 servers", "why": "The director ended."})
+    assert Results.of(journal).missing[0].why == "The director ended."
 
 
 def test_a_truncated_line_is_skipped(tmp_path: Path) -> None:
-    one = journal(tmp_path, 1, 5)
-    whole_text = one.file.read_text()
-    one.file.write_text(whole_text + '{"kind": "point", "servers": 10, "del')
-    assert len(Results.of(one).points) == 2
+    journal = new_journal(tmp_path, 1, 5)
+    whole_text = journal.file.read_text()
+    journal.file.write_text(whole_text + '{"kind": "point", "servers": 10, "del')
+    assert len(Results.of(journal).points) == 2
 
 
 def test_a_point_with_a_failure_is_kept_but_left_out_of_the_knee() -> None:
@@ -121,7 +121,7 @@ def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_point_still_makes_its_files(tmp_path: Path) -> None:
-    made = Results.of(journal(tmp_path))
+    made = Results.of(new_journal(tmp_path))
     made.write(tmp_path)
     assert plots.draw(made, tmp_path) == []
     assert "What is missing" in report.write_page(made, tmp_path, []).read_text()

@@ -55,8 +55,8 @@ def test_a_reader_may_stop_early() -> None:
 def test_a_full_disk_is_one_sentence(program: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([BIN / program, "-h"], stdout=full, stderr=subprocess.PIPE, timeout=patient(60))
-    told = f"{program}: cannot write to standard output: No space left on device.\n"
-    assert (done.returncode, done.stderr.decode()) == (2, told)
+    message = f"{program}: cannot write to standard output: No space left on device.\n"
+    assert (done.returncode, done.stderr.decode()) == (2, message)
 
 
 def test_a_full_disk_is_one_sentence_after_an_error_as_well() -> None:
@@ -77,8 +77,8 @@ def test_a_full_disk_is_one_sentence_after_an_error_as_well() -> None:
             stderr=subprocess.PIPE,
             timeout=patient(60),
         )
-    told = "tool: cannot write to standard output: No space left on device.\n"
-    assert (done.returncode, done.stderr.decode()) == (2, told)
+    message = "tool: cannot write to standard output: No space left on device.\n"
+    assert (done.returncode, done.stderr.decode()) == (2, message)
 
 
 def a_python(folder: Path, line: str) -> dict[str, str]:

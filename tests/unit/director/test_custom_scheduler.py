@@ -107,7 +107,7 @@ def has_ended(stat: Path) -> bool:
         return True
 
 
-def server() -> RealServer:
+def new_server() -> RealServer:
     return RealServer(Endpoint("172.16.0.9", 80), 1, Method.NAT)
 
 
@@ -232,8 +232,8 @@ def test_a_failure_after_a_rule_change_is_reported_with_the_next_connection(file
 def test_a_dry_run_works_on_a_copy_of_its_state(file: Path) -> None:
     text = PICK.format("self.turn = getattr(self, 'turn', -1) + 1; return servers[self.turn % 2], 'turn'")
     director = with_scheduler(file, text)
-    seen = [director.dry_run(tcp(client(1), WEB), 1.0)[0].destination for _ in range(2)]  # type: ignore[union-attr]
-    assert seen == [RS2, RS2]
+    observed = [director.dry_run(tcp(client(1), WEB), 1.0)[0].destination for _ in range(2)]  # type: ignore[union-attr]
+    assert observed == [RS2, RS2]
     assert director.decide(tcp(client(1), WEB), 1.0).destination == RS2  # type: ignore[union-attr]
 
 
@@ -328,9 +328,9 @@ def test_prints_are_passed_on_and_cut_off_when_they_are_too_many(
 ) -> None:
     """The director's output may be a file, and the limit on file sizes must not end the call."""
     scheduler = made(file, PICK.format("print(packet.source.port, 'x' * 9999); return servers[0], 'printed'"))
-    one = server()
+    server = new_server()
     for port in range(150):
-        picked = scheduler.pick([one], tcp(client(port), WEB), 1.0)
+        picked = scheduler.pick([server], tcp(client(port), WEB), 1.0)
         assert picked is not None
         assert picked[1] == "printed"
     del scheduler
@@ -357,7 +357,7 @@ def test_what_it_leaves_running_ends_with_it(file: Path) -> None:
     process = scheduler._process
     keeper, runner = process._keeper, process._runner[0]
     with suppress(SchedulerFailed):  # where the limit on processes holds
-        scheduler.pick([server()], PACKET, 0.0)
+        scheduler.pick([new_server()], PACKET, 0.0)
     del scheduler, process
     gc.collect()
     assert keeper.returncode is not None
@@ -389,17 +389,17 @@ def test_it_goes_when_the_service_has_another_scheduler(file: Path) -> None:
 
 def test_it_sees_what_a_built_in_one_sees(file: Path) -> None:
     """Servers keep their identity from call to call and are up to date; so is the packet."""
-    told = "f'{servers[0].active} {servers[0].stats.connections} {servers[0].method.name} '"
+    expression = "f'{servers[0].active} {servers[0].stats.connections} {servers[0].method.name} '"
     more = "f'{packet.source} {packet.payload!r} {now} {servers[0] in self.known}'"
-    text = PICK.format(f"return servers[0], {told} + {more}").replace(
+    text = PICK.format(f"return servers[0], {expression} + {more}").replace(
         "def changed(self, servers): pass", "def changed(self, servers): self.known = set(servers)"
     )
-    scheduler, one = made(file, text), server()
-    scheduler.changed([one])
-    one.active, one.stats.connections = 7, 9
-    picked = scheduler.pick([one], replace(PACKET, payload=bytes(range(250, 256))), 5.5)
+    scheduler, server = made(file, text), new_server()
+    scheduler.changed([server])
+    server.active, server.stats.connections = 7, 9
+    picked = scheduler.pick([server], replace(PACKET, payload=bytes(range(250, 256))), 5.5)
     assert picked is not None
-    assert picked[0] is one
+    assert picked[0] is server
     assert picked[1] == f"7 9 NAT {PACKET.source} {bytes(range(250, 256))!r} 5.5 True"
 
 

@@ -45,13 +45,13 @@ def _connected(director: Director, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "stream", stream)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert explain.main(arguments) == 0
     return capsys.readouterr().out
 
 
 def test_a_new_connection(capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, f"{CIP}:4000", str(WEB))
+    text = output(capsys, f"{CIP}:4000", str(WEB))
     assert "TCP 198.51.100.101:4000 > 203.0.113.1:80 [S]" in text
     assert "wrr: current weight 1" in text
     assert "forward by VS-NAT to 172.16.0.3" in text
@@ -60,27 +60,27 @@ def test_a_new_connection(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_port_without_a_service(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "pass it to the director's own kernel" in said(capsys, f"{CIP}:4000", f"{VIP}:81")
+    assert "pass it to the director's own kernel" in output(capsys, f"{CIP}:4000", f"{VIP}:81")
 
 
 def test_udp_has_no_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "UDP 198.51.100.101:1 > 203.0.113.1:53, 40 bytes" in said(capsys, "-u", f"{CIP}:1", f"{VIP}:53")
+    assert "UDP 198.51.100.101:1 > 203.0.113.1:53, 40 bytes" in output(capsys, "-u", f"{CIP}:1", f"{VIP}:53")
 
 
 def test_the_table_of_a_connection(director: Director, capsys: pytest.CaptureFixture[str]) -> None:
     director.decide(tcp(client(1), WEB), 1.0)
-    text = said(capsys, "--table", f"{CIP}:1")
+    text = output(capsys, "--table", f"{CIP}:1")
     assert "outbound rewriting" in text.splitlines()[-1]
 
 
 def test_json_prints_the_answer_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(said(capsys, "--json", f"{CIP}:1", str(WEB)))["decision"] == "forward"
+    assert json.loads(output(capsys, "--json", f"{CIP}:1", str(WEB)))["decision"] == "forward"
 
 
 def test_a_frame_of_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "some.pcap"
     wrpcap(str(path), [Ether() / ARP(), FRAME])
-    assert "198.51.100.101:7 > 203.0.113.1:80" in said(capsys, "--pcap", str(path), "--frame", "2")
+    assert "198.51.100.101:7 > 203.0.113.1:80" in output(capsys, "--pcap", str(path), "--frame", "2")
 
 
 @pytest.mark.parametrize(("frame", "sentence"), [("1", "is not an IP packet"), ("3", "has no frame 3")])
@@ -126,4 +126,4 @@ def test_an_answer_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     too_long = bytes(IP(src=CIP, dst=VIP, flags="DF") / TCP(sport=7, dport=80, flags="S") / bytes(1000))
     answer = {"ok": True, **explainer.explain({"ip": too_long.hex()})}
     monkeypatch.setattr(cli, "stream", lambda *_: iter([answer]))
-    assert "reject with ICMP type 3 code 4, MTU 980" in said(capsys, f"{CIP}:1", str(WEB))
+    assert "reject with ICMP type 3 code 4, MTU 980" in output(capsys, f"{CIP}:1", str(WEB))

@@ -47,7 +47,7 @@ class Asked:
     def commands(self) -> list[Command]:
         (request,) = self.requests
         assert request["do"] == "apply"
-        return [decode({k: v for k, v in each.items() if k != "last"}) for each in request["commands"]]
+        return [decode({k: v for k, v in command.items() if k != "last"}) for command in request["commands"]]
 
 
 @pytest.fixture

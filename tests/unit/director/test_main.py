@@ -176,9 +176,9 @@ def test_internal_errors_are_counted_and_the_first_is_logged(capsys: pytest.Capt
         except KeyError as error:
             process._note_error(handler, error)
     assert handler.internal_errors == 2
-    said = capsys.readouterr().err
-    assert said.startswith("lvs-director: Something failed (KeyError: 'forgotten', in ")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("lvs-director: Something failed (KeyError: 'forgotten', in ")
+    assert output.count("\n") == 1
 
 
 def test_rules_are_read_before_anything_is_changed(

@@ -19,7 +19,7 @@ def healthy(method: str) -> LabState:
 
 
 def host(state: LabState, name: str) -> HostState:
-    return next(one for one in state.hosts if one.name == name)
+    return next(candidate for candidate in state.hosts if candidate.name == name)
 
 
 def on(state: LabState, name: str, **changes: Any) -> LabState:
@@ -29,13 +29,13 @@ def on(state: LabState, name: str, **changes: Any) -> LabState:
         if isinstance(value, Mapping):
             changes[what] = {**getattr(before, what), **value}
     after = replace(before, **changes)
-    return replace(state, hosts=tuple(after if one is before else one for one in state.hosts))
+    return replace(state, hosts=tuple(after if other is before else other for other in state.hosts))
 
 
 def setting(state: LabState, name: str, **values: int) -> LabState:
     """`conf_all_rp_filter=1`; LAN is the host's first interface."""
     lan = host(state, name).main.interface
-    settings = {_named(each, lan): value for each, value in values.items()}
+    settings = {_named(key, lan): value for key, value in values.items()}
     return on(state, name, settings=settings)
 
 
@@ -50,9 +50,11 @@ def director(state: LabState, **changes: Any) -> LabState:
 
 def http(state: LabState, **changes: Any) -> LabState:
     """With another service for http."""
-    services = (replace(one, **changes) if one.port == 80 else one for one in state.director.services)
+    services = (
+        replace(service, **changes) if service.port == 80 else service for service in state.director.services
+    )
     return director(state, services=tuple(services))
 
 
 def http_service(state: LabState) -> Service:
-    return next(one for one in state.director.services if one.port == 80)
+    return next(service for service in state.director.services if service.port == 80)

@@ -162,12 +162,14 @@ def test_brackets_are_text() -> None:
     assert "[/x]" in printed(on(healthy("nat"), "d", scripts={"drain.sh": script}))[1]
 
 
-def failing(state: LabState, outcome: str, *, seen: bool = False) -> LabState:
+def failing(state: LabState, outcome: str, *, sighted: bool = False) -> LabState:
     """Without a client that is served; their packets were seen at rs1 last."""
-    trials = tuple(one if one.wanted else replace(one, outcome=outcome, server="") for one in state.trials)
-    if seen:
+    trials = tuple(
+        trial if trial.wanted else replace(trial, outcome=outcome, server="") for trial in state.trials
+    )
+    if sighted:
         place = Sighting("rs1", "rs1-eth0", IN, "SYN", "198.51.100.101:61001", "172.16.0.2:80")
-        trials = tuple(replace(one, seen=(place,)) for one in trials)
+        trials = tuple(replace(trial, seen=(place,)) for trial in trials)
     return replace(state, trials=trials)
 
 
@@ -179,13 +181,13 @@ def words(text: str) -> str:
 def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() -> None:
     hops = host(healthy("nat"), "rs1").next_hops  # as after: ip rule add from 172.16.0.2 blackhole
     lost = tuple(
-        replace(one, gateway="", interface="") if one.source == "172.16.0.2" else one for one in hops
+        replace(hop, gateway="", interface="") if hop.source == "172.16.0.2" else hop for hop in hops
     )
-    code, text = printed(failing(on(healthy("nat"), "rs1", next_hops=lost), TIMED_OUT, seen=True))
+    code, text = printed(failing(on(healthy("nat"), "rs1", next_hops=lost), TIMED_OUT, sighted=True))
     assert code == 1
     assert all(len(line) <= 80 for line in text.splitlines())
     assert text.isascii()
-    for said in (
+    for sentence in (
         "Clients fail at 203.0.113.1:80: 3 of 3 timed out (c1 c2).",
         "Real servers, tried directly from the director: all answer.",
         f"None of the {len(titles())} known causes applies.",
@@ -195,14 +197,14 @@ def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() ->
         "last seen 5 x SYN in on rs1-eth0, first 198.51.100.101:61001 > 172.16.0.2:80",
         "look at ip route get 198.51.100.101 from 172.16.0.2",
     ):
-        assert said in words(text)
+        assert sentence in words(text)
     assert "Nothing wrong" not in text
 
 
 def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last() -> None:
     rule = FilterRule("ip", "f", "c", "forward", 0, 5, "drop", ({"unknown": {}},), "ether saddr x drop")
     state = on(healthy("nat"), "rs1", counters={"TcpExtListenDrops": 3, "IpInReceives": 9}, filters=(rule,))
-    code, text = printed(failing(state, TIMED_OUT, seen=True))
+    code, text = printed(failing(state, TIMED_OUT, sighted=True))
     assert code == 1
     assert "where packets were seen last" in text
     assert "rs1 last seen 5 x SYN in on rs1-eth0" in words(text)
@@ -216,7 +218,9 @@ def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last(
 def test_packets_that_a_host_has_sent_are_looked_for_at_the_switch() -> None:
     state = failing(healthy("dr"), TIMED_OUT)
     place = Sighting("d", "d-eth0", OUT, "SYN", "198.51.100.101:61001", "203.0.113.1:80")
-    code, text = printed(replace(state, trials=tuple(replace(one, seen=(place,)) for one in state.trials)))
+    code, text = printed(
+        replace(state, trials=tuple(replace(trial, seen=(place,)) for trial in state.trials))
+    )
     assert code == 1
     assert "the packet left d for the switch s2" in words(text)
     assert "dpctl dump-flows" in text
@@ -226,13 +230,15 @@ def test_a_silent_server_that_no_client_got_is_not_well() -> None:
     """As with many servers: the clients' few connections went to others."""
     state = healthy("dr")
     trials = tuple(
-        replace(one, outcome=TIMED_OUT, server="") if one.wanted == "rs1" else replace(one, server="rs2")
-        for one in state.trials
+        replace(trial, outcome=TIMED_OUT, server="")
+        if trial.wanted == "rs1"
+        else replace(trial, server="rs2")
+        for trial in state.trials
     )
     code, text = printed(replace(state, trials=trials))
     assert code == 1
     assert "Real servers, tried directly from the director: rs1 timed out." in words(text)
-    everyone = tuple(one if one.wanted else replace(one, server="rs1") for one in trials)
+    everyone = tuple(trial if trial.wanted else replace(trial, server="rs1") for trial in trials)
     assert printed(replace(state, trials=everyone))[0] == 0
 
 
@@ -298,16 +304,16 @@ def test_an_answer_that_ends_in_the_middle_ends_at_its_sender() -> None:
 
 def test_packets_that_get_lost_now_and_then_are_not_well() -> None:
     state = healthy("nat")
-    seen = Sighting("rs1", "rs1-eth0", IN, "SYN", "198.51.100.101:61000", "172.16.0.2:80")
+    sighting = Sighting("rs1", "rs1-eth0", IN, "SYN", "198.51.100.101:61000", "172.16.0.2:80")
     first, *others = state.trials
-    code, text = printed(replace(state, trials=(replace(first, resent=True, seen=(seen,)), *others)))
+    code, text = printed(replace(state, trials=(replace(first, resent=True, seen=(sighting,)), *others)))
     assert code == 1
     assert f"Packets get lost: 1 of {len(state.trials)} connections were served only after" in words(text)
     assert "rs1 last seen 1 x SYN in on rs1-eth0" in words(text)
 
 
 def test_where_the_paths_of_a_repair_hold_is_said() -> None:
-    listeners = tuple(one for one in host(healthy("nat"), "rs2").listeners if one.port != 8000)
+    listeners = tuple(listener for listener in host(healthy("nat"), "rs2").listeners if listener.port != 8000)
     _, text = printed(on(healthy("nat"), "rs2", listeners=listeners))
     assert "Paths in a repair are those of ./inv shell HOST" in words(text)
 
@@ -315,10 +321,10 @@ def test_where_the_paths_of_a_repair_hold_is_said() -> None:
 def test_an_answer_that_is_an_error_is_no_service() -> None:
     state = healthy("dr")
     trials = tuple(
-        replace(one, outcome=FAILED, server="", detail="HTTP/1.1 404 Not Found")
-        if one.wanted == "rs1"
-        else replace(one, server="rs2")
-        for one in state.trials
+        replace(trial, outcome=FAILED, server="", detail="HTTP/1.1 404 Not Found")
+        if trial.wanted == "rs1"
+        else replace(trial, server="rs2")
+        for trial in state.trials
     )
     code, text = printed(replace(state, trials=trials))
     assert code == 1
@@ -327,7 +333,7 @@ def test_an_answer_that_is_an_error_is_no_service() -> None:
 
 
 def test_a_cause_that_keeps_no_client_from_a_server_does_not_explain_failures() -> None:
-    code, text = printed(http(failing(healthy("dr"), TIMED_OUT, seen=True), persistent=300))
+    code, text = printed(http(failing(healthy("dr"), TIMED_OUT, sighted=True), persistent=300))
     assert code == 1
     assert "persistence" in text
     assert "That does not explain why clients fail." in text

@@ -47,7 +47,8 @@ from doctor.state import (
 from labs.network.addresses import link_local
 from labs.plan import plan_for
 from labs.run.options import LabOptions
-from tests.labs.faults import KINDS, LOCATED, draw, fill, hosts, kinds_for
+from tests.labs.fault_drawing import draw, fill, hosts, kinds_for
+from tests.labs.faults import KINDS, LOCATED
 from tests.labs.ha_doctor_trial import FAULTS
 from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
 
@@ -137,11 +138,11 @@ def both_own_the_vip(state: LabState) -> LabState:
 
 def paired(state: LabState, name: str, **changes: Any) -> LabState:
     """With one of the two directors changed; of its settings, only those that are named."""
-    before = next(one for one in state.pair if one.name == name)
+    before = next(member for member in state.pair if member.name == name)
     if "settings" in changes:
         changes["settings"] = {**before.settings, **changes["settings"]}
     after = replace(before, **changes)
-    return replace(state, pair=tuple(after if one is before else one for one in state.pair))
+    return replace(state, pair=tuple(after if member is before else member for member in state.pair))
 
 
 def stopped_takeover(state: LabState, name: str) -> LabState:
@@ -156,7 +157,7 @@ def without_vip(state: LabState, name: str) -> LabState:
 def with_vip(state: LabState, name: str, **changes: Any) -> LabState:
     """With a changed VIP address entry."""
     addresses = host(state, name).addresses
-    changed = (replace(one, **changes) if one.address == VIP else one for one in addresses)
+    changed = (replace(address, **changes) if address.address == VIP else address for address in addresses)
     return on(state, name, addresses=tuple(changed))
 
 
@@ -165,7 +166,7 @@ def listening(state: LabState, name: str, *ports: int) -> LabState:
 
 
 def next_hop(state: LabState, name: str, to: str, gateway: str = "", interface: str = "") -> LabState:
-    kept = tuple(one for one in host(state, name).next_hops if one.target != to)
+    kept = tuple(hop for hop in host(state, name).next_hops if hop.target != to)
     return on(state, name, next_hops=(*kept, NextHop(to, gateway, interface)))
 
 
@@ -187,7 +188,7 @@ def inside_client(state: LabState, gateway: str) -> LabState:
 def two_ports(state: LabState, **changes: Any) -> LabState:
     """A second service of the same real servers, on port 8080."""
     shop = replace(http_service(state), port=8080, **changes)
-    servers = tuple(replace(one, ports=(80, 8080)) for one in state.servers)
+    servers = tuple(replace(server, ports=(80, 8080)) for server in state.servers)
     return director(replace(state, servers=servers), services=(*state.director.services, shop))
 
 
@@ -196,12 +197,12 @@ def by_mark(state: LabState, second: int) -> LabState:
     marks = (Mark(1, VIP, "TCP", 80, 80), Mark(second, VIP, "TCP", 8080, 8080))
     service = replace(http_service(state), protocol="FWM", address="0.0.0.0", port=0, persistent=300)
     services = tuple(replace(service, mark=mark) for mark in {1, second})
-    servers = tuple(replace(one, ports=(80, 8080)) for one in state.servers)
+    servers = tuple(replace(server, ports=(80, 8080)) for server in state.servers)
     return director(replace(state, servers=servers), services=services, marks=marks)
 
 
 def deleted(state: LabState) -> LabState:
-    targets = tuple(one for one in http_service(state).targets if one.address != "172.16.0.2")
+    targets = tuple(target for target in http_service(state).targets if target.address != "172.16.0.2")
     return http(state, targets=targets)
 
 
@@ -213,7 +214,7 @@ def link(state: LabState, name: str, at: int = 0, **changes: Any) -> LabState:
     """With another state of one of the host's links."""
     before = host(state, name)
     interface = before.plugs[at].interface
-    links = (replace(one, **changes) if one.interface == interface else one for one in before.links)
+    links = (replace(own, **changes) if own.interface == interface else own for own in before.links)
     return on(state, name, links=tuple(links))
 
 
@@ -221,15 +222,15 @@ def prefix(state: LabState, name: str, prefix: int, at: int = 0) -> LabState:
     """With another netmask of one of its addresses."""
     before = host(state, name)
     address = before.plugs[at].address
-    changed = (replace(one, prefix=prefix) if one.address == address else one for one in before.addresses)
+    changed = (replace(held, prefix=prefix) if held.address == address else held for held in before.addresses)
     return on(state, name, addresses=tuple(changed))
 
 
 def extra(state: LabState, name: str, address: str, prefix: int, interface: str = "") -> LabState:
     """With another address."""
     before = host(state, name)
-    one = Address(interface or before.main.interface, address, prefix)
-    return on(state, name, addresses=(*before.addresses, one))
+    held = Address(interface or before.main.interface, address, prefix)
+    return on(state, name, addresses=(*before.addresses, held))
 
 
 def static(
@@ -242,7 +243,7 @@ def static(
 
 def weighed(state: LabState, *weights: int) -> tuple[Target, ...]:
     targets = http_service(state).targets
-    return tuple(replace(one, weight=weight) for one, weight in zip(targets, weights, strict=True))
+    return tuple(replace(target, weight=weight) for target, weight in zip(targets, weights, strict=True))
 
 
 def routed(state: LabState, name: str, to: str, gateway: str, interface: str, *routes: Route) -> LabState:
@@ -255,7 +256,8 @@ def stopped(state: LabState, name: str) -> LabState:
     """With an nginx that is stopped."""
     before = host(state, name).listeners
     changed = (
-        replace(one, pid=42, program="nginx", process_state="T") if one.port == 80 else one for one in before
+        replace(listener, pid=42, program="nginx", process_state="T") if listener.port == 80 else listener
+        for listener in before
     )
     return on(state, name, listeners=tuple(changed))
 
@@ -279,8 +281,8 @@ def by_method(state: LabState, method: str) -> tuple[Target, ...]:
 
 def ends_at(state: LabState, name: str) -> LabState:
     """A client's SYN was last seen coming in on that host."""
-    seen = Sighting(name, f"{name}-eth0", IN, "SYN", f"{CLIENT}:61000", f"{VIP}:80")
-    return replace(state, trials=(Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(seen,)),))
+    sighting = Sighting(name, f"{name}-eth0", IN, "SYN", f"{CLIENT}:61000", f"{VIP}:80")
+    return replace(state, trials=(Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(sighting,)),))
 
 
 def hops_limited(state: LabState, name: str, target: str) -> LabState:
@@ -291,7 +293,7 @@ def hops_limited(state: LabState, name: str, target: str) -> LabState:
 
 def files(state: LabState, name: str, now: int, most: int) -> LabState:
     """With an nginx that has so many file descriptors, and may have so many."""
-    listeners = tuple(replace(one, pid=42, program="nginx") for one in host(state, name).listeners)
+    listeners = tuple(replace(listener, pid=42, program="nginx") for listener in host(state, name).listeners)
     nginx = Process(42, "nginx -p servers", "S", files=now, most=most)
     return on(state, name, listeners=listeners, processes=(nginx,))
 
@@ -304,14 +306,16 @@ def renamed(state: LabState, name: str) -> LabState:
 
 def without_hop(state: LabState, name: str, target: str, source: str) -> tuple[NextHop, ...]:
     hops = host(state, name).next_hops
-    return tuple(one for one in hops if (one.target, one.source) != (target, source))
+    return tuple(hop for hop in hops if (hop.target, hop.source) != (target, source))
 
 
 def answers(state: LabState, name: str, outcome: str, detail: str = "", by: str = "") -> LabState:
     """With trials of that real server, tried from the director, that ended so."""
     trials = (
-        replace(one, outcome=outcome, detail=detail, server=by, connected=True) if one.wanted == name else one
-        for one in state.trials
+        replace(trial, outcome=outcome, detail=detail, server=by, connected=True)
+        if trial.wanted == name
+        else trial
+        for trial in state.trials
     )
     return replace(state, trials=tuple(trials))
 
@@ -326,7 +330,9 @@ def denied(state: LabState, name: str) -> LabState:
 def program(state: LabState, name: str, program: str) -> LabState:
     """With another program that listens for http."""
     before = host(state, name).listeners
-    changed = (replace(one, pid=42, program=program) if one.port == 80 else one for one in before)
+    changed = (
+        replace(listener, pid=42, program=program) if listener.port == 80 else listener for listener in before
+    )
     return on(state, name, listeners=tuple(changed))
 
 
@@ -600,7 +606,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
         "ha",
         "d2",
         lambda s: on(
-            both_own_the_vip(replace(s, pair=tuple(replace(one, settings={}) for one in s.pair))),
+            both_own_the_vip(replace(s, pair=tuple(replace(member, settings={}) for member in s.pair))),
             "d2",
             filters=(rule("input", "drop", HEARTBEATS),),
         ),
@@ -780,12 +786,16 @@ VIP6, CLIENT6, RS1 = "2001:db8:cb00:71::1", "2001:db8:c633:64::101", "2001:db8:c
 
 def holds(state: LabState, name: str, device: str, detection: str = "") -> LabState:
     """A real server that has the VIP in IPv6 only there."""
-    others = (one for one in host(state, name).addresses if one.address != VIP6)
+    others = (address for address in host(state, name).addresses if address.address != VIP6)
     return on(state, name, addresses=(*others, Address(device, VIP6, 64, detection=detection)))
 
 
 def without_vip6(state: LabState, name: str) -> LabState:
-    return on(state, name, addresses=tuple(one for one in host(state, name).addresses if one.address != VIP6))
+    return on(
+        state,
+        name,
+        addresses=tuple(address for address in host(state, name).addresses if address.address != VIP6),
+    )
 
 
 DENIES = "flags=O\npython3 router_discovery.py announce r0-eth1 $flags\n"
@@ -931,7 +941,7 @@ def test_a_healthy_lab_in_ipv6_has_no_cause() -> None:
 
 def test_a_link_that_was_down_needs_its_addresses_in_ipv6() -> None:
     state = link(healthy("dr6"), "rs1", up=False)
-    left = tuple(one for one in host(state, "rs1").addresses if one.interface == "lo")
+    left = tuple(address for address in host(state, "rs1").addresses if address.interface == "lo")
     (found,) = diagnose(on(state, "rs1", addresses=left))
     assert f"ip address add {RS1}/64 dev rs1-eth0 nodad" in found.repair
 
@@ -946,33 +956,33 @@ def test_each_cause_is_found_and_nothing_else(
     cause: str, method: str, place: str, change: Callable[[LabState], LabState]
 ) -> None:
     found = diagnose(change(healthy(method)))
-    assert [(one.cause, one.host) for one in found] == [(cause, place)]
+    assert [(named.cause, named.host) for named in found] == [(cause, place)]
     assert all((found[0].evidence, found[0].why, found[0].repair))
 
 
 @pytest.mark.parametrize(
-    ("method", "change"), [one[1:] for one in HARMLESS], ids=[one[0] for one in HARMLESS]
+    ("method", "change"), [entry[1:] for entry in HARMLESS], ids=[entry[0] for entry in HARMLESS]
 )
 def test_a_harmless_change_is_not_a_cause(method: str, change: Callable[[LabState], LabState]) -> None:
     assert diagnose(change(healthy(method))) == []
 
 
 def test_every_cause_is_tested() -> None:
-    assert {one[0] for one in (*BROKEN, *IN_IPV6)} | {"packet_too_big_filtered"} == set(CAUSES)
+    assert {broken[0] for broken in (*BROKEN, *IN_IPV6)} | {"packet_too_big_filtered"} == set(CAUSES)
 
 
 def test_two_healthy_directors_have_no_cause() -> None:
     state = healthy("ha")
     assert diagnose(state) == []
     assert (state.active, state.vip_owners, state.director_host.name) == ("d1", ("d1",), "d1")
-    assert [one.name for one in state.pair] == ["d1", "d2"]
+    assert [member.name for member in state.pair] == ["d1", "d2"]
 
 
 def test_a_director_without_power_needs_its_cables_first() -> None:
     dead = paired(healthy("ha"), "d2", process=None, director=DirectorState(error="x"))
     state = link(link(dead, "d2", up=False), "d2", at=1, up=False)
-    assert {(one.cause, one.host) for one in diagnose(state)} == {("link_down", "d2")}
-    assert {one.cause for one in diagnose(link(dead, "d2", up=False))} == {"link_down", "director_down"}
+    assert {(cause.cause, cause.host) for cause in diagnose(state)} == {("link_down", "d2")}
+    assert {cause.cause for cause in diagnose(link(dead, "d2", up=False))} == {"link_down", "director_down"}
 
 
 def test_the_filter_between_two_masters_is_deleted() -> None:
@@ -1049,7 +1059,10 @@ def test_a_cause_explains_others_that_exist() -> None:
 
 def test_what_a_cause_explains_on_its_host_is_left_out_and_on_others_is_not() -> None:
     state = next_hop(next_hop(link(healthy("dr"), "rs1", up=False), "rs1", CLIENT), "rs2", CLIENT)
-    assert [(one.cause, one.host) for one in diagnose(state)] == [("link_down", "rs1"), ("no_gateway", "rs2")]
+    assert [(cause.cause, cause.host) for cause in diagnose(state)] == [
+        ("link_down", "rs1"),
+        ("no_gateway", "rs2"),
+    ]
 
 
 def test_titles_match_the_diagnosis() -> None:
@@ -1087,7 +1100,7 @@ def test_the_repair_of_a_script_that_sed_would_misread() -> None:
 
 def test_two_causes_on_two_hosts_are_two() -> None:
     state = without_vip(setting(healthy("dr"), "rs1", LAN__arp_ignore=0), "rs3")
-    assert [(one.cause, one.host) for one in diagnose(state)] == [
+    assert [(cause.cause, cause.host) for cause in diagnose(state)] == [
         ("arp_answered", "rs1"),
         ("vip_missing", "rs3"),
     ]
@@ -1096,6 +1109,6 @@ def test_two_causes_on_two_hosts_are_two() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_unreadable_hosts_have_no_cause(method: str) -> None:
     state = healthy(method)
-    blind = tuple(HostState(one.name, one.role, one.plugs, error="gone") for one in state.hosts)
+    blind = tuple(HostState(known.name, known.role, known.plugs, error="gone") for known in state.hosts)
     dead = director(replace(state, hosts=blind), services=(), connections=(), timeouts={}, error="no answer")
     assert diagnose(dead) == []

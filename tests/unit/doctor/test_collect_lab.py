@@ -199,7 +199,7 @@ def test_a_lab_is_read_completely(tmp_path: Path) -> None:
     assert state.director.services[0].targets[0].full
     assert state.director.marks == (Mark(1, "203.0.113.1", "TCP", 80, 80),)
     assert not state.director.ftp_helper
-    assert [one.client for one in state.director.connections] == [ENTRY["client"]]
+    assert [connection.client for connection in state.director.connections] == [ENTRY["client"]]
     assert (state.director.entries, state.director.limit, state.director.full) == (2, 2, True)
     assert state.director_process == Process(42, "python -m director", "S")
     assert state.trials == TRIALS
@@ -318,8 +318,8 @@ def test_a_listener_and_its_process_are_found(tmp_path: Path) -> None:
         found = host.listener("127.0.0.1", one.getsockname()[1])
     assert found
     assert (found.pid, found.stopped) == (os.getpid(), False)
-    assert [each.pid for each in host.listeners if each.address == path] == [os.getpid()]
-    assert [each.pid for each in host.processes if each.pid == os.getpid()] == [os.getpid()]
+    assert [listener.pid for listener in host.listeners if listener.address == path] == [os.getpid()]
+    assert [process.pid for process in host.processes if process.pid == os.getpid()] == [os.getpid()]
 
 
 def test_a_listener_for_ipv6_only_is_told_from_one_for_both() -> None:
@@ -330,11 +330,11 @@ def test_a_listener_for_ipv6_only_is_told_from_one_for_both() -> None:
         command = [sys.executable, "-S", "-E", collect_host.__file__, "/proc"]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         host = parse_host.parse_host(RS1, printed)
-        both, only = (one.getsockname()[1] for one in listeners)
+        both, only = (listener.getsockname()[1] for listener in listeners)
         assert [host.listens("192.0.2.1", port) for port in (both, only)] == [True, False]
     finally:
-        for one in listeners:
-            one.close()
+        for listener in listeners:
+            listener.close()
 
 
 def test_what_the_plan_prescribes(tmp_path: Path) -> None:
@@ -382,9 +382,9 @@ def test_the_routes_that_are_asked_for(method: str, host: str, targets: list[str
     plan = plan_for(method, LabOptions())
     node = next(node for node in plan.topology.nodes if node.name == host)
     asked = list(collect_lab._targets(plan, node))
-    assert [one for one in targets if one not in asked] == []
-    assert [str(collect_lab._asked(one.split()).target) for one in targets] == [
-        one.split()[0] for one in targets
+    assert [target for target in targets if target not in asked] == []
+    assert [str(collect_lab._asked(target.split()).target) for target in targets] == [
+        target.split()[0] for target in targets
     ]
 
 

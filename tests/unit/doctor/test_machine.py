@@ -19,8 +19,8 @@ from labs.network import sandbox
 
 def test_every_probe_reports_here() -> None:
     findings = [probe() for probe in machine.PROBES]
-    assert len({one.subject for one in findings}) == len(findings)
-    assert all(one.observed for one in findings)
+    assert len({finding.subject for finding in findings}) == len(findings)
+    assert all(finding.observed for finding in findings)
 
 
 def test_a_missing_package_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,8 +28,8 @@ def test_a_missing_package_comes_with_advice(monkeypatch: pytest.MonkeyPatch) ->
         raise Unable("Not installed: nginx: run `sudo apt-get install nginx`.")
 
     monkeypatch.setattr(capabilities, "require", lacks)
-    told = "Not installed: nginx", "Run `sudo apt-get install nginx`."
-    assert machine.labs() == Finding("labs", State.NO, *told)
+    sentences = "Not installed: nginx", "Run `sudo apt-get install nginx`."
+    assert machine.labs() == Finding("labs", State.NO, *sentences)
 
 
 def test_labs_and_doctor_say_the_same_about_missing_ids(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,16 +59,16 @@ def test_an_engine_that_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "state", "said"),
+    ("megabytes", "state", "message"),
     [(24, State.NO, "room for 2 "), (1200, State.OK, "room for 100 "), (90_000, State.OK, "room for 200 ")],
 )
 def test_memory_for_real_servers(
-    monkeypatch: pytest.MonkeyPatch, megabytes: int, state: State, said: str
+    monkeypatch: pytest.MonkeyPatch, megabytes: int, state: State, message: str
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda _path: f"MemAvailable:   {megabytes * 1024} kB")
     found = machine.memory()
     assert found.state is state
-    assert said in found.observed
+    assert message in found.observed
 
 
 def test_a_setting_that_forbids_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def test_rules_that_may_drop_a_packet(
 ) -> None:
     found = list(suspects(rules([IN, rule("guard", *expressions)], ""), REQUEST, "input"))
     assert bool(found) is is_suspect
-    assert any(drops_at_random(one, REQUEST) for one in found) is at_random
+    assert any(drops_at_random(filter_rule, REQUEST) for filter_rule in found) is at_random
 
 
 def test_what_is_certain_ends_the_search_for_suspects() -> None:

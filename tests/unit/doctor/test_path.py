@@ -36,7 +36,9 @@ VIP = "203.0.113.1"
 
 def failing(state: LabState) -> LabState:
     """No client is served: every path is suspect."""
-    trials = (replace(one, outcome=TIMED_OUT, server="") if not one.wanted else one for one in state.trials)
+    trials = (
+        replace(trial, outcome=TIMED_OUT, server="") if not trial.wanted else trial for trial in state.trials
+    )
     return replace(state, trials=tuple(trials))
 
 
@@ -49,9 +51,9 @@ def test_a_healthy_lab_does_not_differ_from_its_plan(method: str) -> None:
 def test_a_submission_without_trials_has_no_paths() -> None:
     form = healthy("dr").as_dict()
     del form["trials"], form["director_process"]
-    for one in form["hosts"]:
+    for form_of_host in form["hosts"]:
         for name in ("links", "processes", "planned"):
-            del one[name]
+            del form_of_host[name]
     assert differences(LabState.from_dict(form)) == []
 
 
@@ -60,7 +62,7 @@ def test_a_submission_without_trials_has_no_paths() -> None:
 
 def link(state: LabState, name: str, interface: str, **changes: Any) -> LabState:
     links = (
-        replace(one, **changes) if one.interface == interface else one for one in host(state, name).links
+        replace(own, **changes) if own.interface == interface else own for own in host(state, name).links
     )
     return on(state, name, links=tuple(links))
 
@@ -69,11 +71,13 @@ def unplugged(state: LabState, name: str, interface: str) -> LabState:
     """Down, with what the kernel removes then."""
     state = link(state, name, interface, up=False)
     before = host(state, name)
-    addresses = (replace(one, up=one.up and one.interface != interface) for one in before.addresses)
-    routes = (one for one in before.routes if one.interface != interface)
+    addresses = (
+        replace(address, up=address.up and address.interface != interface) for address in before.addresses
+    )
+    routes = (route for route in before.routes if route.interface != interface)
     hops = (
-        replace(one, interface="", gateway="") if one.interface == interface else one
-        for one in before.next_hops
+        replace(hop, interface="", gateway="") if hop.interface == interface else hop
+        for hop in before.next_hops
     )
     return on(state, name, addresses=tuple(addresses), routes=tuple(routes), next_hops=tuple(hops))
 
@@ -81,8 +85,8 @@ def unplugged(state: LabState, name: str, interface: str) -> LabState:
 def routed(state: LabState, name: str, target: str, **changes: Any) -> LabState:
     """Other next hops for every kind of packet to `target`."""
     hops = (
-        replace(one, **changes) if one.target == target and not one.local else one
-        for one in host(state, name).next_hops
+        replace(hop, **changes) if hop.target == target and not hop.local else hop
+        for hop in host(state, name).next_hops
     )
     return on(state, name, next_hops=tuple(hops))
 
@@ -94,13 +98,13 @@ def cut(state: LabState, name: str, target: str) -> LabState:
 def moved(state: LabState, name: str, address: str, **changes: Any) -> LabState:
     """An address of a host, changed."""
     addresses = host(state, name).addresses
-    kept = (replace(one, **changes) if one.address == address else one for one in addresses)
+    kept = (replace(held, **changes) if held.address == address else held for held in addresses)
     return on(state, name, addresses=tuple(kept))
 
 
 def without(state: LabState, name: str, address: str) -> LabState:
     return on(
-        state, name, addresses=tuple(one for one in host(state, name).addresses if one.address != address)
+        state, name, addresses=tuple(held for held in host(state, name).addresses if held.address != address)
     )
 
 
@@ -112,12 +116,17 @@ def filtered(state: LabState, name: str, hook: str, field: str, value: Any) -> L
 
 
 def dead(state: LabState, name: str, port: int) -> LabState:
-    return on(state, name, listeners=tuple(one for one in host(state, name).listeners if one.port != port))
+    return on(
+        state,
+        name,
+        listeners=tuple(listener for listener in host(state, name).listeners if listener.port != port),
+    )
 
 
 def frozen(state: LabState, name: str, port: int) -> LabState:
     listeners = (
-        replace(one, process_state="T") if one.port == port else one for one in host(state, name).listeners
+        replace(listener, process_state="T") if listener.port == port else listener
+        for listener in host(state, name).listeners
     )
     return on(state, name, listeners=tuple(listeners))
 
@@ -128,7 +137,7 @@ def entry(state: LabState, name: str, address: str, interface: str, mac: str, ki
 
 def targets(state: LabState, **changes: Any) -> LabState:
     """Every real server's rule for http changed."""
-    return http(state, targets=tuple(replace(one, **changes) for one in http_service(state).targets))
+    return http(state, targets=tuple(replace(target, **changes) for target in http_service(state).targets))
 
 
 def with_target(state: LabState, target: Target) -> LabState:
@@ -146,7 +155,7 @@ def director_gone(state: LabState, process: Process | None) -> LabState:
 
 def proxy(state: LabState) -> LabState:
     """rs2 has the address of rs1 as well."""
-    mine = next(one for one in host(state, "rs1").addresses if one.interface == "rs1-eth0")
+    mine = next(address for address in host(state, "rs1").addresses if address.interface == "rs1-eth0")
     return on(state, "rs2", addresses=(*host(state, "rs2").addresses, replace(mine, interface="rs2-eth0")))
 
 
@@ -227,22 +236,22 @@ BROKEN: list[tuple[str, Break, str, str, str]] = [  # methods, what breaks, host
     ("dr", lambda s: targets(s, method="Masq"), "d", "rule", "has Masq"),
 ]
 CASES = [
-    pytest.param(method, breaks, name, what, seen, id=f"{method}-{number}-{name}-{what}")
-    for number, (methods, breaks, name, what, seen) in enumerate(BROKEN)
+    pytest.param(method, breaks, name, what, text, id=f"{method}-{number}-{name}-{what}")
+    for number, (methods, breaks, name, what, text) in enumerate(BROKEN)
     for method in methods.split()
 ]
 
 
-@pytest.mark.parametrize(("method", "breaks", "name", "what", "seen"), CASES)
+@pytest.mark.parametrize(("method", "breaks", "name", "what", "text"), CASES)
 def test_the_first_difference_is_where_it_was_broken(
-    method: str, breaks: Break, name: str, what: str, seen: str
+    method: str, breaks: Break, name: str, what: str, text: str
 ) -> None:
     found = differences(breaks(failing(healthy(method))))
     if not name:
         assert found == []
         return
-    assert {(one.host, one.what) for one in found} == {(name, what)}
-    assert seen in f"{found[0].expected} {found[0].observed}"
+    assert {(difference.host, difference.what) for difference in found} == {(name, what)}
+    assert text in f"{found[0].expected} {found[0].observed}"
     assert found[0].look
     assert found[0].paths
 
@@ -250,7 +259,7 @@ def test_the_first_difference_is_where_it_was_broken(
 def test_a_router_that_does_not_forward() -> None:
     state = on(failing(healthy("dr")), "r0", settings={"conf.r0-eth0.forwarding": 0})
     hops = (
-        replace(one, interface="", gateway="") if one.inbound else one for one in host(state, "r0").next_hops
+        replace(hop, interface="", gateway="") if hop.inbound else hop for hop in host(state, "r0").next_hops
     )
     (found,) = differences(on(state, "r0", next_hops=tuple(hops)))
     assert (found.host, found.what) == ("r0", "setting")
@@ -261,11 +270,11 @@ def test_a_router_that_does_not_forward() -> None:
 def test_the_reverse_path_filter_is_found_where_the_kernel_drops(name: str, interface: str) -> None:
     state = on(failing(healthy("tun")), name, settings={f"conf.{interface}.rp_filter": 1})
     hops = (
-        replace(one, interface="", gateway="", local=False) if one.inbound == interface else one
-        for one in host(state, name).next_hops
+        replace(hop, interface="", gateway="", local=False) if hop.inbound == interface else hop
+        for hop in host(state, name).next_hops
     )
     found = differences(on(state, name, next_hops=tuple(hops)))
-    assert {(one.host, one.what) for one in found} == {(name, "setting")}
+    assert {(difference.host, difference.what) for difference in found} == {(name, "setting")}
     assert f"rp_filter is 0 for all, 1 for {interface}" in found[0].observed
 
 
@@ -300,7 +309,7 @@ def test_a_permanent_entry_that_is_right_needs_no_answer() -> None:
     state = setting(failing(healthy("dr")), "d", LAN__arp_ignore=8)
     mac = host(state, "d").mac("d-eth0")
     kept = entry(state, "r0", VIP, "r0-eth1", mac, "PERMANENT")
-    at_d = [one for one in differences(kept) if "for 203.0.113.1 on" in one.expected]
+    at_d = [difference for difference in differences(kept) if "for 203.0.113.1 on" in difference.expected]
     assert at_d == []
 
 
@@ -323,8 +332,8 @@ def test_a_service_for_all_ports_keeps_the_port() -> None:
 def test_the_director_as_a_real_server() -> None:
     local = Service("TCP", VIP, 80, 0, "rr", 0, (Target("127.0.0.1", 80, 1, "Masq"),))
     state = director(failing(healthy("nat")), services=(local,))
-    found = [one for one in differences(state) if one.paths[0].endswith("127.0.0.1")]
-    assert [(one.host, one.what) for one in found] == [("d", "socket")]
+    found = [difference for difference in differences(state) if difference.paths[0].endswith("127.0.0.1")]
+    assert [(difference.host, difference.what) for difference in found] == [("d", "socket")]
 
 
 # ---- how far packets came ----
@@ -333,8 +342,8 @@ _ENDS = ("198.51.100.101:61001", "203.0.113.1:80")
 _BACK = _ENDS[::-1]
 
 
-def seen(name: str, way: str, what: str, ends: tuple[str, str] = _ENDS) -> Sighting:
-    return Sighting(name, f"{name}-eth0", way, what, *ends)
+def seen(name: str, direction: str, what: str, ends: tuple[str, str] = _ENDS) -> Sighting:
+    return Sighting(name, f"{name}-eth0", direction, what, *ends)
 
 
 @pytest.mark.parametrize(

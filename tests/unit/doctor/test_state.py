@@ -18,7 +18,7 @@ def test_a_state_survives_json(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"vip": 7}, "LabState.vip: expected str"),
         ({"hosts": "rs1"}, "LabState.hosts"),
@@ -27,8 +27,8 @@ def test_a_state_survives_json(method: str) -> None:
         ({"colour": "red"}, "LabState has no field 'colour'"),
     ],
 )
-def test_other_json_is_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_other_json_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         LabState.from_dict({**healthy("nat").as_dict(), **change})
 
 

@@ -192,24 +192,24 @@ def of(scheduler: str, weights: list[int], **more: int) -> Service:
 )
 def test_clients_send_a_whole_round(services: tuple[Service, ...], count: int) -> None:
     attempts = list(attempts_for(plan_for("dr", LabOptions()), services))
-    http = [one.host for one in attempts if not one.wanted and one.port == 80]
+    http = [attempt.host for attempt in attempts if not attempt.wanted and attempt.port == 80]
     assert http == ["c1", "c2", "c1", "c2"][:count]
-    assert [one.host for one in attempts if one.port == FTP] == ["c1", "c2"]
-    straight = {one.wanted: (one.host, one.address) for one in attempts if one.wanted}
+    assert [attempt.host for attempt in attempts if attempt.port == FTP] == ["c1", "c2"]
+    straight = {attempt.wanted: (attempt.host, attempt.address) for attempt in attempts if attempt.wanted}
     assert straight == {f"rs{n}": ("d", f"203.0.113.{10 + n}") for n in (1, 2, 3)}
 
 
 def test_a_lab_without_ftp_is_not_asked_for_it() -> None:
     attempts = attempts_for(plan_for("dr", LabOptions()), (), {FTP})
-    assert {one.port for one in attempts if not one.wanted} == {80}
+    assert {attempt.port for attempt in attempts if not attempt.wanted} == {80}
 
 
 def test_several_rounds_are_whole_and_few() -> None:
     plan = plan_for("dr", LabOptions())
     for weights, count in (([1, 2, 1], 12), ([4, 2, 1], 14), ([10, 5, 1], 16), ([100, 50], 2)):
         attempts = list(attempts_for(plan, (of("wrr", weights),), rounds=3))
-        assert len([one for one in attempts if not one.wanted and one.port == 80]) == count
-        assert len([one for one in attempts if one.wanted == "rs1"]) == 3
+        assert len([attempt for attempt in attempts if not attempt.wanted and attempt.port == 80]) == count
+        assert len([attempt for attempt in attempts if attempt.wanted == "rs1"]) == 3
 
 
 MARK = Mark(1, "203.0.113.1", "TCP", 8080, 8080)
@@ -242,7 +242,7 @@ def test_only_the_planned_and_ruled_ports_are_tried() -> None:
     udp = Service("UDP", "203.0.113.1", 53, 0, "rr", 0)
     mark = Service("FWM", "0.0.0.0", 0, 7, "rr", 0)
     attempts = attempts_for(plan_for("dr", LabOptions()), (other, udp, mark))
-    assert sorted({one.port for one in attempts if not one.wanted}) == [21, 80, 8080]
+    assert sorted({attempt.port for attempt in attempts if not attempt.wanted}) == [21, 80, 8080]
 
 
 # ---- sightings ----
@@ -437,9 +437,9 @@ def test_the_last_round_is_like_a_clients_own() -> None:
         (1, [(True, True)]),
     ):
         attempts = list(attempts_for(plan, (of("rr", [1, 1, 1]),), {FTP}, rounds=rounds))
-        http = [(one.usual, one.long) for one in attempts if not one.wanted]
+        http = [(attempt.usual, attempt.long) for attempt in attempts if not attempt.wanted]
         assert http == [kind for kind in expected for _ in range(3)]
-        assert [(one.usual, one.long) for one in attempts if one.wanted == "rs1"] == expected
+        assert [(attempt.usual, attempt.long) for attempt in attempts if attempt.wanted == "rs1"] == expected
 
 
 def test_a_long_request_fills_a_packet_and_its_answer_more_than_one() -> None:

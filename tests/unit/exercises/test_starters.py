@@ -43,12 +43,12 @@ def read(text: str, folder: Path) -> dict[str, Any]:
     return worksheet.read(file).as_dict()
 
 
-def failed(variant: Variant, seen: dict[str, Any]) -> set[str]:
+def failed(variant: Variant, observations: dict[str, Any]) -> set[str]:
     """The names of the checks that fail."""
     about = catalogue.load(variant.exercise)
     return {
         judge.__name__
-        for judge, check in zip(about.checks, judged(about.checks, seen, variant), strict=True)
+        for judge, check in zip(about.checks, judged(about.checks, observations, variant), strict=True)
         if not check.ok
     }
 
@@ -119,9 +119,9 @@ def test_blank_predictions_fail_and_right_ones_pass(student: str, tmp_path: Path
 def test_the_given_servers_of_hashing_schedulers_are_right(student: str) -> None:
     variant = variant_for("predict", student)
     for trial in predictions.trials(variant):
-        told = predictions.given_servers(trial, variant)
-        assert told == predict.predicted(trial, variant)[: len(told)]
-        assert len(told) == trial.given < len(trial.steps)
+        filled_in = predictions.given_servers(trial, variant)
+        assert filled_in == predict.predicted(trial, variant)[: len(filled_in)]
+        assert len(filled_in) == trial.given < len(trial.steps)
 
 
 def test_only_the_count_and_the_first_wrong_prediction_are_shown(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_only_the_count_and_the_first_wrong_prediction_are_shown(tmp_path: Path)
 
 def test_failed_connections_fail(tmp_path: Path) -> None:
     variant = variant_for("predict", "ada")
-    seen = trials_seen(variant, starter(variant), tmp_path)
-    seen["played"] = {scheduler: [] for scheduler in seen["played"]}
-    assert failed(variant, seen) == {*catalogue.solutions("predict")[0].fails, "trials_served"}
+    observations = trials_seen(variant, starter(variant), tmp_path)
+    observations["played"] = {scheduler: [] for scheduler in observations["played"]}
+    assert failed(variant, observations) == {*catalogue.solutions("predict")[0].fails, "trials_served"}
 
 
 # ---- capacity ----
@@ -200,10 +200,10 @@ def test_a_number_may_be_written_in_several_ways(given: str) -> None:
 def test_another_limit_than_the_links_fails(tmp_path: Path) -> None:
     variant, text = variant_for("capacity", "ada"), capacity.completed("ada")
     assert failed(variant, sized_seen(variant, text, tmp_path, unit=40_000)) == {"links_measured"}
-    seen = sized_seen(variant, text, tmp_path)
-    seen["delivered"]["rates"]["4"] = 0.0
-    assert failed(variant, seen) == {"links_measured", "growth_predicted"}
-    refused = {**seen, "delivered": {"rates": {}, "error": "a service exists"}}
+    observations = sized_seen(variant, text, tmp_path)
+    observations["delivered"]["rates"]["4"] = 0.0
+    assert failed(variant, observations) == {"links_measured", "growth_predicted"}
+    refused = {**observations, "delivered": {"rates": {}, "error": "a service exists"}}
     assert failed(variant, refused) == {"links_measured", "growth_predicted"}
 
 

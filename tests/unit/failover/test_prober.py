@@ -57,16 +57,16 @@ def test_the_longest_silence_is_found(echo: Echo) -> None:
             return json.loads(prober.stdout.readline())
 
         echo.answers.set()
-        assert poll_until(report, lambda seen: seen["answered"] > 20, 20)["answered"] > 20
+        assert poll_until(report, lambda answer: answer["answered"] > 20, 20)["answered"] > 20
         assert prober.stdin is not None
         prober.stdin.write("begin\n")
-        before = poll_until(report, lambda seen: seen["answered"] > 20, 20)
+        before = poll_until(report, lambda answer: answer["answered"] > 20, 20)
         echo.answers.clear()
         silent_from = time.monotonic()
         held = poll_until(report, lambda _: time.monotonic() > silent_from + 0.5, 20)
         silent_to = time.monotonic()
         echo.answers.set()
-        after = poll_until(report, lambda seen: seen["last"] > silent_to, 20)
+        after = poll_until(report, lambda answer: answer["last"] > silent_to, 20)
         prober.stdin.close()
     assert held["gap"] >= before["gap"]
     assert after["gap"] >= silent_to - silent_from - (held["last"] - silent_from)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from availability.config import model
+from availability.config import config_reader
 from availability.vrrp import instances
 from director.core.real_server import Method
 from director.formats.ipvsadm_words import endpoint
@@ -67,13 +67,13 @@ def test_a_plan_in_ipv6_has_the_same_hosts(method: str, servers: int) -> None:
     assert (plan.version, plan.family, plan.parts) == (6, 6, (plan,))
     assert plan.topology.names_of_macs == alone.topology.names_of_macs
     assert [node.name for node in plan.topology.nodes] == [node.name for node in alone.topology.nodes]
-    scripts = {name: one.text for setup in plan.setups for name, one in scripts_for(setup).items()}
+    scripts = {name: script.text for setup in plan.setups for name, script in scripts_for(setup).items()}
     assert scripts.keys() == {name for setup in alone.setups for name in scripts_for(setup)}
     owned = {interface.address for interface in plan.topology.interfaces}
     assert len(owned) == len(plan.topology.interfaces)
-    told = {ip_address(word) for text in scripts.values() for word in ADDRESS.findall(text)}
-    assert not {one for one in told if one.version == 4}
-    assert {ip_address(one) for one in owned} <= told
+    written = {ip_address(word) for text in scripts.values() for word in ADDRESS.findall(text)}
+    assert not {address for address in written if address.version == 4}
+    assert {ip_address(address) for address in owned} <= written
 
 
 ADDRESS = re.compile(r"(?<![\w:.])(?:(?:[0-9a-f]{1,4}:)+:?[0-9a-f]+|\d+\.\d+\.\d+\.\d+)(?![\w:.])")
@@ -120,7 +120,7 @@ def test_two_directors_take_the_place_of_one(method: str) -> None:
     assert len(set(owned)) == len(owned)
     assert not {address for setup in plan.pair for address, _ in setup.virtual} & set(owned)
     first, second = plan.pair
-    assert (first.peer_outside, second.peer_outside) == (second.outside.address, first.outside.address)
+    assert (first.peer, second.peer) == (second.name, first.name)
     assert first.pair.network == second.pair.network
     assert all(script.text for setup in plan.setups for script in scripts_for(setup).values())
 
@@ -155,9 +155,9 @@ def test_addresses_that_move_are_networks_of_one_address(
     file = tmp_path / "keepalived.conf"
     setup = plan_for("ha", HaOptions(method="nat", family=family)).pair[1]
     file.write_text(configuration("keepalived.conf.j2", host=setup))
-    read = model.load(file)
+    read = config_reader.load(file)
     (router,), _ = instances.read(read)
-    moving = [(f"{one.address}/{one.bits}", one.interface) for one in router.addresses]
+    moving = [(f"{address.address}/{address.bits}", address.interface) for address in router.addresses]
     assert moving == [(vip, "d2-eth0"), (gateway, "d2-eth1")]
     assert router.settings.is_ipv6 is (family == 6)
     served = [virtual.keys[0]["address"] for virtual in read.servers]

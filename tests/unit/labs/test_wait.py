@@ -25,7 +25,7 @@ def test_a_timeout_names_what_was_awaited() -> None:
 
 
 def test_poll_until_returns_the_last_value_when_time_is_up() -> None:
-    assert poll_until(lambda: 3, lambda seen: seen == 4, 0.01) == 3
+    assert poll_until(lambda: 3, lambda observed: observed == 4, 0.01) == 3
 
 
 def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +50,8 @@ def test_the_measured_factor_is_at_least_1(monkeypatch: pytest.MonkeyPatch) -> N
     assert slowness() >= 1
 
 
-@pytest.mark.parametrize("told", ["0.5", "-1", "inf", "nan", "ten"])
-def test_patience_is_a_factor_of_1_or_more(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
-    monkeypatch.setenv("LVS_PATIENCE", told)
-    with pytest.raises(BadRequest, match=f"LVS_PATIENCE='{told}'"):
+@pytest.mark.parametrize("value", ["0.5", "-1", "inf", "nan", "ten"])
+def test_patience_is_a_factor_of_1_or_more(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("LVS_PATIENCE", value)
+    with pytest.raises(BadRequest, match=f"LVS_PATIENCE='{value}'"):
         patient(20)

@@ -37,14 +37,14 @@ def test_one_bit_of_a_packet_is_a_difference(at: int) -> None:
     side, frame = changed[1].out[0]
     other = frame[:at] + bytes([frame[at] ^ 1]) + frame[at + 1 :] if at < len(frame) else frame + b"\1"
     changed[1] = replace(changed[1], out=((side, other),))
-    assert [one.what for one in found(changed)] == ["packets"]
+    assert [difference.what for difference in found(changed)] == ["packets"]
 
 
 def test_an_extra_or_missing_packet_is_a_difference() -> None:
     for out in ((), answers()[1].out * 2):
         changed = answers()
         changed[1] = replace(changed[1], out=out)
-        assert [(one.place, one.what) for one in found(changed)] == [(1, "packets")]
+        assert [(difference.place, difference.what) for difference in found(changed)] == [(1, "packets")]
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,17 @@ def test_our_timers_may_have_run_down_by_as_much_as_the_run_took(kernels: int, d
     changed = answers()
     (name,) = changed[1].connections
     changed[1] = replace(changed[1], connections={name: Entry("172.16.0.11:80", "SYN_RECV", kernels)})
-    at_first = (one for one in differences(SCENARIO, answers(), changed, took=8) if one.place == 1)
+    at_first = (
+        difference
+        for difference in differences(SCENARIO, answers(), changed, took=8)
+        if difference.place == 1
+    )
     assert bool(list(at_first)) is differs
 
 
 def test_a_lasting_difference_is_reported_once() -> None:
     changed = [replace(answer, servers={}) for answer in answers()]
-    assert len({one.what for one in found(changed)}) == len(found(changed))
+    assert len({difference.what for difference in found(changed)}) == len(found(changed))
 
 
 def test_the_identification_of_a_tunnel_packet_is_not_compared() -> None:
@@ -89,7 +93,7 @@ def test_the_identification_of_a_tunnel_packet_is_not_compared() -> None:
 
 def test_a_scenario_is_shrunk() -> None:
     long = replace(SCENARIO, lines=(*LINES, *(f"c{n} S" for n in range(3, 40)), "c40 R", "c41 S"))
-    short = shrunk(long, lambda one: "c40 R" in one.lines and LINES[0] in one.lines)
+    short = shrunk(long, lambda candidate: "c40 R" in candidate.lines and LINES[0] in candidate.lines)
     assert short.lines == (LINES[0], "c40 R")
 
 

@@ -50,12 +50,12 @@ class Ours:
 
     def answers(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         """What comes out of everything that is sent."""
-        for one in ipv6_frames.sent():
+        for probe in ipv6_frames.sent():
             self.host.wait(1)  # a director may send one ICMP error a second to an address
             out: list[tuple[str, bytes]] = []
-            for packet in one.packets:
-                out += self.host.receive(one.side, framed(one.side, packet))
-            yield one.name, [(side, comparable(frame).hex()) for side, frame in out]
+            for packet in probe.packets:
+                out += self.host.receive(probe.side, framed(probe.side, packet))
+            yield probe.name, [(side, comparable(frame).hex()) for side, frame in out]
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,15 @@ def test_the_director_answers_as_the_kernel_did(recording: dict[str, Any]) -> No
     ours = Ours()
     answers = list(ours.answers())
     kernels = [
-        (one["name"], [(side, comparable(bytes.fromhex(frame)).hex()) for side, frame in one["out"]])
-        for one in recording["frames"]
+        (
+            exchange["name"],
+            [(side, comparable(bytes.fromhex(frame)).hex()) for side, frame in exchange["out"]],
+        )
+        for exchange in recording["frames"]
     ]
     assert recording["player"] == ipv6_frames.player(), "out of date: ./inv vm-test --record"
     assert len(kernels) >= 100
-    listed = {one.name: one.differs for one in ipv6_frames.sent()}
+    listed = {probe.name: probe.differs for probe in ipv6_frames.sent()}
     different, shown = [], set()
     for (named, out), (name, was) in zip(answers, kernels, strict=False):
         assert named == name
@@ -106,7 +109,9 @@ def test_malformed_frames_of_ipv6_do_not_stop_the_engine(seed: int) -> None:
     chance, ours = random.Random(seed), Ours()
     steady = framed(CLIENTS, tcp("2001:db8:1::65", ipv6_frames.VIP, 4000, 91, 0x02))
     assert len(ours.host.receive(CLIENTS, steady)) == 1
-    samples = [(one.side, framed(one.side, packet)) for one in ipv6_frames.sent() for packet in one.packets]
+    samples = [
+        (probe.side, framed(probe.side, packet)) for probe in ipv6_frames.sent() for packet in probe.packets
+    ]
     samples = samples[: -48 * 6 + 9]
     for number in range(FRAMES):
         side, frame = chance.choice(samples)

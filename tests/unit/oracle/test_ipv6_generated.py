@@ -15,7 +15,7 @@ LEAST = 2000  # connections that are left at the ends of a method's scenarios
 @pytest.mark.parametrize("method", METHODS)
 def test_the_director_does_what_the_kernel_did(method: str) -> None:
     director = IPv6InProcessDirector("nat")
-    recorded = {one["name"]: one for one in ipv6_generated.read(method)["scenarios"]}
+    recorded = {scenario["name"]: scenario for scenario in ipv6_generated.read(method)["scenarios"]}
     assert list(recorded) == [scenario.name for scenario in scenarios(method)]
     different, connections = [], 0
     for place, scenario in enumerate(scenarios(method)):

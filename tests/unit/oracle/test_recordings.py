@@ -32,26 +32,32 @@ def test_the_director_does_what_the_kernel_did(method: str, kind: str) -> None:
         scenario = recorded.scenario
         ours = play(scenario, recorded.place, InProcessDirector(method))
         found = list(differences(scenario, ours, recorded.answers))
-        unknown += [_described(scenario.name, method, one) for one in found if one.known not in LISTED]
-        gone += [f"{scenario.name}: {name}" for name in scenario.said - {one.known for one in found}]
+        unknown += [
+            _described(scenario.name, method, difference)
+            for difference in found
+            if difference.known not in LISTED
+        ]
+        gone += [
+            f"{scenario.name}: {name}" for name in scenario.said - {difference.known for difference in found}
+        ]
     assert not unknown, (
         f"{len(unknown)} differences are not listed in docs/differences.md, among them\n{unknown[0]}"
     )
     assert not gone, f"declared, but the kernel does the same now: {gone}"
 
 
-def _described(name: str, method: str, one: Difference) -> str:
-    return f"{name} ({method}), {one}\nBoth side by side: ./inv vm-test --replay '{name} ({method})'"
+def _described(name: str, method: str, difference: Difference) -> str:
+    return f"{name} ({method}), {difference}\nBoth side by side: ./inv vm-test --replay '{name} ({method})'"
 
 
 @pytest.mark.parametrize("kind", recordings.KINDS)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_recordings_match_the_scenarios(method: str, kind: str) -> None:
-    recorded = {one.scenario.name: one for one in recordings.read(recordings.path(method, kind))}
+    recorded = {entry.scenario.name: entry for entry in recordings.read(recordings.path(method, kind))}
     for scenario, place in recordings.wanted(method, kind):
         assert scenario.name in recorded, f"{scenario.name} is new: ./inv vm-test --record"
-        one = recorded.pop(scenario.name)
-        assert (one.scenario, one.place) == (scenario, place), f"{scenario.name}: ./inv vm-test --record"
+        entry = recorded.pop(scenario.name)
+        assert (entry.scenario, entry.place) == (scenario, place), f"{scenario.name}: ./inv vm-test --record"
     assert not recorded, f"recorded, but gone: {sorted(recorded)}; ./inv vm-test --record"
 
 
@@ -85,7 +91,7 @@ NOW = Made("player", "6.1")
 def all_recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     for method, kind in recordings.every():
-        entries = [Recorded(one, place, [], NOW) for one, place in recordings.wanted(method, kind)]
+        entries = [Recorded(scenario, place, [], NOW) for scenario, place in recordings.wanted(method, kind)]
         recordings.write(recordings.path(method, kind, folder), entries)
     return folder
 
@@ -99,8 +105,8 @@ def recorded(tmp_path: Path, all_recorded: Path) -> Path:
 def rewritten(folder: Path, changes: dict[str, Recorded | None]) -> None:
     """Change the entries of nat's hand-written scenarios; None removes one."""
     file = recordings.path("nat", "written", folder)
-    entries = [changes.get(one.scenario.name, one) for one in recordings.read(file)]
-    recordings.write(file, [one for one in entries if one])
+    entries = [changes.get(entry.scenario.name, entry) for entry in recordings.read(file)]
+    recordings.write(file, [entry for entry in entries if entry])
 
 
 def test_every_scenario_is_in_one_batch() -> None:
@@ -140,15 +146,15 @@ def test_new_recordings_replace_old_ones(recorded: Path, tmp_path_factory: pytes
     old, missing, *others = before
     rewritten(recorded, {missing.scenario.name: None})
     new = tmp_path_factory.mktemp("new")
-    again = [replace(one, made=Made("player", "6.2")) for one in (missing, old)]
+    again = [replace(before, made=Made("player", "6.2")) for before in (missing, old)]
     recordings.write(new / "nat-written-errors.json.xz", again)
     assert recordings.merge(new, recorded) == 2
     assert recordings.read(file) == [again[1], again[0], *others]
-    (untouched,) = {one.made for one in recordings.read(recordings.path("dr", "written", recorded))}
+    (untouched,) = {entry.made for entry in recordings.read(recordings.path("dr", "written", recorded))}
     assert untouched == NOW
 
 
 def test_a_recording_without_a_fingerprint_is_outdated(recorded: Path) -> None:
-    (one, *_) = recordings.read(recordings.path("nat", "written", recorded))
-    assert not recordings.holds(replace(one, made=Made()), one.scenario, one.place, NOW)
-    assert not recordings.holds(None, one.scenario, one.place, NOW)
+    (entry, *_) = recordings.read(recordings.path("nat", "written", recorded))
+    assert not recordings.holds(replace(entry, made=Made()), entry.scenario, entry.place, NOW)
+    assert not recordings.holds(None, entry.scenario, entry.place, NOW)

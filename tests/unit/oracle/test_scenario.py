@@ -55,10 +55,10 @@ def test_an_invalid_line_is_refused(line: str) -> None:
 
 def test_every_written_scenario_can_be_run() -> None:
     names = set()
-    for one in scenario.hand_written():
-        assert list(one.steps)
-        assert (one.name, one.method) not in names, "two of the same name"
-        names.add((one.name, one.method))
+    for written in scenario.hand_written():
+        assert list(written.steps)
+        assert (written.name, written.method) not in names, "two of the same name"
+        names.add((written.name, written.method))
     assert {method for _, method in names} == set(METHODS)
 
 
@@ -66,10 +66,12 @@ def test_every_written_scenario_can_be_run() -> None:
     seed=st.integers(0, 99), scheduler=st.sampled_from(generate.SCHEDULERS), method=st.sampled_from(METHODS)
 )
 def test_the_same_seed_generates_the_same_scenario(seed: int, scheduler: str, method: str) -> None:
-    one = generate.generated(seed, method, scheduler, 3)
-    assert one == generate.generated(seed, method, scheduler, 3)
-    assert one != generate.generated(seed + 1, method, scheduler, 3)
-    assert {step.number for step in one.steps if step.kind == "c"} == set(range(1, generate.CONNECTIONS + 1))
+    drawn = generate.generated(seed, method, scheduler, 3)
+    assert drawn == generate.generated(seed, method, scheduler, 3)
+    assert drawn != generate.generated(seed + 1, method, scheduler, 3)
+    assert {step.number for step in drawn.steps if step.kind == "c"} == set(
+        range(1, generate.CONNECTIONS + 1)
+    )
 
 
 ADDRESSES = st.ip_addresses(v=4).map(str)

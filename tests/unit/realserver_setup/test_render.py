@@ -277,10 +277,10 @@ def test_no_value_becomes_a_command(template: str, stubs: Path, tmp_path: Path) 
         names |= {"name": value, "command": ("ippfvsadm", value), "folder": value}
         text = render._render(render._template(template, render.quote_for_shell), names)
         # A stub may fail on such a value, and there is no such device: go on, to see every command.
-        said = run(text.replace("set -e", "").replace("exit 1", ":"), stubs, tmp_path)
+        output = run(text.replace("set -e", "").replace("exit 1", ":"), stubs, tmp_path)
         assert not (tmp_path / "pwned").exists(), f"{value!r} was executed"
         if template != "rules-undo.sh.j2":  # the only one without values
-            assert value in said, f"{value!r} did not arrive as it is in {said}"
+            assert value in output, f"{value!r} did not arrive as it is in {output}"
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "\n", "\x1b[31m"])

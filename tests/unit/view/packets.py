@@ -47,13 +47,13 @@ def folder(at: Path) -> Path:
     (run / "scripts" / "d" / "start.sh").write_text(start)
     c1, d0, d1 = MACS.values()
     syn, nat = tcp(40001, 80, 2), tcp(40001, 80, 2)
-    seen = {
+    captured = {
         "c1-eth0": (100.0, frame(c1, d0, ip(CLIENT, VIP, syn))),
         "d-eth0": (100.001, frame("02:00:00:00:00:09", d0, ip(CLIENT, VIP, syn, ttl=63))),
         "d-eth1": (100.003, frame(d1, "02:00:00:00:00:0a", ip(CLIENT, SERVER, nat, ttl=62))),
     }
-    for name, one in seen.items():
-        (run / "pcap" / f"{name}.pcap").write_bytes(pcap(one))
+    for name, frames in captured.items():
+        (run / "pcap" / f"{name}.pcap").write_bytes(pcap(frames))
     return run
 
 

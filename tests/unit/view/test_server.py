@@ -43,7 +43,7 @@ def act(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"command": f"{arguments['client']} curl", "output": "rs1\n", "code": 0}
 
 
-def site(log: Log | None = None, **settings: Any) -> Site:
+def new_site(log: Log | None = None, **settings: Any) -> Site:
     return Site(SECRET, lambda: {"name": "a run"}, log or Log(), **settings)
 
 
@@ -55,7 +55,7 @@ class Answer:
 
 
 def ask_app(
-    one: Site, path: str, headers: Headers | None = None, method: str = "GET", body: bytes = b""
+    site: Site, path: str, headers: Headers | None = None, method: str = "GET", body: bytes = b""
 ) -> Answer:
     """The answer of the application itself, without a socket (ASGI 3.0)."""
     given = {"host": "127.0.0.1:8000", **(headers or {})}
@@ -83,16 +83,16 @@ def ask_app(
         sent.append(message)
 
     with suppress(RuntimeError):  # Starlette raises it again for the server's log
-        app: Any = one.app
+        app: Any = site.app
         asyncio.run(app(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], found, b"".join(part.get("body", b"") for part in sent[1:]).decode())
 
 
-def post(one: Site, value: Any, headers: Headers | None = None) -> Answer:
+def post(site: Site, value: Any, headers: Headers | None = None) -> Answer:
     kind = {"content-type": "application/json"}
     body = json.dumps(value).encode()
-    return ask_app(one, f"/{SECRET}/act", {**kind, **(headers or {})}, "POST", body)
+    return ask_app(site, f"/{SECRET}/act", {**kind, **(headers or {})}, "POST", body)
 
 
 def items(count: int, size: int = 0, first: int = 1) -> list[dict[str, Any]]:
@@ -100,14 +100,14 @@ def items(count: int, size: int = 0, first: int = 1) -> list[dict[str, Any]]:
 
 
 def test_the_page_and_its_run() -> None:
-    assert ask_app(site(), f"/{SECRET}/").text == "<!doctype html>"
-    script = ask_app(site(), f"/{SECRET}/page/main.js")
+    assert ask_app(new_site(), f"/{SECRET}/").text == "<!doctype html>"
+    script = ask_app(new_site(), f"/{SECRET}/page/main.js")
     assert script.headers["content-type"].startswith("text/javascript")
-    assert json.loads(ask_app(site(), f"/{SECRET}/run").text) == {"name": "a run"}
+    assert json.loads(ask_app(new_site(), f"/{SECRET}/run").text) == {"name": "a run"}
 
 
 def test_what_keeps_the_page_to_itself() -> None:
-    headers = ask_app(site(), f"/{SECRET}/").headers
+    headers = ask_app(new_site(), f"/{SECRET}/").headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"
@@ -118,7 +118,7 @@ def test_what_keeps_the_page_to_itself() -> None:
     "path", ["/", "/run", "/wrong/run", "//run", f"/{SECRET}x/run", f"/{SECRET[:-1]}/run", "/é/"]
 )
 def test_a_wrong_secret_finds_nothing(path: str) -> None:
-    answer = ask_app(site(), path)
+    answer = ask_app(new_site(), path)
     assert (answer.status, answer.text.count("\n")) == (404, 1)
     assert SECRET not in answer.text
 
@@ -127,28 +127,28 @@ def test_a_wrong_secret_finds_nothing(path: str) -> None:
     "name", ["../server.py", "..%2fserver.py", "%2e%2e/log.py", "x.py", "none.js", "a/b.js", "%00.js"]
 )
 def test_no_other_file_is_served(name: str) -> None:
-    assert ask_app(site(), f"/{SECRET}/page/{name}").status == 404
+    assert ask_app(new_site(), f"/{SECRET}/page/{name}").status == 404
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "10.0.0.1", ""]
 )
 def test_a_stranger_s_host_is_refused(host: str) -> None:
-    answer = ask_app(site(act=act), f"/{SECRET}/run", {"host": host})
+    answer = ask_app(new_site(act=act), f"/{SECRET}/run", {"host": host})
     assert (answer.status, answer.text.count("\n")) == (403, 1)
 
 
 @pytest.mark.parametrize("host", ["localhost:9999", "127.0.0.1:36211", "[::1]:1", "LOCALHOST"])
 def test_an_address_of_this_machine_with_any_port_is_ours(host: str) -> None:
     """ssh -L may use another port than the server's."""
-    assert ask_app(site(), f"/{SECRET}/run", {"host": host}).status == 200
+    assert ask_app(new_site(), f"/{SECRET}/run", {"host": host}).status == 200
 
 
 def test_an_asked_for_address_is_ours_but_no_name_of_others() -> None:
-    on_all = site(host="0.0.0.0")
+    on_all = new_site(host="0.0.0.0")
     assert ask_app(on_all, f"/{SECRET}/run", {"host": "192.0.2.7:80"}).status == 200
     assert ask_app(on_all, f"/{SECRET}/run", {"host": "evil.example"}).status == 403
-    on_one = site(host="192.0.2.7")
+    on_one = new_site(host="192.0.2.7")
     assert ask_app(on_one, f"/{SECRET}/run", {"host": "192.0.2.7:80"}).status == 200
 
 
@@ -169,13 +169,13 @@ def test_a_stranger_s_page_may_not_ask(headers: Headers) -> None:
         done.append(name)
         return {}
 
-    answer = post(site(act=note), {"action": "request"}, headers)
+    answer = post(new_site(act=note), {"action": "request"}, headers)
     assert (answer.status, done) == (403, [])
 
 
 def test_an_action_returns_its_command() -> None:
     answer = post(
-        site(act=act),
+        new_site(act=act),
         {"action": "request", "arguments": {"client": "c1"}},
         {"origin": "http://127.0.0.1:8000"},
     )
@@ -196,12 +196,12 @@ def test_an_action_returns_its_command() -> None:
     ],
 )
 def test_a_wrong_action_is_one_sentence(body: bytes, kind: str, status: int) -> None:
-    answer = ask_app(site(act=act), f"/{SECRET}/act", {"content-type": kind}, "POST", body)
+    answer = ask_app(new_site(act=act), f"/{SECRET}/act", {"content-type": kind}, "POST", body)
     assert (answer.status, answer.text.count("\n")) == (status, 1)
 
 
 def test_a_page_that_only_looks_cannot_act() -> None:
-    answer = post(site(), {"action": "request"})
+    answer = post(new_site(), {"action": "request"})
     assert answer.status == 404
     assert "only looks" in answer.text
 
@@ -218,12 +218,12 @@ def test_what_fails_inside_is_no_traceback() -> None:
 
 
 @contextmanager
-def served(one: Site) -> Iterator[int]:
+def served(site: Site) -> Iterator[int]:
     """Its port, while it serves in a thread."""
     import uvicorn
 
     with closing(server.listen("127.0.0.1", 0)) as opened:
-        config = uvicorn.Config(one.app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(site.app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [opened]})
         thread.start()
@@ -256,12 +256,12 @@ def received(
 def test_a_stream_has_all_items_and_goes_on() -> None:
     log = Log()
     log.add(items(1200))
-    one = site(log)
-    with served(one) as port, closing(ask(port)) as stream:
+    site = new_site(log)
+    with served(site) as port, closing(ask(port)) as stream:
         assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert [item["id"] for item in received(stream, lambda item: item["id"] == 1200)] == [*range(1, 1201)]
         log.add(items(1, first=1201))
-        one.wake()
+        site.wake()
         assert [item["id"] for item in received(stream, lambda _item: True)] == [1201]
 
 
@@ -269,7 +269,7 @@ def test_a_stream_has_all_items_and_goes_on() -> None:
 def test_a_browser_that_comes_back_goes_on_where_it_was(path: str, headers: Headers) -> None:
     log = Log()
     log.add(items(1000))
-    with served(site(log)) as port, closing(ask(port, path, headers)) as stream:
+    with served(new_site(log)) as port, closing(ask(port, path, headers)) as stream:
         assert [item["id"] for item in received(stream, lambda item: item["id"] == 1000)] == [
             *range(701, 1001)
         ]
@@ -279,7 +279,7 @@ def test_a_browser_that_comes_back_goes_on_where_it_was(path: str, headers: Head
 def test_a_strange_position_begins_anew(after: str) -> None:
     log = Log()
     log.add(items(3))
-    with served(site(log)) as port, closing(ask(port, f"items?after={quote(after)}")) as stream:
+    with served(new_site(log)) as port, closing(ask(port, f"items?after={quote(after)}")) as stream:
         assert [item["id"] for item in received(stream, lambda item: item["id"] == 3)] == [1, 2, 3]
 
 
@@ -287,7 +287,7 @@ def test_a_browser_that_comes_back_too_late_is_told_what_it_has_missed() -> None
     log = Log(most=100)
     for number in range(1000):
         log.add(items(1, first=number + 1))
-    with served(site(log)) as port, closing(ask(port, "items?after=10")) as stream:
+    with served(new_site(log)) as port, closing(ask(port, "items?after=10")) as stream:
         first, *rest = received(stream, lambda item: item.get("id") == 1000)
     assert first["kind"] == "missed"
     assert first["count"] == rest[0]["id"] - 11
@@ -297,8 +297,8 @@ def test_a_browser_that_comes_back_too_late_is_told_what_it_has_missed() -> None
 def test_a_thousand_pages_are_not_let_in() -> None:
     log = Log()
     log.add(items(5))
-    one = site(log, most_streams=20)
-    with served(one) as port, ExitStack() as kept:
+    site = new_site(log, most_streams=20)
+    with served(site) as port, ExitStack() as kept:
         statuses = []
         for _ in range(1000):
             stream = ask(port)
@@ -310,7 +310,7 @@ def test_a_thousand_pages_are_not_let_in() -> None:
         assert (statuses.count(200), statuses.count(503)) == (20, 980)
         assert ask(port, "run").status == 200
         kept.close()
-        assert poll_until(lambda: one.streams, lambda open_now: open_now == 0, 30) == 0
+        assert poll_until(lambda: site.streams, lambda open_now: open_now == 0, 30) == 0
         with closing(ask(port)) as stream:
             assert stream.status == 200
 
@@ -319,14 +319,14 @@ def test_a_page_that_reads_nothing_is_dropped_and_others_go_on(monkeypatch: pyte
     monkeypatch.setattr(server, "_STALLED", 1.0)
     log = Log()
     log.add(items(3000, size=10_000))
-    one = site(log)
-    with served(one) as port, closing(socket.create_connection(("127.0.0.1", port))) as idle:
+    site = new_site(log)
+    with served(site) as port, closing(socket.create_connection(("127.0.0.1", port))) as idle:
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         idle.sendall(f"GET /{SECRET}/items HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-        assert poll_until(lambda: one.streams, lambda open_now: open_now == 1, 30) == 1
+        assert poll_until(lambda: site.streams, lambda open_now: open_now == 1, 30) == 1
         with closing(ask(port, "items?after=2998")) as stream:  # less than what a socket takes at once
             assert len(received(stream, lambda item: item["id"] == 3000)) == 2
-        assert poll_until(lambda: one.streams, lambda open_now: open_now == 0, 60) == 0
+        assert poll_until(lambda: site.streams, lambda open_now: open_now == 0, 60) == 0
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_a_page_that_reads_nothing_is_dropped_and_others_go_on(monkeypatch: pyte
     [b"\x16\x03\x01" * 50, b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"GET /\xff HTTP/1.1\r\n\r\n"],
 )
 def test_noise_ends_no_server(request_text: bytes) -> None:
-    with served(site()) as port:
+    with served(new_site()) as port:
         with closing(socket.create_connection(("127.0.0.1", port))) as peer:
             peer.settimeout(patient(20))
             peer.sendall(request_text)

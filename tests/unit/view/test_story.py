@@ -37,7 +37,7 @@ def write_events(folder: Path, *events: dict[str, Any]) -> None:
         file.writelines(json.dumps(event) + "\n" for event in events)
 
 
-def told(folder: Path, rate: float | None = None) -> list[Item]:
+def report(folder: Path, rate: float | None = None) -> list[Item]:
     story = Story(folder, run.document(folder), rate)
     return [*story.more(), *story.end()]
 
@@ -47,7 +47,7 @@ def of_kind(items: list[Item], kind: str) -> list[Item]:
 
 
 def test_a_packet_is_one_walk_over_all_hosts_and_says_what_was_changed(folder: Path) -> None:
-    hops = of_kind(told(folder), "packet")
+    hops = of_kind(report(folder), "packet")
     assert [(hop["interface"], hop["hop"]) for hop in hops] == [("c1-eth0", 0), ("d-eth0", 1), ("d-eth1", 2)]
     assert len({hop["walk"] for hop in hops}) == 1
     assert hops[0]["changed"] == []
@@ -60,14 +60,14 @@ def test_a_packet_is_one_walk_over_all_hosts_and_says_what_was_changed(folder: P
 
 def test_a_reply_belongs_to_the_connection_that_the_director_has_told_of(folder: Path) -> None:
     reply = packets.ip(SERVER, CLIENT, packets.tcp(80, 40001, 0x12), number=0)
-    seen = packets.frame("02:00:00:00:00:0a", packets.MACS["d-eth1"], reply)
-    (folder / "pcap" / "rs1-eth0.pcap").write_bytes(packets.pcap((100.01, seen)))
+    answer = packets.frame("02:00:00:00:00:0a", packets.MACS["d-eth1"], reply)
+    (folder / "pcap" / "rs1-eth0.pcap").write_bytes(packets.pcap((100.01, answer)))
     write_events(
         folder,
         *packets.events(packets.server(SERVER, 1)),
         packets.connection("new", 40001, SERVER, 100.0, "NONE", why="service matched; wrr: it is its turn"),
     )
-    last = of_kind(told(folder), "packet")[-1]
+    last = of_kind(report(folder), "packet")[-1]
     assert (last["direction"], last["connection"]) == ("reply", f"TCP {CLIENT}:40001 {VIP}:80")
     assert last["l4"]["flags"] == "SA"
 
@@ -76,7 +76,7 @@ def test_a_retransmission_is_a_walk_of_its_own(folder: Path) -> None:
     c1, d0, _ = packets.MACS.values()
     again = packets.frame(c1, d0, packets.ip(CLIENT, VIP, packets.tcp(40001, 80, 2)))
     (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap((100.0, again), (100.5, again)))
-    assert [len({hop["walk"] for hop in of_kind(told(folder), "packet")})] == [2]
+    assert [len({hop["walk"] for hop in of_kind(report(folder), "packet")})] == [2]
 
 
 def test_a_frame_flooded_to_another_port_is_no_hop(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_frame_flooded_to_another_port_is_no_hop(folder: Path) -> None:
         "02:00:00:00:00:77", "02:00:00:00:00:78", packets.ip(CLIENT, VIP, packets.tcp(1, 2, 2))
     )
     (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap((100.0, flooded)))
-    assert [hop["interface"] for hop in of_kind(told(folder), "packet")] == ["d-eth0", "d-eth1"]
+    assert [hop["interface"] for hop in of_kind(report(folder), "packet")] == ["d-eth0", "d-eth1"]
 
 
 def test_a_tunnel_is_an_outer_header() -> None:
@@ -127,7 +127,7 @@ def test_sampling_keeps_whole_walks_and_says_how_many_it_has_left_out(folder: Pa
     (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap(*sent))
     (folder / "pcap" / "d-eth1.pcap").write_bytes(packets.pcap(*passed))
     (folder / "pcap" / "d-eth0.pcap").unlink()
-    items = told(folder, rate=100)
+    items = report(folder, rate=100)
     walks: dict[int, int] = {}
     for hop in of_kind(items, "packet"):
         walks[hop["walk"]] = walks.get(hop["walk"], 0) + 1
@@ -140,7 +140,7 @@ def test_why_this_server(folder: Path) -> None:
     rules = packets.events(packets.server("172.16.0.2", 1), packets.server("172.16.0.3", 2))
     why = "service TCP 203.0.113.1:80 matched; wrr: current weight 2, 172.16.0.3:80 has weight 2"
     write_events(folder, *rules, packets.connection("new", 40001, "172.16.0.3", 100.0, "NONE", why=why))
-    (item,) = of_kind(told(folder), "scheduler")
+    (item,) = of_kind(report(folder), "scheduler")
     assert item["chosen"] == "172.16.0.3:80"
     assert item["sentences"] == why.split("; ")
     turns = item["picture"]["turns"]
@@ -184,10 +184,10 @@ def test_connections_are_counted_as_their_events_tell() -> None:
     copy.follow(packets.connection("new", 40002, "172.16.0.2", 100.2, "NONE", why="wlc: it"))
     copy.follow(packets.connection("state", 40002, "172.16.0.2", 100.3, "FIN_WAIT"))
     (service,) = copy.tables(101.0, 10)["services"]
-    assert [(one["active"], one["inactive"]) for one in service["servers"]] == [(1, 1)]
+    assert [(server["active"], server["inactive"]) for server in service["servers"]] == [(1, 1)]
     copy.follow(packets.connection("expired", 40001, "172.16.0.2", 102.0, "ESTABLISHED"))
     table = copy.tables(102.0, 10)
-    assert [one["key"] for one in table["connections"]] == [f"TCP {CLIENT}:40002 {VIP}:80"]
+    assert [connection["key"] for connection in table["connections"]] == [f"TCP {CLIENT}:40002 {VIP}:80"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_live_records_wait_for_those_of_other_files(folder: Path) -> None:
 def test_a_capture_that_ends_within_a_packet_is_told(folder: Path) -> None:
     path = folder / "pcap" / "d-eth1.pcap"
     path.write_bytes(path.read_bytes()[:-5])
-    items = told(folder)
+    items = report(folder)
     assert len(of_kind(items, "packet")) == 2
     assert [item["why"] for item in of_kind(items, "missed")] == ["pcap/d-eth1.pcap ends within a packet"]
 
@@ -246,7 +246,7 @@ def test_a_capture_that_ends_within_a_packet_is_told(folder: Path) -> None:
 )
 def test_a_file_that_is_no_capture_is_told(folder: Path, content: bytes) -> None:
     (folder / "pcap" / "d-eth1.pcap").write_bytes(content)
-    items = told(folder)
+    items = report(folder)
     assert len(of_kind(items, "packet")) == 2
     assert "is not a capture" in of_kind(items, "missed")[0]["why"]
 
@@ -255,7 +255,7 @@ def test_lines_that_are_no_events_are_counted(folder: Path) -> None:
     (folder / "events.jsonl").write_text(
         'nonsense\n[1]\n{"kind": "new", "time": 1e2}\n{"kind": 3}\n\x00\n{"kind"'
     )
-    (missed,) = of_kind(told(folder), "missed")
+    (missed,) = of_kind(report(folder), "missed")
     assert (missed["count"], missed["why"]) == (4, "events.jsonl has lines that are not objects of JSON")
 
 
@@ -264,7 +264,7 @@ def test_an_empty_folder_has_a_document_that_says_what_it_lacks(tmp_path: Path) 
     document = run.document(tmp_path)
     assert document["hosts"] == []
     assert "captures" in document["incomplete"]
-    assert of_kind(told(tmp_path), "end")
+    assert of_kind(report(tmp_path), "end")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_an_empty_folder_has_a_document_that_says_what_it_lacks(tmp_path: Path) 
 def test_a_damaged_description_is_no_traceback(folder: Path, text: str) -> None:
     (folder / "pcap" / "about.json").write_text(text)
     assert run.document(folder)["lab"] == "nat"
-    assert of_kind(told(folder), "end")
+    assert of_kind(report(folder), "end")
 
 
 def test_markup_stays_data(folder: Path) -> None:
@@ -285,7 +285,7 @@ def test_markup_stays_data(folder: Path) -> None:
     (folder / "pcap" / "about.json").write_text(json.dumps(about))
     write_events(folder, {"kind": "dropped", "time": 100.0, "source": evil, "destination": "b", "why": evil})
     assert run.document(folder)["hosts"][0]["name"] == evil
-    (event,) = of_kind(told(folder), "event")
+    (event,) = of_kind(report(folder), "event")
     assert event["why"] == evil
 
 
@@ -309,7 +309,7 @@ def test_an_event_that_no_director_writes_is_no_traceback(folder: Path, name: st
     rules = packets.events(packets.server(SERVER, 1))
     event = packets.connection("new", 40001, SERVER, 100.0, "NONE", why="wrr: its turn")
     write_events(folder, *rules, {**event, name: value}, {**event, "kind": "state", name: value}, event)
-    items = told(folder)
+    items = report(folder)
     assert of_kind(items, "end")
     json.dumps(items, allow_nan=False)  # what a page can parse
 
@@ -326,9 +326,9 @@ def test_what_a_live_view_did_not_write_is_left_out(folder: Path) -> None:
             {"kind": "x"},
         )
     ]
-    lines = [json.dumps({**good, **each}) for each in ({}, *strange)]
+    lines = [json.dumps({**good, **change}) for change in ({}, *strange)]
     (folder / "view.jsonl").write_text("\n".join([*lines, '{"time": 1e999, "kind": "finding"}', ""]))
-    items = told(folder)
+    items = report(folder)
     assert len(of_kind(items, "links")) == 1
     assert not of_kind(items, "tables")
 
@@ -346,7 +346,7 @@ def test_of_a_scheduler_of_a_student_s_own_its_choices_are_shown(folder: Path) -
             for place, to in enumerate(chosen)
         ),
     )
-    items = told(folder)
+    items = report(folder)
     last = of_kind(items, "scheduler")[-1]
     assert (last["name"], last["picture"]["kind"]) == ("smooth", "recent")
     assert last["picture"]["chosen"] == [f"{to}:80" for to in chosen]
@@ -446,7 +446,7 @@ def test_a_packet_of_ipv6_is_one_walk_though_it_has_no_identification(
             for seq in (1, 2)
         ]
         (folder / "pcap" / f"{name}.pcap").write_bytes(packets.pcap(*frames))
-    hops = of_kind(told(folder, rate), "packet")
+    hops = of_kind(report(folder, rate), "packet")
     assert [(hop["walk"], hop["hop"]) for hop in hops] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
     assert {hop["connection"] for hop in hops} == {f"TCP [{CLIENT6}]:40001 [{VIP6}]:80"}
     assert "ip.dst" in hops[2]["changed"]
@@ -462,7 +462,7 @@ def test_two_packets_that_look_alike_are_two_walks(folder: Path, rate: float | N
     (folder / "pcap" / "c1-eth0.pcap").write_bytes(packets.pcap((100.0, ack), (100.001, ack)))
     (folder / "pcap" / "d-eth0.pcap").write_bytes(packets.pcap((100.002, ack), (100.003, ack)))
     (folder / "pcap" / "d-eth1.pcap").unlink()
-    hops = of_kind(told(folder, rate), "packet")
+    hops = of_kind(report(folder, rate), "packet")
     assert [(hop["interface"], hop["walk"], hop["hop"]) for hop in hops] == [
         ("c1-eth0", 1, 0),
         ("c1-eth0", 2, 0),
@@ -536,14 +536,14 @@ def test_of_too_many_connections_those_that_are_shown_have_all_their_events(fold
             packets.connection("expired", port, SERVER, at + 0.0002, "SYN_RECV"),
         ]
     write_events(folder, *rules, *events)
-    items = told(folder, rate=100.0)
+    items = report(folder, rate=100.0)
     shown = Counter(item["connection"] for item in of_kind(items, "event") if item["connection"])
     assert set(shown.values()) == {3}
     (missed,) = (item for item in of_kind(items, "missed") if item["what"] == "connections")
     assert len(shown) + missed["count"] == 300
     assert 50 <= len(shown) <= 120
     assert len(of_kind(items, "scheduler")) == len(shown)
-    whole = told(folder)
+    whole = report(folder)
     assert len({item["connection"] for item in of_kind(whole, "event") if item["connection"]}) == 300
 
 
@@ -554,12 +554,14 @@ def test_each_of_two_directors_tells_of_itself(folder: Path) -> None:
     for name, state in (("d1", "MASTER"), ("d2", "BACKUP")):
         told_by = {"kind": "vrrp", "time": 100.0, "instance": "VIP", "state": state, "priority": 1}
         (folder / f"events-{name}.jsonl").write_text(
-            "".join(json.dumps(one) + "\n" for one in (*packets.events(packets.server(SERVER, 1)), told_by))
+            "".join(
+                json.dumps(event) + "\n" for event in (*packets.events(packets.server(SERVER, 1)), told_by)
+            )
         )
     holds = {"kind": "heartbeat", "time": 101.0, "node": "d2", "peer": "d1", "state": "dead", "held": ["VIP"]}
     with (folder / "events-d2.jsonl").open("a") as file:
         file.write(json.dumps(holds) + "\n")
-    items = told(folder)
-    masters = [(one["host"], one["master"]) for one in of_kind(items, "event") if "master" in one]
+    items = report(folder)
+    masters = [(event["host"], event["master"]) for event in of_kind(items, "event") if "master" in event]
     assert masters == [("d1", True), ("d2", False), ("d2", True)]
-    assert {one["host"] for one in of_kind(items, "tables")} == {"d1", "d2"}
+    assert {table["host"] for table in of_kind(items, "tables")} == {"d1", "d2"}

@@ -66,7 +66,7 @@ def test_a_folder_without_a_lock_is_removed_too(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_stays(tmp_path: Path) -> None:
-    with run_folder() as one:
+    with run_folder() as folder:
         with run_folder() as other:
-            assert folders(tmp_path) == {one, other}
-        assert folders(tmp_path) == {one}
+            assert folders(tmp_path) == {folder, other}
+        assert folders(tmp_path) == {folder}

@@ -54,7 +54,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = tmp_path_factory.mktemp("recorded")
     made = recordings.made_now(RELEASE)
     for method, kind in recordings.every():
-        entries = [Recorded(one, place, [], made) for one, place in recordings.wanted(method, kind)]
+        entries = [Recorded(scenario, place, [], made) for scenario, place in recordings.wanted(method, kind)]
         recordings.write(recordings.path(method, kind, kept), entries)
     odd_packets.write({**made._asdict(), "packets": []}, kept / odd_packets.FILE.name)
     frames = {"kernel": RELEASE, "player": ipv6_frames.player()}
@@ -173,11 +173,13 @@ def test_recordings_are_kept_even_if_the_run_ends_early(
 def test_the_core_comes_before_the_rest() -> None:
     from tests.vm import test_oracle
 
-    turns = {each.id: {mark.name for mark in each.marks} for each in test_oracle.batches()}
+    turns = {batch.id: {mark.name for mark in batch.marks} for batch in test_oracle.batches()}
     assert turns.keys() == set(map(str, recordings.batches()))
     assert turns.keys() >= test_oracle.CORE
     core = {name for name, marks in turns.items() if "rest" not in marks}
-    assert core == {str(one) for one in recordings.batches() if one.kind == "written"} | test_oracle.CORE
+    assert (
+        core == {str(batch) for batch in recordings.batches() if batch.kind == "written"} | test_oracle.CORE
+    )
 
 
 @pytest.mark.parametrize("wrong", [{"force": True}, {"minutes": -1}, {"more": -1}])

@@ -112,12 +112,12 @@ def test_output_is_passed_on_while_the_command_runs(
     script = (
         f"printf 'f\\303'; sleep 1; printf '\\274r\\n'; while [ ! -e {tmp_path}/seen ]; do sleep 0.1; done"
     )
-    seen = ""
+    output = ""
 
     def look() -> str:
-        nonlocal seen
-        seen += capfd.readouterr().out
-        return seen
+        nonlocal output
+        output += capfd.readouterr().out
+        return output
 
     def wait() -> None:
         if "für\n" in poll_until(look, lambda text: "\n" in text, 20):
@@ -127,7 +127,7 @@ def test_output_is_passed_on_while_the_command_runs(
     watcher.start()
     assert run(stand_in, tmp_path, script) == 0
     watcher.join()
-    assert seen == "für\n"
+    assert output == "für\n"
 
 
 def test_the_command_line(stand_in: Machine, tmp_path: Path) -> None:

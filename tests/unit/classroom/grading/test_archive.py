@@ -268,10 +268,10 @@ def test_exercises_run_there_and_seal_for_the_teacher_only(unpacked: Path) -> No
         [sys.executable, "-c", PLAY], cwd=unpacked, env={"PYTHONPATH": str(unpacked)}, capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
-    where, told, evidence = json.loads(done.stdout)
+    where, described, evidence = json.loads(done.stdout)
     assert Path(where).is_relative_to(unpacked)
-    assert list(told) == list(catalogue.names())
-    for name, (facts, edits) in told.items():
+    assert list(described) == list(catalogue.names())
+    for name, (facts, edits) in described.items():
         variant = variant_for(name, "ada")
         assert (facts, edits) == (dict(variant.facts), repr(edits_of(variant)))
     assert opened(evidence.encode(), key()).student == "ada"
@@ -303,9 +303,11 @@ def test_the_archive_is_reproducible(checkout: Path, packed: bytes) -> None:
     assert archive(key().public_key, checkout, without=SECRET) == packed
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         found = tar.getmembers()
-    assert [one.name for one in found] == sorted(one.name for one in found)
-    assert {(one.uid, one.gid, one.uname, one.mtime) for one in found} == {(0, 0, "", 946_684_800)}
-    modes = {one.name: one.mode for one in found}
+    assert [member.name for member in found] == sorted(member.name for member in found)
+    assert {(member.uid, member.gid, member.uname, member.mtime) for member in found} == {
+        (0, 0, "", 946_684_800)
+    }
+    modes = {member.name: member.mode for member in found}
     assert (modes[f"{FOLDER}/inv"], modes[f"{FOLDER}/tasks.py"]) == (0o755, 0o644)
 
 

@@ -25,14 +25,14 @@ def fill(folder: Path, *names: str) -> None:
 
 def test_subfolders_are_searched(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs", "Ada Lovelace_7_file_/e04-ada.lvs", "x/y/C.LVS", "notes.txt", "x/._b.lvs")
-    found = {one.file: one.read() for one in submitted_files(tmp_path)}
+    found = {file.file: file.read() for file in submitted_files(tmp_path)}
     assert list(found) == ["Ada Lovelace_7_file_/e04-ada.lvs", "b.lvs", "x/y/C.LVS"]
     assert found["b.lvs"] == b"b.lvs"
 
 
 def test_a_single_file(tmp_path: Path) -> None:
     fill(tmp_path, "b.lvs", "c.lvs")
-    assert [one.file for one in submitted_files(tmp_path / "b.lvs")] == ["b.lvs"]
+    assert [file.file for file in submitted_files(tmp_path / "b.lvs")] == ["b.lvs"]
 
 
 def test_zip_archives_are_searched(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_an_archive_is_opened_twice_whatever_its_size(
         lists(archive)
 
     monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", counted)
-    found = {one.file: one.read() for one in submitted_files(tmp_path)}
+    found = {file.file: file.read() for file in submitted_files(tmp_path)}
     assert len(found) == 1000
     assert (found["a.zip/7/x.lvs"], found["b.zip/7/x.lvs"]) == (b"a.zip", b"b.zip")
     assert times == 4
@@ -140,13 +140,13 @@ def test_a_name_that_is_not_a_regular_file_is_refused_not_skipped(tmp_path: Path
     os.mkfifo(tmp_path / "pipe.lvs")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("inside.lvs/", b"")
-    told = {}
-    for one in submitted_files(tmp_path):
+    contents = {}
+    for file in submitted_files(tmp_path):
         try:
-            told[one.file] = one.read().decode()
+            contents[file.file] = file.read().decode()
         except Refused as refused:
-            told[one.file] = str(refused)
-    assert told == {
+            contents[file.file] = str(refused)
+    assert contents == {
         "b.lvs": "b.lvs",
         "folder.lvs": "a folder, not a file",
         "folder.lvs/c.lvs": "c",

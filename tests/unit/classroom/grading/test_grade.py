@@ -30,10 +30,10 @@ def secret(tmp_path: Path) -> str:
 def test_grading_a_class(tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
     hand_in(tmp_path / "in", submission("ada"))
     assert grade(str(tmp_path / "in"), secret, "") == 0
-    told = capsys.readouterr().out
-    assert "1 graded, 0 refused" in told
-    assert "practice" not in told
-    assert SECRET not in told
+    printed = capsys.readouterr().out
+    assert "1 graded, 0 refused" in printed
+    assert "practice" not in printed
+    assert SECRET not in printed
     assert (tmp_path / "in" / "grades" / "e04-ada" / "results.json").is_file()
 
 
@@ -74,9 +74,9 @@ def test_which_of_several_counts_is_shown(
     assert "--count" not in capsys.readouterr().out
     hand_in(tmp_path / "in", submission("ada", diagnosis={}, journal=journal("ada", 20)), "x.lvs")
     assert grade(str(tmp_path / "in"), secret, "", "best") == 0
-    told = capsys.readouterr().out
-    assert "the best counts; of equal ones, the latest (--count best)" in told
-    assert "later submission, 70 points: x.lvs" in told
+    printed = capsys.readouterr().out
+    assert "the best counts; of equal ones, the latest (--count best)" in printed
+    assert "later submission, 70 points: x.lvs" in printed
     report = (tmp_path / "in" / "grades" / "e04-ada" / "report.txt").read_text()
     assert "the best counts; of equal ones, the latest: you have handed in 2." in report
     with pytest.raises(BadRequest, match="--count 'worst' is unknown: choose from latest, best, first"):
@@ -129,9 +129,9 @@ def test_a_table_that_is_too_wide_has_only_the_sums(
     hand_in(tmp_path / "in", submission("ada"))
     monkeypatch.setattr("classroom.grading.grade.WIDE", 49)
     assert grade(str(tmp_path / "in"), secret, "") == 0
-    told = capsys.readouterr().out
-    assert "minutes" in told
-    assert "| e04" not in told
+    printed = capsys.readouterr().out
+    assert "minutes" in printed
+    assert "| e04" not in printed
 
 
 def test_two_hundred_submissions_within_a_minute(tmp_path: Path, secret: str) -> None:

@@ -14,7 +14,7 @@ from classroom.grading.gradebook import Gradebook, grade_files, natural_key
 from classroom.submission import LARGEST, new_run
 from classroom.variants import variant_for
 from labs.wait import patient
-from tests.unit.classroom.submissions import hand_in, journal, key, seen, submission
+from tests.unit.classroom.submissions import hand_in, journal, key, observations, submission
 
 ADA, BOB = submission("ada"), submission("bob")
 
@@ -32,7 +32,7 @@ def reasons(made: Gradebook) -> dict[str, str]:
 
 
 def test_right_wrong_and_partial(tmp_path: Path) -> None:
-    broken = seen(variant_for("e04", "s2"), broken=True)
+    broken = observations(variant_for("e04", "s2"), broken=True)
     hand_in(tmp_path, submission("s10"))
     hand_in(tmp_path, submission("s2", seen=broken, diagnosis={"cause": "rp_filter"}))
     hand_in(tmp_path, submission("s1", diagnosis={"host": "d", "cause": "vip_missing"}))
@@ -53,11 +53,11 @@ def test_a_bad_file_does_not_affect_others(tmp_path: Path) -> None:
     (tmp_path / "empty.lvs").touch()
     made = graded(tmp_path)
     assert points(made) == {"ada": 100}
-    told = reasons(made)
-    assert set(told) == {"e04-other.lvs", "e04-tampered.lvs", "e04-cut.lvs", "json.lvs", "empty.lvs"}
-    assert "another class" in told["e04-other.lvs"]
-    assert "second line" in told["e04-tampered.lvs"]
-    assert "cut short" in told["e04-cut.lvs"]
+    refusals = reasons(made)
+    assert set(refusals) == {"e04-other.lvs", "e04-tampered.lvs", "e04-cut.lvs", "json.lvs", "empty.lvs"}
+    assert "another class" in refusals["e04-other.lvs"]
+    assert "second line" in refusals["e04-tampered.lvs"]
+    assert "cut short" in refusals["e04-cut.lvs"]
 
 
 def test_another_students_submission_under_ones_own_name(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_original_of_a_run_counts_whatever_was_copied_from_it(tmp_path: Path
 
 
 EVES = replace(
-    ADA, diagnosis={}, seen=seen(variant_for("e04", "ada"), broken=True), journal=journal("ada", 99)
+    ADA, diagnosis={}, seen=observations(variant_for("e04", "ada"), broken=True), journal=journal("ada", 99)
 )
 
 
@@ -180,7 +180,7 @@ def test_the_later_of_two_counts_and_the_older_is_noted(tmp_path: Path) -> None:
 def test_the_teacher_chooses_which_of_several_counts(
     tmp_path: Path, count: str, counted: int, note: str
 ) -> None:
-    broken = seen(variant_for("e04", "ada"), broken=True)
+    broken = observations(variant_for("e04", "ada"), broken=True)
     hand_in(tmp_path, replace(ADA, diagnosis={}, journal=journal("ada", 1)), "a.lvs")
     hand_in(tmp_path, replace(ADA, journal=journal("ada", 2)), "b.lvs")
     file = hand_in(tmp_path, replace(ADA, seen=broken, journal=journal("ada", 3)), "c.lvs")

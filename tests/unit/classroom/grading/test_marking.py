@@ -10,11 +10,11 @@ import pytest
 from classroom.checks import FAILED
 from classroom.grading.marking import WHOLE, Part, mark
 from classroom.variants import variant_for
-from tests.unit.classroom.submissions import journal, seen, submission
+from tests.unit.classroom.submissions import journal, observations, submission
 
 CASE = variant_for("e04", "ada")
 RIGHT = submission("ada")
-BROKEN = seen(CASE, broken=True)
+BROKEN = observations(CASE, broken=True)
 
 
 def points(**changes: Any) -> list[int]:
@@ -84,10 +84,10 @@ def test_answers_are_marked_as_such() -> None:
     assert [part.answer for part in mark(RIGHT, CASE).parts] == [False, False, True, True, True]
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(0.0, 0.0), (61.25, 61.2)])
-def test_minutes_from_start_to_end(minutes: float, told: float) -> None:
+@pytest.mark.parametrize(("minutes", "expected"), [(0.0, 0.0), (61.25, 61.2)])
+def test_minutes_from_start_to_end(minutes: float, expected: float) -> None:
     assert mark(replace(RIGHT, journal=journal("ada", minutes)), CASE).minutes == pytest.approx(
-        told, abs=0.06
+        expected, abs=0.06
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from classroom.grading import provenance
 from classroom.submission import Refused
 from classroom.variants import variant_for
-from tests.unit.classroom.submissions import journal, seen, state, submission
+from tests.unit.classroom.submissions import journal, observations, state, submission
 
 ADA, BOB = submission("ada"), submission("bob")
 
@@ -64,4 +64,4 @@ def test_no_student_passes_for_another() -> None:
 
 def test_a_submission_of_a_broken_lab_is_accepted() -> None:
     variant = variant_for("e04", "ada")
-    provenance.require(replace(ADA, seen=seen(variant, broken=True), state=state(variant.plan)))
+    provenance.require(replace(ADA, seen=observations(variant, broken=True), state=state(variant.plan)))

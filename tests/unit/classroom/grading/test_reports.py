@@ -65,11 +65,11 @@ def test_html_is_escaped(entry: Entry) -> None:
 
 
 def test_the_text_report_shows_what_is_missing() -> None:
-    told = text_report(WRONG)
-    assert "27 of 100 points" in told
-    assert "FAIL  17/35  All <b>served</b>" in told
-    assert "half" in told
-    assert "3 hints, 5 checks, the doctor once, in 12.5 minutes" in told
+    printed = text_report(WRONG)
+    assert "27 of 100 points" in printed
+    assert "FAIL  17/35  All <b>served</b>" in printed
+    assert "half" in printed
+    assert "3 hints, 5 checks, the doctor once, in 12.5 minutes" in printed
     assert "expected" not in text_report(RIGHT)
 
 
@@ -86,7 +86,7 @@ def test_every_report_explains_the_cause_and_what_settles_it(report: Callable[..
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_cause_has_an_explanation_whose_lesson_exists(name: str) -> None:
     for number, solution in enumerate(catalogue.solutions(name)):
-        variant = next(one for one in variants(name) if (one.number or 0) == number)
+        variant = next(variant for variant in variants(name) if (variant.number or 0) == number)
         if not solution.cause:
             continue
         about = explanation(solution, variant)
@@ -133,29 +133,29 @@ def test_csv_cells_without_a_submission_are_empty() -> None:
 def test_junit_is_well_formed_and_counts() -> None:
     root = ElementTree.fromstring(junit_suites(BOOK).encode())
     assert root.tag == "testsuites"
-    told = {suite.get("name"): suite for suite in root}
-    assert set(told) == {"e04-ada", "e04-=cmd|' /C calc'!A0", "refused"}
+    printed = {suite.get("name"): suite for suite in root}
+    assert set(printed) == {"e04-ada", "e04-=cmd|' /C calc'!A0", "refused"}
     for suite in root:
         assert suite.get("tests") == str(len(suite))
         assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
         assert suite.get("errors") == str(len(suite.findall("testcase/error")))
-    assert told["e04-ada"].get("failures") == "0"
-    assert [case.get("name") for case in told["e04-=cmd|' /C calc'!A0"]] == [part.name for part in PARTS]
-    assert EVIL in str(told["refused"][0][0].get("message"))
+    assert printed["e04-ada"].get("failures") == "0"
+    assert [case.get("name") for case in printed["e04-=cmd|' /C calc'!A0"]] == [part.name for part in PARTS]
+    assert EVIL in str(printed["refused"][0][0].get("message"))
 
 
 def test_gradescope_results() -> None:
     form = json.loads(gradescope_results(WRONG))
     assert (form["score"], form["max_score"]) == (27, 100)
     assert isinstance(form["output"], str)
-    assert [set(one) for one in form["tests"]] == [
+    assert [set(test) for test in form["tests"]] == [
         {"name", "score", "max_score", "output", "status", "visibility"}
     ] * 3
-    assert [one["status"] for one in form["tests"]] == ["failed", "failed", "passed"]
-    assert [one["visibility"] for one in form["tests"]] == ["visible", "visible", "after_published"]
-    assert sum(one["score"] for one in form["tests"]) == form["score"]
+    assert [test["status"] for test in form["tests"]] == ["failed", "failed", "passed"]
+    assert [test["visibility"] for test in form["tests"]] == ["visible", "visible", "after_published"]
+    assert sum(test["score"] for test in form["tests"]) == form["score"]
     whole = json.loads(gradescope_results(RIGHT))
-    assert sum(one["max_score"] for one in whole["tests"]) == whole["max_score"] == whole["score"]
+    assert sum(test["max_score"] for test in whole["tests"]) == whole["max_score"] == whole["score"]
 
 
 def test_all_reports_are_written(tmp_path: Path) -> None:

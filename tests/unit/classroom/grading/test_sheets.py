@@ -29,7 +29,7 @@ def test_a_handout_has_a_sheet_for_each_student_and_no_answers(name: str, tmp_pa
         variant = variant_for(name, student)
         assert variant.plan.vip in page
         assert f"--student {student}<" in page
-        causes = {one.cause for one in catalogue.solutions(name) if "_" in one.cause}
+        causes = {known.cause for known in catalogue.solutions(name) if "_" in known.cause}
         assert not [cause for cause in causes if cause in page]
     assert "{" not in re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL).replace(
         "{ t", ""
@@ -65,10 +65,10 @@ def test_every_sheet_prints_on_one_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", catalogue.names())
 def test_a_solution_has_every_fault_with_its_repair(name: str) -> None:
     text = solution_text(name)
-    for number, one in enumerate(catalogue.solutions(name), 1):
+    for number, known in enumerate(catalogue.solutions(name), 1):
         if catalogue.faults(name):
             assert f"## Fault {number} of {len(catalogue.faults(name))}" in text
-        assert one.cause in text
+        assert known.cause in text
     assert text.count("**One repair**") == len(catalogue.solutions(name))
     assert not re.search(r"(?<!\$)\{(rip|vip|server|inside|interface|count)\}", text)
 
@@ -77,11 +77,11 @@ def test_a_students_solution_is_that_of_their_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert solution("e04", "ada", "") == 0
-    told = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split())
     variant = variant_for("e04", "ada")
-    assert f"Fault {(variant.number or 0) + 1} of 4" in told
-    assert f"{variant.server}# ip addr add {variant.plan.vip}/32 dev lo" in told
-    assert told.count("Fault ") == 1
+    assert f"Fault {(variant.number or 0) + 1} of 4" in shown
+    assert f"{variant.server}# ip addr add {variant.plan.vip}/32 dev lo" in shown
+    assert shown.count("Fault ") == 1
     assert solution("e04", "", str(tmp_path / "x.html")) == 0
     assert (tmp_path / "x.html").read_text().count("<h2>") == 4
 

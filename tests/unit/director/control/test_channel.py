@@ -324,7 +324,7 @@ def test_an_answer_is_produced_only_as_it_is_read(working: Loop, worker: Worker)
     answer: Message = {}
     for part in parts_of(got):
         merge(answer, part)
-    assert [one["row"] for one in answer["list"]] == list(range(3000))
+    assert [entry["row"] for entry in answer["list"]] == list(range(3000))
 
 
 def test_a_waiting_client_gets_keepalives(path: str) -> None:
@@ -457,20 +457,20 @@ def test_an_unforeseen_error_ends_that_request_or_task_only(path: str) -> None:
         yield None
         raise KeyError("in the middle")
 
-    seen: list[Exception] = []
-    loop = Loop(path, answer, seen.append)
+    observed: list[Exception] = []
+    loop = Loop(path, answer, observed.append)
     try:
         loop.listener.run_in_background(breaks())
         while loop.listener.busy:
             loop.turn()
-        assert [repr(error) for error in seen] == ["KeyError('forgotten')"]
+        assert [repr(error) for error in observed] == ["KeyError('forgotten')"]
         at_once = json.loads(loop.whole_answer_to(loop.client(b'{"do": "at once"}\n')))
         sentence = "this request met an internal error (ZeroDivisionError: division by zero)."
         assert at_once == {"ok": False, "error": sentence}
         *parts, last = loop.whole_answer_to(loop.client(b'{"do": "later"}\n')).splitlines()
         assert parts == [b'+{"list":[1]}']
         assert json.loads(last)["ok"] is False
-        assert len(seen) == 3
+        assert len(observed) == 3
     finally:
         loop.close()
 
@@ -554,9 +554,9 @@ def test_while_waiting_is_called_during_silence(path: str, monkeypatch: pytest.M
 
     monkeypatch.setattr(channel, "_POLL", 0.01)
     server = served(path, serve)
-    told = list(stream(path, {"do": "list"}, while_waiting=looked.release))
+    messages = list(stream(path, {"do": "list"}, while_waiting=looked.release))
     server.join()
-    assert told == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # a keepalive is not a part
+    assert messages == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # a keepalive is not a part
 
 
 def test_while_waiting_may_abort_an_answer_that_has_begun(path: str) -> None:
@@ -564,7 +564,7 @@ def test_while_waiting_may_abort_an_answer_that_has_begun(path: str) -> None:
         pass
 
     def look() -> None:
-        if told:
+        if messages:
             raise Seen
 
     def serve(peer: socket.socket) -> None:
@@ -572,12 +572,12 @@ def test_while_waiting_may_abort_an_answer_that_has_begun(path: str) -> None:
         while peer.recv(100):  # until it is gone
             pass
 
-    told: list[Message] = []
+    messages: list[Message] = []
     server = served(path, serve)
     with pytest.raises(Seen):
-        list(map(told.append, stream(path, {"do": "list"}, while_waiting=look)))
+        list(map(messages.append, stream(path, {"do": "list"}, while_waiting=look)))
     server.join()
-    assert told == [{"list": [1]}]
+    assert messages == [{"list": [1]}]
 
 
 def test_parts_are_merged() -> None:

@@ -76,7 +76,7 @@ def test_rules_are_applied_and_listed(handler: RequestHandler, engine: CountingE
     assert apply(handler, *RULES) == {"ok": True}
     (service,) = handler({"do": "list"})["services"]
     assert (service["protocol"], service["address"], service["port"]) == ("TCP", "203.0.113.1", 80)
-    assert [(each["address"], each["weight"]) for each in service["servers"]] == [("172.16.0.2", 2)]
+    assert [(server["address"], server["weight"]) for server in service["servers"]] == [("172.16.0.2", 2)]
     assert engine.changes == 1
 
 
@@ -130,8 +130,8 @@ def test_an_engine_that_decides_in_the_kernel_does_not_explain(director: Directo
     engine = CountingEngine(director)
     engine.explains = False
     handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {"engine": "other"})
-    told = handler({"do": "explain", "packet": {}})
-    assert told == {"ok": False, "error": "The engine other decides in the kernel and gives no reasons."}
+    report = handler({"do": "explain", "packet": {}})
+    assert report == {"ok": False, "error": "The engine other decides in the kernel and gives no reasons."}
 
 
 def test_connections(handler: RequestHandler, director: Director) -> None:
@@ -222,13 +222,13 @@ def test_packets_meet_the_old_rules_until_all_new_ones_are_written(
     apply(handler, *RULES)
     changes: list[Command] = [DeleteServer(KEY, Endpoint("172.16.0.2", 80))]
     changes.append(AddServer(KEY, Endpoint("172.16.0.9", 80)))
-    seen = []
+    observed = []
     for port, _ in enumerate(handler.steps(request_for(*changes, *many(50, 1)[2:])), start=1025):
-        seen.append(getattr(director.decide(syn(port), 1.0), "next_hop", None))
-    change = seen.index("172.16.0.9")
+        observed.append(getattr(director.decide(syn(port), 1.0), "next_hop", None))
+    change = observed.index("172.16.0.9")
     assert change > 50
-    assert set(seen[:change]) == {"172.16.0.2"}
-    assert set(seen[change:]) == {"172.16.0.9"}
+    assert set(observed[:change]) == {"172.16.0.2"}
+    assert set(observed[change:]) == {"172.16.0.9"}
 
 
 def test_a_change_waits_for_the_one_before_it(handler: RequestHandler) -> None:
@@ -236,9 +236,9 @@ def test_a_change_waits_for_the_one_before_it(handler: RequestHandler) -> None:
     assert [next(first) for _ in range(3)] == [None] * 3
     assert [next(second) for _ in range(100)] == [None] * 100
     assert list(first)[-1] == {"ok": True}
-    (*_, told) = second
-    assert told is not None
-    assert "already exists" in told["error"]
+    (*_, report) = second
+    assert report is not None
+    assert "already exists" in report["error"]
 
 
 def test_a_change_is_abandoned_with_its_client_and_blocks_no_other(handler: RequestHandler) -> None:
@@ -286,11 +286,11 @@ def test_a_change_may_be_written_during_the_clean_up_of_the_last(
     for port in range(1025, 1035):
         director.decide(syn(port), 1.0)
     left = clear_and_hang_up(handler, director).pop()
-    told = []
+    report = []
     for part in handler.steps(request_for(*services[:21], SetTimeouts(9, 9, 9))):
-        told.append(part)
+        report.append(part)
         next(left, None)
-    assert told[-1] == {"ok": True}
+    assert report[-1] == {"ok": True}
     for _ in left:
         pass
     known = {connection.server for connection in director.connections}

@@ -67,7 +67,9 @@ class TableAgainstDictionary(RuleBasedStateMachine):
     @invariant()
     def the_same_connections(self) -> None:
         assert len(self.table) == len(self.model)
-        assert {id(one) for one in self.table} == {id(one) for one in self.model.values()}
+        assert {id(connection) for connection in self.table} == {
+            id(connection) for connection in self.model.values()
+        }
 
 
 TableAgainstDictionary.TestCase.settings = settings(max_examples=120 if LONG else 30, stateful_step_count=40)

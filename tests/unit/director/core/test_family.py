@@ -174,7 +174,7 @@ def test_a_packet_of_two_families_is_nobodys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "mtu", "length", "told"),
+    ("method", "mtu", "length", "announced"),
     [
         (Method.NAT, 1500, 1500, None),
         (Method.NAT, 1400, 1401, 1400),
@@ -184,14 +184,14 @@ def test_a_packet_of_two_families_is_nobodys() -> None:
         (Method.TUN, 1320, 1281, 1280),
     ],
 )
-def test_packet_too_big(method: Method, mtu: int, length: int, told: int | None) -> None:
+def test_packet_too_big(method: Method, mtu: int, length: int, announced: int | None) -> None:
     director = published(method, mtu_of=lambda _address: mtu)
     decision = director.decide(tcp(client(), WEB, length=length), 1)
-    if told is None:
+    if announced is None:
         forwarded(decision)
     else:
         assert isinstance(decision, Reject)
-        assert (decision.icmp_type, decision.icmp_code, decision.mtu) == (2, 0, told)
+        assert (decision.icmp_type, decision.icmp_code, decision.mtu) == (2, 0, announced)
 
 
 @pytest.mark.parametrize("pmtu_disc", [0, 1])  # differs: narrow-tunnels
@@ -324,7 +324,7 @@ def test_fragments_for_a_vip_wait() -> None:
 def lost_and_found(*fragments: Packet) -> tuple[list[str], int]:
     lost: list[str] = []
     reassembly = Reassembly(lambda _fragments, why: lost.append(why))
-    complete = sum(bool(reassembly.add(one, bytes(48), 0)) for one in fragments)
+    complete = sum(bool(reassembly.add(piece, bytes(48), 0)) for piece in fragments)
     return lost, complete
 
 
@@ -394,20 +394,20 @@ def test_ftp_of_another_family_is_not_followed() -> None:
 
 
 def test_another_director_is_told_in_version_1_only() -> None:
-    told: list[SyncRecord] = []
+    announced: list[SyncRecord] = []
     master, backup = published(servers=(RS1,)), published(servers=(RS1,))
-    master.tell(lambda record, _now: told.append(record))
+    master.tell(lambda record, _now: announced.append(record))
     for flags in (SYN, ACK, ACK, ACK):
         forwarded(master.decide(tcp(client(), WEB, flags), 1))
-    (record,) = told
+    (record,) = announced
     assert (record.family, record.client, record.server) == (IPV6, client(), Endpoint(RS1, 80))
     assert backup.receive(record, 1)
     assert forwarded(backup.decide(tcp(client(), WEB, ACK), 2)).destination == Endpoint(RS1, 80)
-    told.clear()
+    announced.clear()
     master.apply([SetSysctl("sync_version", 0)], 2)
     for _ in range(120):
         forwarded(master.decide(tcp(client(), WEB, ACK), 3))
-    assert told == []
+    assert announced == []
 
 
 def test_no_mixed_families_with_another_director() -> None:

@@ -67,7 +67,7 @@ class TestNat:
         forward(director, tcp(client(1), WEB))
         connection = entry(director, client(1), WEB)
         end = connection.server_endpoint
-        seen = []
+        observed = []
         for packet in (
             tcp(end, client(1), SYN | ACK),
             tcp(client(1), WEB, ACK),
@@ -76,8 +76,8 @@ class TestNat:
             tcp(client(1), WEB, ACK),
         ):
             director.decide(packet, 1.0)
-            seen.append(connection.state.value)
-        assert seen == ["SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "TIME_WAIT", "TIME_WAIT"]
+            observed.append(connection.state.value)
+        assert observed == ["SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "TIME_WAIT", "TIME_WAIT"]
 
 
 @pytest.mark.parametrize("method", [Method.TUN, Method.DR])
@@ -91,11 +91,11 @@ class TestTunAndDr:
         director = direct(method)
         forward(director, tcp(client(1), WEB))
         connection = entry(director, client(1), WEB)
-        seen = [connection.state.value]
+        observed = [connection.state.value]
         for flags in (ACK, FIN | ACK):
             director.decide(tcp(client(1), WEB, flags), 0)
-            seen.append(connection.state.value)
-        assert seen == ["SYN_RECV", "ESTABLISHED", "FIN_WAIT"]
+            observed.append(connection.state.value)
+        assert observed == ["SYN_RECV", "ESTABLISHED", "FIN_WAIT"]
 
     def test_an_ftp_data_connection_goes_to_the_sessions_server(self, method: Method) -> None:
         director = direct(method)
@@ -368,7 +368,7 @@ def once(method: Method) -> Director:
 def test_each_packet_is_scheduled_and_no_entry_kept(method: Method) -> None:
     director = once(method)
     decisions = [director.decide(Packet(UDP, client(1), NAMES, 60), 0) for _ in range(4)]
-    hops = [one.next_hop for one in decisions if isinstance(one, Forward)]
+    hops = [decision.next_hop for decision in decisions if isinstance(decision, Forward)]
     assert hops == ["203.0.113.11", "203.0.113.12"] * 2
     assert not list(director.listing(0))
 
@@ -379,8 +379,8 @@ def test_one_packet_connections_are_counted() -> None:
         director.decide(Packet(UDP, client(1), NAMES, 60), 0)
     (service,) = director.rules
     assert (service.stats.connections, service.stats.packets_in, service.stats.bytes_in) == (4, 4, 240)
-    assert [one.stats.connections for one in service.servers] == [2, 2]
-    assert [one.active + one.inactive for one in service.servers] == [0, 0]
+    assert [server.stats.connections for server in service.servers] == [2, 2]
+    assert [server.active + server.inactive for server in service.servers] == [0, 0]
 
 
 def test_a_reply_belongs_to_no_connection() -> None:
@@ -420,7 +420,7 @@ def test_the_local_node_gets_packets_unchanged_with_every_method(method: Method)
     assert (first.method, first.source, first.destination) == (Method.LOCAL, client(1), WEB)
     assert second.method is method
     (service,) = director.rules
-    assert [one.as_dict()["method"] for one in service.servers] == [method.value] * 2
+    assert [server.as_dict()["method"] for server in service.servers] == [method.value] * 2
 
 
 def test_the_local_node_keeps_its_requested_method() -> None:
@@ -429,8 +429,8 @@ def test_the_local_node_keeps_its_requested_method() -> None:
     director.apply([EditServer(KEY, OWN, method=Method.TUN), EditServer(KEY, OTHER, method=Method.NAT)], 0)
     director.apply([EditServer(KEY, OWN, weight=7)], 0)
     (service,) = director.rules
-    assert [one.method for one in service.servers] == [Method.LOCAL, Method.NAT]
-    assert [one.as_dict()["method"] for one in service.servers] == ["Tunnel", "Masq"]
+    assert [server.method for server in service.servers] == [Method.LOCAL, Method.NAT]
+    assert [server.as_dict()["method"] for server in service.servers] == ["Tunnel", "Masq"]
 
 
 @pytest.mark.parametrize(
@@ -444,11 +444,11 @@ def test_of_the_local_node_the_director_sees_the_clients_packets() -> None:
     director = local(Method.NAT)
     forward(director, tcp(client(1), WEB))
     connection = entry(director, client(1), WEB)
-    seen = []
+    observed = []
     for flags in (ACK, FIN | ACK):
         director.decide(tcp(client(1), WEB, flags), 0)
-        seen.append(connection.state.value)
-    assert seen == ["ESTABLISHED", "FIN_WAIT"]
+        observed.append(connection.state.value)
+    assert observed == ["ESTABLISHED", "FIN_WAIT"]
 
 
 @pytest.mark.parametrize("method", [Method.TUN, Method.DR])

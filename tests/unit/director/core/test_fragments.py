@@ -54,7 +54,7 @@ def reassembly() -> Memory:
 @pytest.mark.parametrize("size", [8, 1480])
 def test_any_order_and_size(reassembly: Memory, order: Sequence[int], size: int) -> None:
     *before, last = (piece(place * size, size, place < 3) for place in order)
-    assert [list(reassembly.add(one)) for one in before] == [[], [], []]
+    assert [list(reassembly.add(fragment)) for fragment in before] == [[], [], []]
     assert starts(reassembly.add(last)) == [0, size, 2 * size, 3 * size]
     assert (reassembly.memory.size, reassembly.lost) == (0, [])
 
@@ -67,7 +67,7 @@ def test_any_cuts_and_any_order(data: st.DataObject) -> None:
     pieces = [piece(start, size, MF) for start, size in zip(at, sizes, strict=True)]
     pieces.append(piece(sum(sizes), data.draw(st.integers(1, 1480))))
     *before, last = data.draw(st.permutations(pieces))
-    assert not any(reassembly.add(one) for one in before)
+    assert not any(reassembly.add(part) for part in before)
     assert starts(reassembly.add(last)) == [*at, sum(sizes)]
 
 
@@ -176,7 +176,7 @@ def test_a_real_servers_fragment_is_held() -> None:
 def test_a_deleted_servers_fragment_is_held_while_it_has_connections(deleted: Command) -> None:
     director = published()
     opened = [director.decide(tcp(client(port), WEB), 1.0) for port in (1, 2, 3)]
-    assert RS1 in [one.destination for one in opened if isinstance(one, Forward)]
+    assert RS1 in [decision.destination for decision in opened if isinstance(decision, Forward)]
     director.apply([deleted], 2.0)
     reply = Packet(TCP, RS1._replace(port=0), client(1)._replace(port=0), 28, more_fragments=True)
     assert isinstance(director.decide(reply, 3.0), Drop)

@@ -217,7 +217,7 @@ def test_udp_on_port_21_is_not_ftp() -> None:
     director.apply([AddService(key), AddServer(key, FTP2)], 0)
     request = director.decide(Packet(UDP, client(1), FTP, 60, payload=b"PORT 198,51,100,101,156,64\r\n"), 0)
     assert isinstance(request, Forward)
-    assert [str(one.client) for one in director.connections] == [f"{CIP}:1"]
+    assert [str(connection.client) for connection in director.connections] == [f"{CIP}:1"]
 
 
 def test_after_the_clients_fin_nothing_is_announced() -> None:

@@ -102,9 +102,13 @@ def test_every_packet_gets_a_decision(
         director.expire(now)
         counted = sum(s.active + s.inactive for service in director.rules for s in service.servers)
         assert counted == len(director.connections)
-        controls = Counter(id(one.control) for one in director.connections if one.control)
+        controls = Counter(
+            id(connection.control) for connection in director.connections if connection.control
+        )
         assert all(
-            one.control.children == controls[id(one.control)] for one in director.connections if one.control
+            connection.control.children == controls[id(connection.control)]
+            for connection in director.connections
+            if connection.control
         )
 
 
@@ -163,20 +167,22 @@ happenings = st.lists(
 
 def state(director: Director) -> object:
     rules = director.rules
-    return [one.as_dict() for one in rules], rules.sysctls, rules.timeouts, rules.marks
+    return [rule.as_dict() for rule in rules], rules.sysctls, rules.timeouts, rules.marks
 
 
 def check_counts(director: Director, limit: int) -> None:
     """Every counter agrees with the tables."""
-    held = Counter(id(one.server) for one in director.connections)
-    active = Counter(id(one.server) for one in director.connections if one.active)
-    templates = Counter(id(one.server) for one in director.templates)
-    children = Counter(id(one.control) for one in director.connections)
-    servers = [one.server for one in director.connections] + [one.server for one in director.templates]
+    held = Counter(id(connection.server) for connection in director.connections)
+    active = Counter(id(connection.server) for connection in director.connections if connection.active)
+    templates = Counter(id(template.server) for template in director.templates)
+    children = Counter(id(connection.control) for connection in director.connections)
+    servers = [connection.server for connection in director.connections] + [
+        template.server for template in director.templates
+    ]
     for server in [*servers, *(server for service in director.rules for server in service.servers)]:
         assert (server.active, server.inactive + server.active) == (active[id(server)], held[id(server)])
         assert server.templates == templates[id(server)]
-    assert all(one.children == children[id(one)] for one in director.templates)
+    assert all(template.children == children[id(template)] for template in director.templates)
     assert len(director.connections) + len(director.templates) <= limit + 1
 
 

@@ -85,8 +85,8 @@ def counted(director: Director) -> list[tuple[int, ...]]:
     """Packets and bytes in, packets and bytes out: of the service, and of its servers."""
     (service,) = director.rules
     return [
-        (each.stats.packets_in, each.stats.bytes_in, each.stats.packets_out, each.stats.bytes_out)
-        for each in (service, *service.servers)
+        (owner.stats.packets_in, owner.stats.bytes_in, owner.stats.packets_out, owner.stats.bytes_out)
+        for owner in (service, *service.servers)
     ]
 
 

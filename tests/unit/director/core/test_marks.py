@@ -85,7 +85,7 @@ def test_two_ports_of_a_persistent_mark_have_one_server() -> None:
         assert isinstance(decision, Forward)
         hops.add(decision.next_hop)
     assert len(hops) == 1
-    (template,) = [one for one in director.listing(0) if one["client"] == f"{CIP}:0"]
+    (template,) = [row for row in director.listing(0) if row["client"] == f"{CIP}:0"]
     assert (template["protocol"], template["vip"]) == ("IP", "0.0.0.7:0")
 
 

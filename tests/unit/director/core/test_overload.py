@@ -36,7 +36,7 @@ def used(director: Director) -> int:
 
 
 def established(director: Director) -> int:
-    return sum(one.state is State.ESTABLISHED for one in director.connections)
+    return sum(connection.state is State.ESTABLISHED for connection in director.connections)
 
 
 @pytest.mark.parametrize("persistent", [0, 300])
@@ -87,7 +87,7 @@ def test_an_evicted_connection_leaves_the_timers() -> None:
     for number in range(6 * LIMIT):
         assert isinstance(director.decide(tcp(spoofed(number), WEB), 0), Forward)
     gc.collect()
-    alive = sum(isinstance(one, Connection) for one in gc.get_objects())
+    alive = sum(isinstance(item, Connection) for item in gc.get_objects())
     assert alive <= LIMIT + 1024 + 100
 
 

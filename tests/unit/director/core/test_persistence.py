@@ -33,7 +33,7 @@ def server(director: Director, source: Endpoint, to: Endpoint = WEB, now: float 
 
 
 def templates(director: Director, now: float = 0) -> list[dict[str, Any]]:
-    return [one for one in director.listing(now) if one["client"].endswith(":0")]
+    return [row for row in director.listing(now) if row["client"].endswith(":0")]
 
 
 def test_a_client_stays_and_another_gets_the_next() -> None:
@@ -85,7 +85,7 @@ def test_a_network_of_clients_counts_as_one() -> None:
 def test_port_zero_is_every_port() -> None:
     director = persistent(ServiceKey(TCP, Endpoint(VIP, 0)))
     assert {server(director, client(port), Endpoint(VIP, port)) for port in (22, 80, 443)} == {"203.0.113.11"}
-    assert [one["vip"] for one in templates(director)] == [f"{VIP}:0"]
+    assert [template["vip"] for template in templates(director)] == [f"{VIP}:0"]
 
 
 def test_port_zero_takes_only_ports_without_a_service() -> None:
@@ -139,9 +139,9 @@ def test_a_server_counts_its_templates() -> None:
     for host in range(1, 7):
         server(director, client(1, f"198.51.100.{host}"))
     (service,) = director.rules
-    assert [one.templates for one in service.servers] == [2, 2, 2]
+    assert [real_server.templates for real_server in service.servers] == [2, 2, 2]
     director.expire(10_000)
-    assert [one.templates for one in service.servers] == [0, 0, 0]
+    assert [real_server.templates for real_server in service.servers] == [0, 0, 0]
 
 
 def test_a_template_is_assured_once_a_connection_is_established() -> None:
@@ -155,7 +155,7 @@ def test_a_template_is_assured_once_a_connection_is_established() -> None:
 def test_without_an_available_server_the_client_is_rejected() -> None:
     director = persistent()
     (service,) = director.rules
-    director.apply([EditServer(KEY, one.address, weight=0) for one in service.servers], 0)
+    director.apply([EditServer(KEY, real_server.address, weight=0) for real_server in service.servers], 0)
     assert isinstance(director.decide(tcp(client(1), WEB), 0), Reject)
     assert not templates(director)
 

@@ -21,45 +21,45 @@ KEY = ServiceKey(TCP, WEB)
 LIMITED, OTHER = Endpoint("203.0.113.11", 80), Endpoint("203.0.113.12", 80)
 
 
-def server(upper: int, lower: int = 0) -> RealServer:
+def new_server(upper: int, lower: int = 0) -> RealServer:
     return RealServer(LIMITED, 1, Method.DR, upper, lower)
 
 
 @pytest.mark.parametrize(("upper", "lower", "again_at"), [(8, 0, 5), (8, 3, 2), (8, 8, 7), (1, 0, 0)])
 def test_from_the_upper_threshold_until_below_the_lower(upper: int, lower: int, again_at: int) -> None:
     """Without a lower one, three quarters of the upper one."""
-    one = server(upper, lower)
+    server = new_server(upper, lower)
     for count in range(1, upper + 1):
-        assert one.available
-        one.count(active=False, by=1)
-        assert one.available == (count < upper)
+        assert server.available
+        server.count(active=False, by=1)
+        assert server.available == (count < upper)
     for count in range(upper - 1, -1, -1):
-        one.count(active=False, by=-1)
-        assert one.available == (count <= again_at)
+        server.count(active=False, by=-1)
+        assert server.available == (count <= again_at)
 
 
 @given(st.integers(1, 20), st.integers(0, 20), st.lists(st.sampled_from("+-*"), max_size=60))
 def test_a_change_of_state_does_not_change_the_total(upper: int, lower: int, steps: list[str]) -> None:
-    one = server(upper, min(lower, upper))
+    server = new_server(upper, min(lower, upper))
     for step in steps:
-        total, before = one.active + one.inactive, one.overloaded
+        total, before = server.active + server.inactive, server.overloaded
         if step == "+":
-            one.count(active=False, by=1)
-            assert one.overloaded == (before or total + 1 >= upper)
-        elif step == "-" and one.inactive:
-            one.count(active=False, by=-1)
-        elif step == "*" and one.inactive:
-            one.count_state_change(active=True)
-            assert one.overloaded == before
-            one.count_state_change(active=False)
-        assert one.overloaded or one.active + one.inactive < upper
+            server.count(active=False, by=1)
+            assert server.overloaded == (before or total + 1 >= upper)
+        elif step == "-" and server.inactive:
+            server.count(active=False, by=-1)
+        elif step == "*" and server.inactive:
+            server.count_state_change(active=True)
+            assert server.overloaded == before
+            server.count_state_change(active=False)
+        assert server.overloaded or server.active + server.inactive < upper
 
 
 def test_without_a_threshold_a_server_is_never_overloaded() -> None:
-    one = server(0)
+    server = new_server(0)
     for _ in range(1000):
-        one.count(active=False, by=1)
-    assert one.available
+        server.count(active=False, by=1)
+    assert server.available
 
 
 def limited(**options: Any) -> Director:
@@ -70,7 +70,7 @@ def limited(**options: Any) -> Director:
 
 def hops(director: Director, ports: range, now: float = 0) -> list[str]:
     decisions = [director.decide(tcp(client(port), WEB), now) for port in ports]
-    return [one.next_hop for one in decisions if isinstance(one, Forward)]
+    return [decision.next_hop for decision in decisions if isinstance(decision, Forward)]
 
 
 def test_an_overloaded_server_gets_no_connection_until_some_have_ended() -> None:
@@ -112,7 +112,7 @@ def test_impossible_thresholds_are_refused(upper: int, lower: int) -> None:
             [EditServer(KEY, LIMITED, weight=7), EditServer(KEY, OTHER, upper=upper, lower=lower)], 0
         )
     (service,) = director.rules
-    assert [one.weight for one in service.servers] == [1, 1]
+    assert [server.weight for server in service.servers] == [1, 1]
 
 
 @pytest.mark.parametrize("name", schedulers.names())
@@ -120,8 +120,8 @@ def test_no_scheduler_picks_an_overloaded_server(name: str) -> None:
     servers = [RealServer(Endpoint(f"203.0.113.{host}", 80), 1, Method.DR, upper=1) for host in range(1, 5)]
     scheduler = schedulers.make(name)
     scheduler.changed(servers)
-    for one in servers[:3]:
-        one.count(active=True, by=1)
+    for server in servers[:3]:
+        server.count(active=True, by=1)
     for port in range(1, 200):
         picked = scheduler.pick(servers, tcp(client(port, f"10.0.0.{port}"), WEB), 0)
         assert picked is None or picked[0] is servers[3]

@@ -112,7 +112,7 @@ def test_an_object_that_is_not_a_command_changes_nothing() -> None:
 
 def picks(director: Director, ports: range) -> list[str]:
     decisions = [director.decide(tcp(client(port), WEB), 0) for port in ports]
-    return [str(one.destination) for one in decisions if isinstance(one, Forward)]
+    return [str(decision.destination) for decision in decisions if isinstance(decision, Forward)]
 
 
 def test_an_edit_of_one_service_leaves_the_turns_of_another() -> None:
@@ -148,9 +148,9 @@ def test_a_listing_can_be_sent_as_json() -> None:
     director = published()
     picks(director, range(1, 4))
     services = json.loads(json.dumps(listing(director)))
-    assert [(one["port"], one["connections"]) for one in services] == [(80, 3), (21, 0)]
-    connections = [json.loads(json.dumps(one.as_dict(0))) for one in director.connections]
-    assert {one["state"] for one in connections} == {"SYN_RECV"}
+    assert [(service["port"], service["connections"]) for service in services] == [(80, 3), (21, 0)]
+    connections = [json.loads(json.dumps(connection.as_dict(0))) for connection in director.connections]
+    assert {connection["state"] for connection in connections} == {"SYN_RECV"}
 
 
 # ---- many rules ----
@@ -248,7 +248,7 @@ def web(director: Director) -> VirtualService:
 
 def destinations(director: Director, ports: range) -> list[str]:
     decisions = [director.decide(tcp(client(port), WEB), 0) for port in ports]
-    return [str(one.destination) for one in decisions if isinstance(one, Forward)]
+    return [str(decision.destination) for decision in decisions if isinstance(decision, Forward)]
 
 
 def test_another_scheduler_takes_over_the_servers() -> None:
@@ -270,7 +270,7 @@ def test_connections_stay_where_they_are() -> None:
     before = destinations(director, range(1, 5))
     director.apply([EditService(KEY, "sh", ("sh-port",), 60)], 0)
     after = [director.decide(tcp(client(port), WEB, ACK), 0) for port in range(1, 5)]
-    assert [str(one.destination) for one in after if isinstance(one, Forward)] == before
+    assert [str(decision.destination) for decision in after if isinstance(decision, Forward)] == before
 
 
 def test_a_refused_edit_leaves_all_as_it_was() -> None:

@@ -384,12 +384,12 @@ def test_the_turns_are_those_of_kernel_6_1(name: str, expected: str) -> None:
     director.apply([AddService(key)], 0)
     for host, weight in ((2, 1), (3, 2), (4, 1)):
         director.apply([AddServer(key, Endpoint(f"172.16.0.{host}", 80), weight)], 0)
-    seen = []
+    observed = []
     for port in range(1, 10):
         decision = director.decide(tcp(client(port), WEB), 0)
         assert isinstance(decision, Forward)
-        seen.append(decision.next_hop.replace("172.16.0.", "rs"))
-    assert seen == expected.split()
+        observed.append(decision.next_hop.replace("172.16.0.", "rs"))
+    assert observed == expected.split()
 
 
 def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
@@ -401,7 +401,7 @@ def test_a_list_of_rules_at_once_gives_the_same_turns() -> None:
     for rule in rules:
         one_by_one.apply([rule], 0)
     for port in range(1, 30):
-        both = [one.decide(tcp(client(port), WEB), 0) for one in (at_once, one_by_one)]
+        both = [director.decide(tcp(client(port), WEB), 0) for director in (at_once, one_by_one)]
         assert both[0].reasons == both[1].reasons
 
 

@@ -48,7 +48,7 @@ def test_packets_and_bytes_of_both_directions() -> None:
         "bytes_out": 156,
         "rates": None,
     }
-    assert [one.stats.connections for one in web(director).servers] == [2, 1]
+    assert [server.stats.connections for server in web(director).servers] == [2, 1]
 
 
 def test_zeroing_one_service_leaves_the_others() -> None:
@@ -58,8 +58,8 @@ def test_zeroing_one_service_leaves_the_others() -> None:
     director.apply([Zero(KEY)], 0)
     counted = {service.key.address.port: service.stats.packets_in for service in director.rules}
     assert counted == {80: 0, 21: 1}
-    assert [one.stats.packets_in for one in web(director).servers] == [0, 0]
-    assert [one.active for one in web(director).servers] == [1, 0]  # what is alive is no counter
+    assert [server.stats.packets_in for server in web(director).servers] == [0, 0]
+    assert [server.active for server in web(director).servers] == [1, 0]  # what is alive is no counter
     director.apply([Zero()], 0)
     assert [service.stats.packets_in for service in director.rules] == [0, 0]
 
@@ -83,10 +83,10 @@ def test_a_server_added_again_keeps_its_counters_but_not_in_another_service() ->
     director = published()
     visit(director, 1)
     director.apply([DeleteServer(KEY, RS2), AddServer(KEY, RS2)], 0)
-    assert [one.stats.connections for one in web(director).servers] == [1, 0]
+    assert [server.stats.connections for server in web(director).servers] == [1, 0]
     director.apply([DeleteService(KEY), AddService(KEY), AddServer(KEY, RS2)], 0)
-    assert [one.stats.connections for one in web(director).servers] == [0]
-    assert [one.active for one in web(director).servers] == [1]  # its connection is still there
+    assert [server.stats.connections for server in web(director).servers] == [0]
+    assert [server.active for server in web(director).servers] == [1]  # its connection is still there
 
 
 @given(st.integers(0, 5000))
@@ -105,13 +105,13 @@ def test_a_rate_follows_by_a_quarter_and_fades() -> None:
     """As the kernel's estimator does."""
     stats = Statistics()
     stats.bytes_in = 8000
-    seen = []
+    observed = []
     for _ in range(3):
         stats.estimate()
         rates = stats.as_dict()["rates"]
         assert isinstance(rates, dict)
-        seen.append(rates["bytes_in"])
-    assert seen == [1000, 750, 562]
+        observed.append(rates["bytes_in"])
+    assert observed == [1000, 750, 562]
 
 
 def test_the_director_estimates_every_other_second() -> None:

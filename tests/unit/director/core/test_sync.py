@@ -142,7 +142,9 @@ def test_udp_is_sent_by_its_packets_alone() -> None:
     pair = Pair(director)
     for _ in range(4):
         director.decide(Packet(UDP, client(1), key.address, 28), 0)
-    assert [(one.protocol, one.state, one.flags) for one in pair.sent] == [(UDP, 0, Flag.INACTIVE)]
+    assert [(record.protocol, record.state, record.flags) for record in pair.sent] == [
+        (UDP, 0, Flag.INACTIVE)
+    ]
 
 
 def test_one_packet_connections_are_never_sent() -> None:
@@ -329,10 +331,10 @@ def test_the_whole_table_is_told_with_the_time_that_is_left() -> None:
     for flags in (SYN, ACK):  # too few packets to be told of
         master.decide(tcp(client(1), WEB, flags), 0)
     master.decide(tcp(client(2), WEB), 0)  # half open
-    told: list[SyncRecord] = []
-    master.tell(lambda record, _now: told.append(record))
+    sent: list[SyncRecord] = []
+    master.tell(lambda record, _now: sent.append(record))
     assert sum(1 for _ in master.tell_everything(100)) == 2
-    assert all(backup.receive(record, 100) for record in told)
+    assert all(backup.receive(record, 100) for record in sent)
     assert known(backup, 100) == [
         ("198.51.100.101:0", "203.0.113.1:80", str(RS1), "ASSURED", 260.0),
         ("198.51.100.101:1", "203.0.113.1:80", str(RS1), "ESTABLISHED", 800.0),
@@ -535,5 +537,9 @@ def test_whatever_is_told_counters_stay_right(seed: int) -> None:
     servers = [server for service in director.rules for server in service.servers]
     assert sum(server.active + server.inactive for server in servers) == len(director.connections)
     assert sum(server.templates for server in servers) == len(director.templates)
-    active = [one for one in director.connections if one.state in (State.ESTABLISHED, State.SYN_RECV)]
+    active = [
+        connection
+        for connection in director.connections
+        if connection.state in (State.ESTABLISHED, State.SYN_RECV)
+    ]
     assert sum(server.active for server in servers) >= len(active)

@@ -47,7 +47,7 @@ def test_an_invalid_setting_changes_nothing(name: str, value: int) -> None:
     with pytest.raises(BadValue):
         director.apply([*before, SetSysctl(name, value)], 0)
     assert director.rules.sysctls == Sysctls()
-    assert [one.weight for one in next(iter(director.rules)).servers] == [2, 1]
+    assert [server.weight for server in next(iter(director.rules)).servers] == [2, 1]
 
 
 def test_sysctls_can_be_set_at_the_start() -> None:
@@ -163,10 +163,10 @@ def test_a_schedulers_own_sysctl_reaches_it() -> None:
     later = ServiceKey(TCP, Endpoint(VIP, 443))
     director.apply([AddService(later)], 0)
     schedulers: list[Any] = [service.scheduler for service in director.rules]
-    assert [one.expiration for one in schedulers] == [5, 5]
+    assert [scheduler.expiration for scheduler in schedulers] == [5, 5]
     with pytest.raises(BadValue):
         director.apply([SetSysctl("lblc_expiration", 6), SetSysctl("lblc_expiration", -1)], 0)
-    assert [one.expiration for one in schedulers] == [5, 5]
+    assert [scheduler.expiration for scheduler in schedulers] == [5, 5]
 
 
 def test_drop_packet_drops_one_in_am_droprate() -> None:
@@ -199,7 +199,7 @@ def test_drop_entry_removes_only_half_open_connections() -> None:
     for second in range(1, 40):
         director.tick(second)
     assert len(director.connections) < 190
-    assert sum(one.state is State.ESTABLISHED for one in director.connections) == 49
+    assert sum(connection.state is State.ESTABLISHED for connection in director.connections) == 49
 
 
 def test_secure_tcp_believes_the_server_and_not_the_client() -> None:

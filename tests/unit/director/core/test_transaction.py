@@ -81,15 +81,15 @@ def test_packets_meet_the_old_rules_before_activation_and_the_new_ones_after(
     transaction = sliced.transaction()
     coming = cycle(meanwhile)
     came: list[tuple[int, int]] = []
-    seen: list[object] = []
+    observed: list[object] = []
     refused = False
     try:
         for _ in transaction.write(change):
             came.append(next(coming))
-            seen.append(says(sliced, *came[-1]))
+            observed.append(says(sliced, *came[-1]))
     except LvsError:
         refused = True
-    assert seen == [says(at_once, *each) for each in came]
+    assert observed == [says(at_once, *entry) for entry in came]
     if refused:
         with pytest.raises(LvsError):
             at_once.apply(change, 1)
@@ -122,8 +122,8 @@ def test_packets_are_forwarded_while_a_transaction_finishes(
     ):
         says(director, port, flags)
         director.apply([SetSysctl("drop_entry", 0)], 1)  # another one, which has been waiting
-    servers = {id(one.server): one.server for one in director.connections}
-    assert sum(one.active + one.inactive for one in servers.values()) == len(director.connections)
+    servers = {id(connection.server): connection.server for connection in director.connections}
+    assert sum(server.active + server.inactive for server in servers.values()) == len(director.connections)
 
 
 def test_a_discarded_transaction_leaves_no_trace() -> None:
@@ -144,8 +144,8 @@ def loaded(services: int, servers: int) -> Iterator[Command]:
     for number in range(services):
         key = ServiceKey(TCP, Endpoint(f"203.0.{113 + number // 250}.{number % 250 + 1}", 80))
         yield AddService(key)
-        for one in range(servers):
-            yield AddServer(key, Endpoint(f"172.16.{one // 250}.{one % 250 + 1}", 80), 1 + one % 3)
+        for host in range(servers):
+            yield AddServer(key, Endpoint(f"172.16.{host // 250}.{host % 250 + 1}", 80), 1 + host % 3)
 
 
 def lines_of(work: Callable[[], object]) -> int:
@@ -281,7 +281,7 @@ def test_a_dry_run_does_not_look_at_other_services() -> None:
 
 def test_a_server_added_again_has_its_connections() -> None:
     director = used("wrr")
-    bound = {str(one.server_endpoint): one for one in director.connections}
+    bound = {str(connection.server_endpoint): connection for connection in director.connections}
     server = bound[str(RS1)].server
     director.apply([DeleteServer(KEY, RS1)], 1)
     director.apply([AddServer(KEY, RS1, 7)], 1)
@@ -299,7 +299,9 @@ def test_all_counters_are_zeroed_at_once() -> None:
     service = director.rules.by_key[KEY]
     assert any(server.stats.connections for server in service.servers)
     director.activate(transaction)
-    assert [one.stats.connections for one in (service, *service.servers)] == [0] * (1 + len(service.servers))
+    assert [counted.stats.connections for counted in (service, *service.servers)] == [0] * (
+        1 + len(service.servers)
+    )
 
 
 # ---- rolled back ----
@@ -381,19 +383,19 @@ def used(scheduler: str, **options: Any) -> Director:
 
 
 @pytest.mark.parametrize(
-    "change", ONE_OF_EACH, ids=lambda change: "+".join(type(one).__name__ for one in change)
+    "change", ONE_OF_EACH, ids=lambda change: "+".join(type(command).__name__ for command in change)
 )
 @pytest.mark.parametrize("scheduler", ["rr", "wrr", "sh", "mh", "lblcr"])
 def test_a_refused_change_leaves_everything_as_it_was(change: tuple[Command, ...], scheduler: str) -> None:
     events: list[Any] = []
     director = used(scheduler, on_event=events.append)
     engine = Refusing(director)
-    before, rules, told = everything(director), rules_of(director), len(events)
+    before, rules, event_count = everything(director), rules_of(director), len(events)
     handler = RequestHandler(director, engine, lambda: 9.0, {})  # type: ignore[arg-type]
-    answer = handler({"do": "apply", "commands": [encode(each) for each in change]})
+    answer = handler({"do": "apply", "commands": [encode(command) for command in change]})
     assert answer == {"ok": False, "error": "no."}
     assert everything(director) == before
-    assert len(events) == told
+    assert len(events) == event_count
     assert engine.shown[-1] == rules  # so that it undoes what was half done
 
 
@@ -413,7 +415,7 @@ def test_a_rolled_back_transaction_leaves_no_trace(changes: list[list[Command]],
         director.roll_back(prepared)
         assert everything(director) == before
     for port in range(2000, 2009):
-        ours, others = (each.decide(tcp(client(port), WEB), 2) for each in (director, twin))
+        ours, others = (decider.decide(tcp(client(port), WEB), 2) for decider in (director, twin))
         if scheduler != "twos":  # which draws lots
             assert getattr(ours, "destination", None) == getattr(others, "destination", None)
 

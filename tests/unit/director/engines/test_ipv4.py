@@ -182,9 +182,9 @@ def test_the_sender_learns_that_fragments_are_missing(running: Running) -> None:
     assert running.wire.sent == []
     running.engine.tick(31)
     (frame,) = running.wire.sent
-    told = IP(frame[14:])
-    assert (told.src, told.dst, told[ICMP].type, told[ICMP].code) == (VIP, CLIENT, 11, 1)
-    assert bytes(told[ICMP].payload).startswith(bytes(first)[:28])
+    received = IP(frame[14:])
+    assert (received.src, received.dst, received[ICMP].type, received[ICMP].code) == (VIP, CLIENT, 11, 1)
+    assert bytes(received[ICMP].payload).startswith(bytes(first)[:28])
     assert [event.kind for event in running.events] == ["rejected"]
 
 
@@ -336,9 +336,9 @@ def test_the_timestamp_of_a_reply_has_the_address_of_its_link(nat: Running) -> N
 def test_the_timestamp_is_the_time_of_day() -> None:
     packet = bytes(syn(b"\x44\x08\x05\0\0\0\0\0"))
     stamped = with_options_filled(packet, VIP, OWN, lambda _: False)
-    told = int.from_bytes(stamped[24:28], "big")
+    received = int.from_bytes(stamped[24:28], "big")
     assert stamped[20:24] == b"\x44\x08\x09\0"
-    assert (time() * 1000 - told) % 86_400_000 < 3_600_000
+    assert (time() * 1000 - received) % 86_400_000 < 3_600_000
     assert with_options_filled(stamped, VIP, OWN, lambda _: False)[20:24] == b"\x44\x08\x09\x10"
 
 

@@ -198,11 +198,11 @@ def advertisement(hlim: int = 255, mac: str = GATEWAY_MAC, dst: str = OWN, cksum
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR, Method.TUN])
 def test_packet_too_big_quotes_as_much_as_fits(method: Method) -> None:
     (frame,) = Running(method).receive(request(data=bytes(1460)))
-    told = frame.payload
+    received = frame.payload
     room = 1500 - (40 if method is Method.TUN else 0)
-    assert (told.src, told.dst, told[ICMPv6PacketTooBig].mtu) == (VIP, CLIENT, room)
-    assert told.plen + 40 == 1280
-    assert checksums_are_right(told)
+    assert (received.src, received.dst, received[ICMPv6PacketTooBig].mtu) == (VIP, CLIENT, room)
+    assert received.plen + 40 == 1280
+    assert checksums_are_right(received)
 
 
 def test_a_hop_limit_that_has_expired() -> None:
@@ -214,21 +214,21 @@ def test_a_hop_limit_that_has_expired() -> None:
 def test_an_error_about_a_request_is_rewritten_for_the_client() -> None:
     running = Running(Method.NAT)
     there = running.forwarded(request(data=b"data"))
-    told = running.forwarded(IPv6(src=SERVER, dst=CLIENT) / ICMPv6DestUnreach(code=3) / there)
-    quoted = told[ICMPv6DestUnreach].payload
-    assert (told.src, told.dst) == (VIP, CLIENT)
+    received = running.forwarded(IPv6(src=SERVER, dst=CLIENT) / ICMPv6DestUnreach(code=3) / there)
+    quoted = received[ICMPv6DestUnreach].payload
+    assert (received.src, received.dst) == (VIP, CLIENT)
     assert (quoted.src, quoted.dst, quoted.payload.sport, quoted.payload.dport) == (CLIENT, VIP, 1025, 80)
-    assert checksums_are_right(told)
+    assert checksums_are_right(received)
 
 
 def test_an_error_about_a_reply_reaches_the_server() -> None:
     running = Running(Method.NAT)
     running.forwarded(request())
     back = running.forwarded(IPv6(src=SERVER, dst=CLIENT) / TCP(sport=8000, dport=1025, flags="SA"))
-    told = running.forwarded(IPv6(src=CLIENT, dst=VIP) / ICMPv6PacketTooBig(mtu=1300) / back)
-    quoted = told[ICMPv6PacketTooBig].payload
-    assert (told.dst, quoted.src, quoted.payload.sport) == (SERVER, SERVER, 8000)
-    assert checksums_are_right(told)
+    received = running.forwarded(IPv6(src=CLIENT, dst=VIP) / ICMPv6PacketTooBig(mtu=1300) / back)
+    quoted = received[ICMPv6PacketTooBig].payload
+    assert (received.dst, quoted.src, quoted.payload.sport) == (SERVER, SERVER, 8000)
+    assert checksums_are_right(received)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["IPv6", "IPv4"])
@@ -373,8 +373,8 @@ def test_fragments_that_never_complete_are_answered() -> None:
     running = Running(Method.NAT)
     running.receive(_fragments()[0])
     running.host.wait(40)
-    (told,) = [IPv6(sent[14:]) for sent in running.wire.sent]
-    assert (told[ICMPv6TimeExceeded].code, told.dst) == (1, CLIENT)
+    (received,) = [IPv6(sent[14:]) for sent in running.wire.sent]
+    assert (received[ICMPv6TimeExceeded].code, received.dst) == (1, CLIENT)
 
 
 @pytest.mark.parametrize("mtu", [1280, 1300, 1500])
@@ -405,8 +405,8 @@ def test_fragments_are_cut_where_they_were(method: Method, cuts: tuple[int, ...]
     packets = [ipv6_packets.fragment(whole, *pair) for pair in pairwise(ends)]
     running = Running(method)
     running.forwarded(IPv6(src=CLIENT, dst=VIP) / UDP(sport=9, dport=80))
-    sent = [one for packet in packets for one in running.receive(IPv6(packet))]
-    sizes = [one[IPv6].plen - 8 for one in sent]
+    sent = [frame for packet in packets for frame in running.receive(IPv6(packet))]
+    sizes = [frame[IPv6].plen - 8 for frame in sent]
     arrived = [end - start for start, end in pairwise(ends)]
     most = max(1232, *arrived)  # 1280 bytes with both headers
     if method is Method.TUN:
@@ -421,7 +421,7 @@ def test_merged_segments_are_taken_apart() -> None:
     data = random.Random(6).randbytes(3000)
     frame = framed(IPv6(src=CLIENT, dst=VIP) / TCP(sport=1025, dport=80, seq=7, flags="PA") / data)
     frames = offload.finished(offload.HEADER.pack(1, 4, 74, 1400, 54, 16) + frame)
-    packets = [Ether(one)[IPv6] for one in frames]
+    packets = [Ether(frame)[IPv6] for frame in frames]
     assert [len(packet[TCP].payload) for packet in packets] == [1400, 1400, 200]
     assert [packet[TCP].seq for packet in packets] == [7, 1407, 2807]
     assert [str(packet[TCP].flags) for packet in packets] == ["A", "A", "PA"]

@@ -80,7 +80,7 @@ def test_equal_rules_need_no_change(given_lines: list[str]) -> None:
 
 
 def test_servers_are_added_in_order() -> None:
-    added = ["-A -t 203.0.113.1:80 -s rr", *(f"-a -t 203.0.113.1:80 -r {each} -m" for each in SERVERS)]
+    added = ["-A -t 203.0.113.1:80 -s rr", *(f"-a -t 203.0.113.1:80 -r {server} -m" for server in SERVERS)]
     commands = list(changes([], listed(director_with(added))))
     assert [line.split()[4] for line in commands if line.startswith("-a")] == list(SERVERS)
 

@@ -193,9 +193,9 @@ def test_an_error_about_a_reply_reaches_the_real_server(nat: Running) -> None:
 def test_the_path_mtu_of_a_tunnel_is_remembered(running: Running) -> None:
     tunnelled = opened(running).receive(request())[0][IP]
     error = IP(src="192.0.2.1", dst=OWN) / ICMP(type=3, code=4, nexthopmtu=1400)
-    (told,) = running.receive(quoting(error, tunnelled, 56))
-    assert (told[IP].src, told[IP].dst, told[ICMP].nexthopmtu) == (VIP, CLIENT, 1380)
-    assert told[IPerror].src == CLIENT  # its own packet is quoted, not the tunnel's
+    (received,) = running.receive(quoting(error, tunnelled, 56))
+    assert (received[IP].src, received[IP].dst, received[ICMP].nexthopmtu) == (VIP, CLIENT, 1380)
+    assert received[IPerror].src == CLIENT  # its own packet is quoted, not the tunnel's
     assert running.engine.mtu_of(SERVER) == 1400
     (frame,) = running.receive(request(data=bytes(1370)))
     assert (frame[ICMP].type, frame[ICMP].code, frame[ICMP].nexthopmtu) == (3, 4, 1380)

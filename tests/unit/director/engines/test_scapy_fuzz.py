@@ -99,9 +99,9 @@ def test_a_fault_costs_one_packet_only(nat: Running, monkeypatch: pytest.MonkeyP
         patched.setattr(nat.engine, "_ask", fail)
         assert nat.receive(syn) == nat.receive(syn) == []
     assert nat.engine.counters()["failed"] == 2
-    (told,) = nat.reported("failed")
-    assert told["trace"][-1] == "ZeroDivisionError: on purpose"
-    assert bytes.fromhex(told["frame"]).startswith(framed(syn)[:14])
+    (reported,) = nat.reported("failed")
+    assert reported["trace"][-1] == "ZeroDivisionError: on purpose"
+    assert bytes.fromhex(reported["frame"]).startswith(framed(syn)[:14])
     assert len(nat.receive(syn)) == 1
 
 

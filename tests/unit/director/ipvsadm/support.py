@@ -132,7 +132,7 @@ def recording() -> Iterator[Recorded]:
     for line in RECORDING.read_text().splitlines(keepends=True):
         mark, _, rest = line.rstrip("\n").partition(" ")
         if mark == "%":
-            hosts = dict(each.split("=") for each in rest.split())
+            hosts = dict(pair.split("=") for pair in rest.split())
         elif mark == "$":
             command, stdin, stdout = rest, "", ""
         elif mark == "<":

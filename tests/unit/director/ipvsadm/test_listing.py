@@ -44,7 +44,7 @@ IP  00:27  NONE        203.0.113.0:0      0.0.0.7:0          {SERVER}:0
 @pytest.fixture
 def connected(table: Table, machine: Machine) -> Table:
     machine.set_hosts({"172.16.0.1": SERVER, "203.0.113.1": WWW})
-    table.connections = [fields(each) for each in CONNECTIONS]
+    table.connections = [fields(line) for line in CONNECTIONS]
     return table
 
 
@@ -173,9 +173,9 @@ def test_a_director_that_ends_meanwhile_is_reported_after_its_output(
 
     monkeypatch.setattr(cli, "stream", stream)
     assert main(["-Lcn"]) == 1
-    said = capsys.readouterr()
-    assert said.out == HEAD + NUMERIC.splitlines(keepends=True)[0]
-    assert said.err == "ipvsadm: it ended early\n"
+    output = capsys.readouterr()
+    assert output.out == HEAD + NUMERIC.splitlines(keepends=True)[0]
+    assert output.err == "ipvsadm: it ended early\n"
 
 
 @pytest.mark.parametrize("words", [["-Lcn"], ["-Ln"], ["-L", "--timeout"]])
@@ -202,8 +202,8 @@ def test_the_order_is_by_protocol_address_and_port() -> None:
         {"protocol": "FWM", "address": "0.0.0.0", "port": 0, "mark": mark, "servers": []} for mark in (10, 9)
     ]
     found = listing.sorted_services(marks + services)
-    assert [(each["protocol"], each["address"], each["port"]) for each in found[:4]] == wanted
-    assert [each["mark"] for each in found[4:]] == [9, 10]
+    assert [(listed["protocol"], listed["address"], listed["port"]) for listed in found[:4]] == wanted
+    assert [listed["mark"] for listed in found[4:]] == [9, 10]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_addresses_far_from_each_other_are_in_the_order_of_a_signed_difference(a
     ends = [{"address": address, "port": 80} for address in sorted(addresses)]
     services = [{**end, "protocol": "TCP", "mark": 0, "servers": ends} for end in ends]
     found = listing.sorted_services(services)
-    assert [each["address"] for each in found] == addresses
-    assert [each["address"] for each in found[0]["servers"]] == addresses
+    assert [listed["address"] for listed in found] == addresses
+    assert [listed["address"] for listed in found[0]["servers"]] == addresses
 
 
 def test_where_that_is_no_order_the_rules_give_one() -> None:  # differs: listing-order
@@ -236,7 +236,7 @@ def test_so_are_marks() -> None:
         {"protocol": "FWM", "address": "0.0.0.0", "port": 0, "mark": mark, "servers": []}
         for mark in (1, 2**32 - 1)
     ]
-    assert [each["mark"] for each in listing.sorted_services(services)] == [2**32 - 1, 1]
+    assert [listed["mark"] for listed in listing.sorted_services(services)] == [2**32 - 1, 1]
 
 
 @pytest.mark.usefixtures("table")
@@ -338,9 +338,9 @@ def six() -> list[dict[str, Any]]:
 
 def test_rules_of_ipv6() -> None:
     assert listing.rules(six(), {"n": None}) == IPV6_RULES
-    one = {**six()[1], **counted(1, 1, 1, 60, 40)}
-    one["servers"] = [{**one["servers"][1], **counted(1, 1, 1, 60, 40)}]
-    assert listing.rules([one], {"n": None, "stats": None}) == IPV6_STATS
+    counters = {**six()[1], **counted(1, 1, 1, 60, 40)}
+    counters["servers"] = [{**counters["servers"][1], **counted(1, 1, 1, 60, 40)}]
+    assert listing.rules([counters], {"n": None, "stats": None}) == IPV6_STATS
 
 
 def test_names_are_in_brackets(machine: Machine) -> None:
@@ -352,8 +352,8 @@ def test_names_are_in_brackets(machine: Machine) -> None:
 
 def test_connections_of_ipv6(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     table.connections = [
-        fields(each)
-        for each in (
+        fields(row)
+        for row in (
             ("TCP", 897.0, "ESTABLISHED", "[2001:db8:1::65]:40000", "[2001:db8::80]:80", "[fd00::2]:8000"),
             ("TCP", 57.2, "ASSURED", "[2001:db8:1::]:0", "[2001:db8::80]:80", "[fd00::2]:8000"),
             ("IP", 27, "NONE", "[2001:db8:1::65]:0", "[0:7::]:0", "[fd00::2]:0"),

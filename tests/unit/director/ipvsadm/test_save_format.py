@@ -16,7 +16,7 @@ from director.formats.command_json import decode, encode
 from director.ipvsadm import save_format
 from tests.unit.director.ipvsadm.support import Machine, Table, recording
 
-SAVED = sorted({each.stdout for each in recording() if each.stdout.startswith("-A")})
+SAVED = sorted({recorded.stdout for recorded in recording() if recorded.stdout.startswith("-A")})
 SECONDS = st.integers(1, 31 * 24 * 3600)
 COUNTS = st.integers(0, 2**31 - 1)
 ADDRESSES = (st.ip_addresses(v=4) | st.ip_addresses(v=6)).map(str).map(canonical)
@@ -76,9 +76,11 @@ def rules(draw: st.DrawFn) -> list[Command]:
 @given(rules(), st.booleans())
 def test_saved_rules_are_restored(commands: list[Command], numeric: bool) -> None:
     table = Table()
-    assert table.call("", {"do": "apply", "commands": [encode(each) for each in commands]}) == {"ok": True}
+    assert table.call("", {"do": "apply", "commands": [encode(command) for command in commands]}) == {
+        "ok": True
+    }
     text = save_format.text(table.services, numeric=numeric)
-    restored = [decode(each) for each in save_format.read(text)]
+    restored = [decode(command) for command in save_format.read(text)]
     assert sorted(map(str, restored)) == sorted(map(str, commands))
 
 

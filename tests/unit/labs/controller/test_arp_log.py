@@ -77,8 +77,8 @@ def link(kind: int, mac: bytes = SERVER) -> bytes:
 
 
 def test_a_solicitation_is_a_request() -> None:
-    seen = parse_neighbour_discovery(discovery(135, VIP, ROUTER, "ff02::1:ff00:1", link(1)))
-    assert seen == Arp("request", SERVER.hex(":"), ROUTER, VIP)
+    claim = parse_neighbour_discovery(discovery(135, VIP, ROUTER, "ff02::1:ff00:1", link(1)))
+    assert claim == Arp("request", SERVER.hex(":"), ROUTER, VIP)
 
 
 def test_an_advertisement_is_a_reply_of_its_target() -> None:
@@ -90,9 +90,9 @@ def test_an_advertisement_is_a_reply_of_its_target() -> None:
 
 def test_without_a_link_layer_address_the_frame_s_counts() -> None:
     for kind, name in ((135, "request"), (136, "reply")):
-        seen = parse_neighbour_discovery(discovery(kind, VIP, RIP, ROUTER, link(3)))
-        assert seen is not None
-        assert (seen.operation, seen.sender_mac) == (name, CLIENT.hex(":"))
+        claim = parse_neighbour_discovery(discovery(kind, VIP, RIP, ROUTER, link(3)))
+        assert claim is not None
+        assert (claim.operation, claim.sender_mac) == (name, CLIENT.hex(":"))
 
 
 @pytest.mark.parametrize(

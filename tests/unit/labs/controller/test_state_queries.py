@@ -50,8 +50,8 @@ class Told:
         return "ryu", "4.34"
 
 
-def ask(request: dict[str, Any], told: Told | None = None) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(json.dumps(state_queries.answer(told or Told(), request)))
+def ask(request: dict[str, Any], state: Told | None = None) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(json.dumps(state_queries.answer(state or Told(), request)))
     return result
 
 
@@ -66,16 +66,16 @@ def test_port_counters() -> None:
 
 
 def test_arp_since() -> None:
-    told = Told()
-    (claim,) = ask({"do": "arp", "since": 4}, told)["arp"]
+    state = Told()
+    (claim,) = ask({"do": "arp", "since": 4}, state)["arp"]
     assert ArpSighting(**claim) == CLAIM
-    assert told.since == 4
+    assert state.since == 4
 
 
 def test_arp_from_the_start() -> None:
-    told = Told()
-    ask({"do": "arp"}, told)
-    assert told.since == 0
+    state = Told()
+    ask({"do": "arp"}, state)
+    assert state.since == 0
 
 
 def test_forget_and_framework() -> None:
@@ -92,13 +92,13 @@ def test_an_error_says_why() -> None:
 
 @pytest.mark.parametrize("request_", [{}, {"do": "explode"}, {"do": None}, {"do": ["ports"]}, {"do": {}}])
 def test_an_unknown_request_lists_the_known_ones(request_: dict[str, Any]) -> None:
-    told = ask(request_)
-    assert told["ok"] is False
-    assert "choose from switches, ports, arp" in told["error"]
+    state = ask(request_)
+    assert state["ok"] is False
+    assert "choose from switches, ports, arp" in state["error"]
 
 
 @pytest.mark.parametrize("since", ["4", None, 1.5, True, [], {}])
 def test_a_serial_is_a_whole_number(since: Any) -> None:
-    told = ask({"do": "arp", "since": since})
-    assert told["ok"] is False
-    assert "is not a serial" in told["error"]
+    state = ask({"do": "arp", "since": since})
+    assert state["ok"] is False
+    assert "is not a serial" in state["error"]

@@ -57,14 +57,14 @@ def test_a_deleted_port_forgets_its_addresses() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(1, 4))))
-def test_the_last_port_counts_and_every_change_is_returned(seen: list[tuple[str, int]]) -> None:
+def test_the_last_port_counts_and_every_change_is_returned(hosts: list[tuple[str, int]]) -> None:
     table, flows = MacTable(), dict[str, int]()
-    for mac, port in seen:
+    for mac, port in hosts:
         learnt = table.learn(mac, port)
         if learnt is not None:
             assert flows.get(mac) == learnt.moved_from
             flows[mac] = learnt.port
-    assert flows == dict(seen)
+    assert flows == dict(hosts)
 
 
 ALL = "ff:ff:ff:ff:ff:ff"

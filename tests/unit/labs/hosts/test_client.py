@@ -41,13 +41,13 @@ def test_after_a_request_without_an_answer_the_rest_are_sent_at_once(
 ) -> None:
     """A server that closes these connections without an answer; the eight requests each have their own."""
     here, count = Here(), 8
-    seen: list[str] = []
+    requested: list[str] = []
 
     def serve() -> None:
         for number in range(1, count + 1):
             connection, _ = listening.accept()
             with connection:
-                seen.append(connection.recv(4096).split()[1].decode())
+                requested.append(connection.recv(4096).split()[1].decode())
                 if number not in silent:
                     connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nrs%d\n" % number)
 
@@ -57,7 +57,7 @@ def test_after_a_request_without_an_answer_the_rest_are_sent_at_once(
         server.start()
         names = client(tmp_path, here, f"127.0.0.1:{listening.getsockname()[1]}").names(count)
         server.join()
-    assert sorted(seen) == [f"/name?{number}" for number in range(1, count + 1)]
+    assert sorted(requested) == [f"/name?{number}" for number in range(1, count + 1)]
     assert sorted(names) == [f"rs{number}" for number in range(1, count + 1) if number not in silent]
     assert len(here.commands) == commands
 

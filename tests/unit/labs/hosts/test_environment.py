@@ -68,12 +68,12 @@ def test_the_sandbox_has_this_environment_and_its_own_umask(
 ) -> None:
     for name, value in STRANGE.items():
         monkeypatch.setenv(name, value)
-    told = tmp_path / "told"
+    output_file = tmp_path / "told"
 
     def look() -> int:
         (tmp_path / "made").mkdir()
-        said = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
-        told.write_text(said)
+        output = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+        output_file.write_text(output)
         return 0
 
     before = os.umask(0o077)
@@ -81,7 +81,7 @@ def test_the_sandbox_has_this_environment_and_its_own_umask(
         assert run_in_sandbox(look) == 0
     finally:
         os.umask(before)
-    variables = dict(line.partition("=")[::2] for line in told.read_text().splitlines())
+    variables = dict(line.partition("=")[::2] for line in output_file.read_text().splitlines())
     terminal = dict.fromkeys(("COLUMNS", "LINES"), "")  # libreadline may set them by itself
     assert {**variables, **terminal} == {**lab_environment(os.environ), **terminal}
     assert (tmp_path / "made").stat().st_mode & 0o777 == 0o755
@@ -104,7 +104,7 @@ def test_inherited_settings_of_new_networks_are_reset(tmp_path: Path) -> None:
         "ipv6/conf/lo/hop_limit": "3",
         "ipv6/conf/default/use_tempaddr": "2",
     }
-    told = tmp_path / "told"
+    output_file = tmp_path / "told"
 
     def look() -> int:
         with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as host:
@@ -120,12 +120,12 @@ def test_inherited_settings_of_new_networks_are_reset(tmp_path: Path) -> None:
             names = " ".join(f"/proc/sys/net/{name}" for name in found)
             now = subprocess.run([*inside, f"cat {names}"], capture_output=True, text=True, check=True).stdout
             differ = {name for name, value in zip(found, now.split(), strict=True) if value != found[name]}
-            told.write_text(f"{sorted(set(odd) - set(found))} {sorted(differ)}")
+            output_file.write_text(f"{sorted(set(odd) - set(found))} {sorted(differ)}")
             host.kill()
         return 0
 
     assert run_in_sandbox(look) == 0
-    assert told.read_text() == "[] []"
+    assert output_file.read_text() == "[] []"
 
 
 @pytest.mark.usefixtures("able")
@@ -134,15 +134,15 @@ def test_inherited_settings_of_new_networks_are_reset(tmp_path: Path) -> None:
     reason="here, new networks inherit the settings of IPv6, too",
 )
 def test_the_defaults_of_ipv6_are_those_of_a_new_network(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    output_file = tmp_path / "told"
 
     def look() -> int:
         syscalls.unshare(syscalls.CLONE_NEWNET)
-        told.write_text(str([name for name in environment.settings_not_default() if "ipv6" in name]))
+        output_file.write_text(str([name for name in environment.settings_not_default() if "ipv6" in name]))
         return 0
 
     assert run_in_sandbox(look) == 0
-    assert told.read_text() == "[]"
+    assert output_file.read_text() == "[]"
 
 
 @pytest.fixture

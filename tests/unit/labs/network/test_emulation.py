@@ -11,16 +11,16 @@ from labs.run.options import LabOptions
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "arguments"),
     [
         (LabOptions(delay=20), ["netem", "delay", "20ms"]),
         (LabOptions(loss=0.5), ["netem", "loss", "0.5%"]),
         (LabOptions(delay=1.5, loss=3), ["netem", "delay", "1.5ms", "loss", "3%"]),
     ],
 )
-def test_the_arguments_of_netem(options: LabOptions, told: list[str]) -> None:
+def test_the_arguments_of_netem(options: LabOptions, arguments: list[str]) -> None:
     assert options.impaired
-    assert netem_options(options) == told
+    assert netem_options(options) == arguments
 
 
 def test_a_kernel_without_netem_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,17 +50,19 @@ def test_ctrl_c_in_it_is_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_sandbox_has_its_own_namespaces(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    output_file = tmp_path / "told"
 
     def look() -> int:
         now = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in here}
         same = [kind for kind in here if now[kind] == here[kind]]
         links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-        told.write_text(f"{same} {os.getpid()} {os.getuid()} {os.listdir('/run')} {len(links.splitlines())}")
+        output_file.write_text(
+            f"{same} {os.getpid()} {os.getuid()} {os.listdir('/run')} {len(links.splitlines())}"
+        )
         return 0
 
     assert run_in_sandbox(look) == 0
-    assert told.read_text() == "[] 1 0 ['home'] 1"
+    assert output_file.read_text() == "[] 1 0 ['home'] 1"
 
 
 def test_an_error_becomes_its_sentence_and_its_code(capfd: pytest.CaptureFixture[str]) -> None:
@@ -136,9 +138,9 @@ def test_an_unforeseen_error_is_a_sentence_and_a_file(
         raise ZeroDivisionError("by a moon")
 
     assert run_in_sandbox(fail) == 2
-    said = capfd.readouterr().err
+    output = capfd.readouterr().err
     [trace] = tmp_path.glob("error-*.txt")
-    assert said == f"Internal error, ZeroDivisionError: by a moon: please report it, with {trace}.\n"
+    assert output == f"Internal error, ZeroDivisionError: by a moon: please report it, with {trace}.\n"
     assert "def fail" in trace.read_text() or "raise ZeroDivisionError" in trace.read_text()
 
 

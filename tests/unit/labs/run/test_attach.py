@@ -59,9 +59,9 @@ def test_which_lab_is_meant(
 
 
 def test_labs_without_students_are_distinguished_by_lab() -> None:
-    with pytest.raises(BadRequest, match=r"\(lab-nat, lab-dr\).*--lab nat\.") as told:
+    with pytest.raises(BadRequest, match=r"\(lab-nat, lab-dr\).*--lab nat\.") as error:
         pick([NAT, DR])
-    assert "--student" not in str(told.value)
+    assert "--student" not in str(error.value)
 
 
 def test_labs_of_one_kind_are_distinguished_by_folder() -> None:

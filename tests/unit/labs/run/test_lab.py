@@ -72,8 +72,8 @@ def a_report(folder: Path) -> Report:
 def test_a_report_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     report = a_report(tmp_path)
     assert report.written(tmp_path / "report.json") == ""
-    told = report.written(Path("/dev/full"))
-    assert told == "The report could not be written to /dev/full: No space left on device."
+    message = report.written(Path("/dev/full"))
+    assert message == "The report could not be written to /dev/full: No space left on device."
 
 
 def test_a_command_that_cannot_be_recorded_is_reported_at_the_end(running: Any) -> None:

@@ -34,7 +34,7 @@ def test_the_defaults() -> None:
 
 def test_the_short_flags() -> None:
     flags = Collection.from_module(tasks)["lab-nat"].get_arguments()
-    letters = {one.names[0]: one.names[1] for one in flags if len(one.names) > 1}
+    letters = {flag.names[0]: flag.names[1] for flag in flags if len(flag.names) > 1}
     assert letters == {
         "servers": "s",
         "engine": "e",

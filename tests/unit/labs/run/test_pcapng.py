@@ -61,19 +61,19 @@ def read(file: Path) -> list[Packet]:
 def test_packets_are_in_the_order_of_their_times(run: Path) -> None:
     assert pcapng.merge(run / "pcap", run / "all.pcapng") == (3, 5)
     packets = read(run / "all.pcapng")
-    assert [float(one.time) for one in packets] == [10.000001, 11, 12, 12.5, 13]
-    places = [str(one.sniffed_on) for one in packets]
+    assert [float(record.time) for record in packets] == [10.000001, 11, 12, 12.5, 13]
+    places = [str(record.sniffed_on) for record in packets]
     assert places == ["c1-eth0", "d-eth0", "c1-eth0", "d-eth0", "rs1-tunl0"]
 
 
 def test_link_layers_stay_apart(run: Path) -> None:
     pcapng.merge(run / "pcap", run / "all.pcapng")
-    assert [type(one) for one in read(run / "all.pcapng")] == [Ether, Ether, Ether, Ether, IP]
+    assert [type(record) for record in read(run / "all.pcapng")] == [Ether, Ether, Ether, Ether, IP]
 
 
 def test_the_packet_table_is_in_the_comments(run: Path) -> None:
     pcapng.merge(run / "pcap", run / "all.pcapng")
-    comments = [one.comment for one in read(run / "all.pcapng") if one.comment]
+    comments = [record.comment for record in read(run / "all.pcapng") if record.comment]
     assert comments == [f"packet table: {hop.expected.packet}".encode() for hop in HOPS[:ROWS]]
 
 

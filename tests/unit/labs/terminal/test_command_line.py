@@ -19,7 +19,7 @@ def run(*words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (
             "lab_nat",
@@ -47,10 +47,10 @@ def run(*words: str) -> None:
         ("submit --output=", "--output is empty"),
     ],
 )
-def test_a_wrong_command_line_comes_with_a_suggestion(words: str, told: str) -> None:
+def test_a_wrong_command_line_comes_with_a_suggestion(words: str, message: str) -> None:
     with pytest.raises(BadRequest) as refused:
         run(*words.split(" "))
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("words", [(), ("-h",), ("--list",), ("--list", "labs")])

@@ -55,9 +55,9 @@ def test_an_error_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("LVS_RUNS", str(tmp_path))
     assert exit_code_of(raising(error)) == code
-    said = capfd.readouterr().err
-    assert said.startswith(sentence)
-    assert said.count("\n") == 1
+    output = capfd.readouterr().err
+    assert output.startswith(sentence)
+    assert output.count("\n") == 1
 
 
 def test_without_a_folder_for_runs_the_traceback_goes_elsewhere(

@@ -42,18 +42,18 @@ print("went on")
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
 def test_closed_streams_are_opened_for_us_and_our_children(closed: str, tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    output_file = tmp_path / "told"
     code = (
         "from labs.terminal import startup; import subprocess, sys;"
         "print(sys.stdin.read(0), file=sys.stdout); print(file=sys.stderr);"
-        f"subprocess.run(['sh', '-c', 'ls /proc/self/fd > {told}'], check=True)"
+        f"subprocess.run(['sh', '-c', 'ls /proc/self/fd > {output_file}'], check=True)"
     )
     line = f'exec "$0" -c "{code}" {closed}'
     done = subprocess.run(
         ["sh", "-c", line, sys.executable], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True
     )
     assert done.returncode == 0, done.stderr
-    assert {"0", "1", "2"} <= set(told.read_text().split())
+    assert {"0", "1", "2"} <= set(output_file.read_text().split())
 
 
 def run_closed(words: str, closed: str) -> tuple[int, str]:

@@ -68,13 +68,13 @@ def test_a_family_that_is_not_in_use_has_no_entries() -> None:
 def test_a_walk_continues_where_the_last_one_has_stopped(stop: int) -> None:
     """In both maps, and at the beginning again after the end of the second."""
     maps, expected = both(), [key(number, family) for family in (4, 6) for number in (1, 2, 3)]
-    for one in expected:
-        maps.put(one, b"")
+    for entry in expected:
+        maps.put(entry, b"")
     cursor = Cursor()
-    seen: list[bytes] = []
-    while len(seen) < 12:
+    keys: list[bytes] = []
+    while len(keys) < 12:
         for number, batch in enumerate(maps.batches(cursor), start=1):
-            seen += [found for found, _ in batch]
+            keys += [found for found, _ in batch]
             if number == stop:
                 break
-    assert seen[:12] == expected * 2
+    assert keys[:12] == expected * 2

@@ -89,15 +89,15 @@ def test_the_next_director_continues_the_counters() -> None:
     before.program_forwards(NUMBER, 7)
     before.core_forwards(3)
     before.program_forwards(NUMBER, 1)
-    seen = before.counts()
-    assert seen[0] == sum(seen[1:]) == 11
+    counted = before.counts()
+    assert counted[0] == sum(counted[1:]) == 11
     after = Run(before.maps)
-    assert after.counts() == seen
+    assert after.counts() == counted
     assert [server.stats.connections for _, _, server in after.servers.numbered()] == [
         server.stats.connections for _, _, server in before.servers.numbered()
     ]
     after.program_forwards(NUMBER, 5)
-    assert after.counts() == (seen[0] + 5, seen[1] + 5, seen[2])
+    assert after.counts() == (counted[0] + 5, counted[1] + 5, counted[2])
 
 
 @pytest.mark.parametrize("fetched", [True, False])

@@ -23,8 +23,8 @@ ports = st.integers(0, 65535)
 
 
 def two_endpoints(version: Literal[4, 6]) -> st.SearchStrategy[tuple[Endpoint, Endpoint]]:
-    one = st.builds(Endpoint, st.ip_addresses(v=version).map(str).map(canonical), ports)
-    return st.tuples(one, one)
+    ends = st.builds(Endpoint, st.ip_addresses(v=version).map(str).map(canonical), ports)
+    return st.tuples(ends, ends)
 
 
 pairs = st.one_of(two_endpoints(4), two_endpoints(6))

@@ -154,7 +154,7 @@ def test_a_missing_map_is_refused_too(
     filters: Filters, attached: dict[int, tuple[str, dict[str, Any]]]
 ) -> None:
     filters.there = {FIRST: OURS}
-    attached[OURS] = ("ingress", {name: one for name, one in OUR_MAPS.items() if name != "checkpoint"})
+    attached[OURS] = ("ingress", {name: number for name, number in OUR_MAPS.items() if name != "checkpoint"})
     with pytest.raises(EngineError, match=r"map checkpoint is missing.*`tc filter del dev eth0 ingress"):
         load()
 

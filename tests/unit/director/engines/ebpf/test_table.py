@@ -28,7 +28,7 @@ Key = tuple[int, Endpoint]
 Seen = tuple[int, Endpoint, Endpoint, Endpoint, State]
 
 
-def seen(connection: Connection | None) -> Seen | None:
+def observed(connection: Connection | None) -> Seen | None:
     if connection is None:
         return None
     return (
@@ -88,11 +88,11 @@ class SharedLikeOwn(RuleBasedStateMachine):
 
     @rule(key=keys)
     def both_sides_find_it(self, key: Key) -> None:
-        expected = seen(self.own.find_in(*key, WEB))
-        assert seen(self.table.find_in(*key, WEB)) == expected
+        expected = observed(self.own.find_in(*key, WEB))
+        assert observed(self.table.find_in(*key, WEB)) == expected
         for server in (RS1, RS2):
             found = self.table.find_out(key[0], server, key[1])
-            assert seen(found) == seen(self.own.find_out(key[0], server, key[1]))
+            assert observed(found) == observed(self.own.find_out(key[0], server, key[1]))
 
     @rule(passed=st.integers(0, 40))
     def time_passes(self, passed: int) -> None:
@@ -103,7 +103,7 @@ class SharedLikeOwn(RuleBasedStateMachine):
 
     @invariant()
     def the_same_connections(self) -> None:
-        assert sorted(map(repr, map(seen, self.table))) == sorted(map(repr, map(seen, self.own)))
+        assert sorted(map(repr, map(observed, self.table))) == sorted(map(repr, map(observed, self.own)))
         assert len(self.table) == len(self.own)
 
 
@@ -348,7 +348,7 @@ def test_an_expected_connection_gets_an_entry_when_its_client_port_is_known(pers
     shared.table.add(expected, shared.rules.time + 10)
     assert shared.table.expectations == 1
     shared.table.fill_client_port(expected, client(7))
-    assert seen(shared.table.find_in(TCP, client(7), WEB)) == seen(expected)
+    assert observed(shared.table.find_in(TCP, client(7), WEB)) == observed(expected)
     assert shared.table.find_in(TCP, client(ANY_PORT), WEB) is None
 
 

@@ -70,7 +70,8 @@ def test_the_next_director_adopts_templates_that_have_not_expired(
     following.rules.time += passed
     following.templates.adopt(following.rules.time)
     found = [
-        (one.expires - following.rules.time, one.server_endpoint, one.assured) for one in following.templates
+        (kept.expires - following.rules.time, kept.server_endpoint, kept.assured)
+        for kept in following.templates
     ]
     assert found == ([(left, RS1, True)] if left else [])
 
