@@ -114,7 +114,7 @@ KNOWN = {
     ),
     "ports_apart": Explanation(
         "Each service has persistence of its own: a customer's two ports are scheduled separately, and "
-        "meet the same server only by chance.",
+        "meet the same server only by accident.",
         "`ipvsadm -L -n -c` on d: two templates of one customer with different servers.",
         _NEW,
     ),

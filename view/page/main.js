@@ -306,7 +306,7 @@ class Page {
       [["c"], ["c"], "choose a connection (then ↑ and ↓)", () => { this.open("packet"); this.walk.focusList(); }],
       [["w"], ["w"], "watch the newest connection", () => { this.touched(); this.open("packet"); this.walk.newest(); }],
       [["f"], ["f"], "filter the connections", () => { this.open("packet"); this.walk.focusFilter(); }],
-      [names.map((_, index) => String(index + 1)), ["1", "8"], "open a panel: packet, why, tables, states, events, hosts, checks, act", () => {}],
+      [names.map((_, index) => String(index + 1)), ["1 to 8"], "open a panel: packet, why, tables, states, events, hosts, checks, act", () => {}],
       [["l"], ["l"], "copy the address of this instant", () => this.copy()],
       [["d"], ["d"], "dark or light", () => this.theme()],
       [["?"], ["?"], "this list", () => find("help").showModal()],
