@@ -25,7 +25,7 @@ _CHUNK = 4 * 1024 * 1024  # bytes read of a file at once
 _LONGEST = 262_144  # bytes of a record: a longer one is not of tcpdump
 MOST_BEHIND = 768 * 1024  # bytes of all files that a live view may be behind, some 4,000 frames
 MOST_HISTORY = 24 * 1024 * 1024  # the same of a page that is opened: a lab's checks have 5 to 20 MB
-_SLICE = 400_000  # microseconds that it reads of each file before it skips
+_SLICE = 150_000  # microseconds that it reads of each file before it skips
 _ON_THE_WAY = 100_000  # microseconds that a packet takes for all of its hops, with room
 
 

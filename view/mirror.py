@@ -9,7 +9,6 @@ Connections are counted from the events, not by forwarding packets again.
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections import Counter, deque
@@ -18,8 +17,8 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from director.core import commands, schedulers
-from director.core.commands import AddService, Command, EditService, ServiceKey
+from director.core import schedulers
+from director.core.commands import AddService, EditService, ServiceKey
 from director.core.director import Director
 from director.core.errors import LvsError
 from director.core.packet import PROTOCOLS, SYN, TCP, Endpoint, Packet
@@ -27,18 +26,10 @@ from director.core.real_server import Method, RealServer
 from director.core.schedulers._tables import hash_table
 from director.core.service import VirtualService
 from director.core.states import ACTIVE
-from labs.literals import expression
+from view.rule_words import read_command
 
 Event = Mapping[str, Any]
 
-_CALLS: dict[str, Any] = {
-    name: getattr(commands, name)
-    for name in (
-        *("AddService", "EditService", "DeleteService", "AddServer", "EditServer", "DeleteServer", "Clear"),
-        *("Zero", "SetTimeouts", "SetSysctl", "AddMark", "DeleteMark", "ClearMarks", "ServiceKey"),
-    )
-} | {"Endpoint": Endpoint, "IPv4Endpoint": Endpoint}
-_METHOD = re.compile(r"<Method\.(\w+): [^>]*>")
 _BUCKET = re.compile(r" hashes to bucket (\d+) of (\d+)")
 _WITH_SCHEDULER = (AddService, EditService)
 _STAND_IN = "rr"
@@ -62,27 +53,6 @@ _FORMULAS: dict[str, tuple[str, Callable[[RealServer], float]]] = {
     "fo": ("the heaviest", lambda server: server.weight),
 }
 _RECENT = 40  # choices that are shown of a scheduler whose state is not known
-
-
-def read_command(text: str) -> Command | None:
-    """The command that an event spells; None if it is another's, or not one."""
-    try:
-        command: Command = _value(expression(_METHOD.sub(r"'\1'", text)))
-        return command
-    except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError, LvsError):
-        return None
-
-
-def _value(node: ast.expr) -> Any:
-    """Literals and calls of the commands' own classes, nothing else."""
-    if not isinstance(node, ast.Call):
-        return ast.literal_eval(node)
-    if not isinstance(node.func, ast.Name) or node.args:
-        raise ValueError("not a command")
-    words = {str(word.arg): _value(word.value) for word in node.keywords}
-    if words.get("method"):
-        words["method"] = Method[words["method"]]
-    return _CALLS[node.func.id](**words)
 
 
 @dataclass(slots=True)

@@ -105,10 +105,10 @@ class Poller:
 
     def _tables_of(self, name: str, path: str) -> Iterator[dict[str, Any]]:
         services = _ask(path, "list", at_once=True)["services"]
-        listed = _ask(path, "connections")["connections"]
+        listed = _ask(path, "connections", most=MOST_CONNECTIONS)["connections"]
         counters = _ask(path, "counters")
         self.services = services
-        shown = [_connection(entry) for entry in listed[-MOST_CONNECTIONS:]]
+        shown = [_connection(entry) for entry in listed]
         still = [{**entry, "expires": 0} for entry in shown]
         if self._is_new(f"tables of {name}", (services, still)):
             yield {
@@ -116,7 +116,7 @@ class Poller:
                 **({"host": name} if len(self._directors) > 1 else {}),
                 "services": services,
                 "connections": shown,
-                "connections_total": len(listed),
+                "connections_total": max(len(listed), _counted(services)),
                 "counters": {part: counters[part] for part in _COUNTERS if counters.get(part)},
                 "source": "director",
             }
@@ -157,6 +157,11 @@ class Poller:
             entries = list(parse_arp(text, self._owners))
             if self._is_new(f"neighbours of {name}", entries):
                 yield {"kind": "neighbours", "host": name, "entries": entries}
+
+
+def _counted(services: list[dict[str, Any]]) -> int:
+    """Connections, as real servers have them counted."""
+    return sum(server["active"] + server["inactive"] for one in services for server in one["servers"])
 
 
 def _ask(path: str, what: str, **details: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from view.captures import Captures, Record
 from view.mirror import Mirror, key_of
+from view.rule_words import as_typed
 from view.walks import Budget, Walks
 
 Item = dict[str, Any]
@@ -133,6 +134,7 @@ class Story:
         ]
         self._walks = Walks(macs, clients, run["vips"], rate)
         self._connections = Budget(CONNECTIONS_RATE if rate is not None else None)
+        self.leaves_most_out = False  # of the packets that were read last, more were left out than shown
         self._unseen = 0  # connections whose events are not shown, since that was last told
         self._pending: list[tuple[float, int, Any]] = []
         self._reported = False
@@ -151,12 +153,16 @@ class Story:
         limit = until - _HOLD / 1e6 if until is not None else None
         ripe = [item for item in found if limit is None or item[0] <= limit]
         self._pending = found[len(ripe) :]
+        seen = self._walks.seen
         items = []
         for at, _, what in ripe:
             self._last = at
             for item in self._items(at, what):
                 items.append(self._numbered(at, item))
-        items += [self._numbered(self._last, item) for item in self._left_out()] if ripe else []
+        if ripe:
+            left_out, seen = self._walks.left_out, self._walks.seen - seen
+            self.leaves_most_out = self._captures.skipped > 0 or left_out > seen / 2
+            items += [self._numbered(self._last, item) for item in self._left_out()]
         items += [self._numbered(self._last, item) for item in self._final()]
         return items
 
@@ -209,7 +215,6 @@ class Story:
                     yield float(event["time"]), 0, (director, event)
         for entry in self._added.new():
             if isinstance(entry.get("time"), (int, float)) and _is_polled(entry):
-                self._has_tables |= entry["kind"] == "tables"
                 yield float(entry["time"]), 1, entry
         for record in self._captures.new(most):
             yield record.at / 1e6, 2, record
@@ -236,6 +241,7 @@ class Story:
         elif isinstance(what, tuple):
             yield from self._event(at, *what)
         elif what["kind"] in _POLLED:
+            self._has_tables |= what["kind"] == "tables"  # from here on none are made from events
             yield {name: value for name, value in what.items() if name != "time"}
         else:
             yield _command(what)
@@ -348,7 +354,9 @@ def _in_words(kind: str, event: dict[str, Any]) -> str:
     """One line, in the words of lvs-explain."""
     ends = f"{event.get('client')} > {event.get('vip')} > {event.get('server')}"
     if kind == "rules":
-        return f"rules: {event.get('command')}"
+        return as_typed(str(event.get("command")))
+    if kind == "refused":
+        return f"{as_typed(str(event.get('command')))}: refused"
     if kind == "state":
         return f"{ends}: {event.get('before')} becomes {event.get('state')}"
     if kind == "new":

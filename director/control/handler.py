@@ -3,7 +3,8 @@
     {"do": "apply", "commands": [...]}   change the rules: all commands or none
     {"do": "list"}                       the rules, with the counters of every real server; with
                                          "at_once", counters that may be two seconds old
-    {"do": "connections"}                the connection table, templates included
+    {"do": "connections"}                the connection table, templates included; with "most", so many
+                                         connections and templates, whichever the table has first
     {"do": "explain", ...}               what the director would do with a packet, and why (explanation.py)
     {"do": "packet_table", ...}          the packet table of a client's connections (explanation.py)
     {"do": "counters"}                   counters of the engine, of the process and of sync daemons
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _OFTEN, _LARGE = 250, 5000  # steps between two young collections, and of a large change
 _ZERO_ALL: tuple[list[Json], ...] = ([encode(Zero())], [{**encode(Zero()), "key": None}])
 _ZEROED = 5000  # services and servers whose counters are zeroed at the same moment
+_MOST_SPELLED = 200  # characters
 _NEVER = 1_000_000_000  # young collections before a full one
 
 
@@ -164,6 +166,10 @@ class RequestHandler:
             left = chain(finish, self._engine.finish_rules())
             for _ in left:
                 yield None
+        except (_Refused, EngineError, LvsError, ValueError) as error:
+            told = {"command": commands.refused(), "why": str(error)}
+            self._director.trace.emit("refused", self._clock(), lambda: told)
+            raise
         finally:
             self.run_later(left)
 
@@ -227,9 +233,12 @@ class RequestHandler:
         }
         yield from _in_parts(rules)
 
-    def _connections(self, _request: Message) -> Steps:
+    def _connections(self, request: Message) -> Steps:
+        most = request.get("most")
+        if most is not None and (type(most) is not int or most < 0):
+            raise ValueError(f"most: expected a number of connections, got {most!r}.")
         yield {"connections": []}
-        yield from _batches({}, "connections", self._engine.connections(self._clock()))
+        yield from _batches({}, "connections", self._engine.connections(self._clock(), most))
 
     def _counters(self, _request: Message) -> Message:
         process = {
@@ -316,6 +325,7 @@ class _Commands:
         self._transaction = transaction
         self._trace = trace
         self._place: int | None = None  # of the command being written
+        self._message: Any = None  # the same, as it came
 
     def write(self) -> Steps:
         """Raises _Refused."""
@@ -326,13 +336,22 @@ class _Commands:
 
     def _commands(self) -> Iterator[Command]:
         for place, message in enumerate(_messages(self._request)):
-            self._place = place
+            self._place, self._message = place, message
             for command in self._read(message):
                 self._check(command)
                 if self._trace.enabled:
                     self.applied.append(command)
                 yield command
             self._place = None
+
+    def refused(self) -> str:
+        """What was refused, as an event spells it: a command, as far as it is one, or how many."""
+        if self._place is None:
+            return str(self.applied[0]) if len(self.applied) == 1 else f"{len(self.applied)} commands"
+        try:
+            return str(decode(self._message))
+        except ValueError:
+            return str(self._message)[:_MOST_SPELLED]
 
     def _read(self, message: Any) -> Iterator[Command]:
         """A DeleteServer with `"last": true` also deletes the service that it leaves without servers.

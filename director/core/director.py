@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from director.core.commands import Command
@@ -129,11 +129,14 @@ class Director:
                         self._lifecycle.end(known, now)
                 yield
 
-    def listing(self, now: float) -> Iterator[dict[str, Any]]:
-        """All connections and templates, JSON-ready, one at a time: in between, packets may come."""
-        for batch in self.connections.batches():
-            yield from (connection.as_dict(now) for connection in batch)
-        yield from (template.as_dict(now) for template in list(self.templates))
+    def listing(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:
+        """All connections and templates, JSON-ready, one at a time: in between, packets may come.
+
+        With `most`, so many of each, whichever the table has first.
+        """
+        connections = (one.as_dict(now) for batch in self.connections.batches() for one in batch)
+        yield from islice(connections, most)
+        yield from islice((template.as_dict(now) for template in list(self.templates)), most)
         if self._receiver is not None:
             yield from self._receiver.listing(now)
 

@@ -14,7 +14,7 @@ from director.core.packet import Packet
 class Event:
     """Something that happened; `time` is in the caller's seconds.
 
-    `kind`: rules, new, state, expired, evicted, dropped, rejected, shed or failed.
+    `kind`: rules, refused, new, state, expired, evicted, dropped, rejected, shed or failed.
     """
 
     kind: str

@@ -116,8 +116,8 @@ class Engine(Protocol):
         Where exact figures take a moment, they are waited for only if `wait` is set.
         """
 
-    def connections(self, now: float) -> Iterator[dict[str, Any]]:
-        """All connections and templates, in the form of the core's `listing`, one at a time."""
+    def connections(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:
+        """All connections and templates, or `most` of each, in the form of the core's `listing`."""
 
     def counters(self) -> Mapping[str, int]:
         """The data plane's own counters, by name."""

@@ -52,11 +52,11 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def served(*arguments: str, runs: Path, log: Path) -> Iterator[str]:
-    """`./inv ARGUMENTS` while it serves a page: the page's address."""
+def served(*arguments: str, runs: Path, log: Path, code: str = "") -> Iterator[str]:
+    """`./inv ARGUMENTS` while it serves a page: the page's address. `code` is a program in its place."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, ROOT / "tasks.py", *arguments],
+            [sys.executable, *(("-c", code) if code else (ROOT / "tasks.py",)), *arguments],
             cwd=ROOT,
             env={**os.environ, "LVS_RUNS": str(runs)},
             stdin=subprocess.PIPE,  # a prompt that waits
@@ -92,7 +92,7 @@ def opened(chromium: Any, address: str, **options: Any) -> Iterator[Any]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.goto(address)
+    page.goto(address, timeout=patient(60) * 1000)  # a lab answers once it is built
     wait(page, "window.page && (page.store.ended || page.store.document.live)", "all items of the run")
     settled(page)
     page.problems = errors

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
-from labs.wait import patient
+from labs.wait import patient, poll_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOWEST = 120  # seconds, for what takes ten on an idle machine
 LABS = ("lab-nat", "lab-tun", "lab-dr")
 PACKAGES = tuple(found.parent.name for found in ROOT.glob("*/__init__.py") if found.parent.name != "tests")
 PARTS = (*PACKAGES, "templates", "tasks.py")
+_PAGE = re.compile(r"Live view: http://127\.0\.0\.1:(\d+)(/\S+/)")
 SOMEBODY, PUPIL, NOBODY_KNOWN = 12345, 54321, 54322  # uids
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -210,9 +216,27 @@ def _user(uid: int) -> tuple[str, ...]:
 
 @as_root
 def test_an_ordinary_user_with_the_home_and_the_name_of_root(tidy: Caller, users: Path) -> None:
+    """And whoever sits at this machine sees the lab's page, though the lab is in namespaces of its user's."""
     tidy.before += _user(PUPIL)
-    done = tidy.inv("lab-dr", "--servers", "1")
-    assert done.returncode == 0, done.stderr + done.stdout
+    output, prompt = users / "output", users / "prompt"
+    output.touch()
+    os.mkfifo(prompt)
+    seen: list[dict[str, Any]] = []
+
+    def look() -> None:
+        with prompt.open("w"):  # closed, it ends the lab
+            found = poll_until(lambda: _PAGE.search(output.read_text()), bool, SLOWEST)
+            if found:
+                asked = HTTPConnection("127.0.0.1", int(found[1]), timeout=patient(SLOWEST))
+                asked.request("GET", f"{found[2]}run")
+                seen.append(json.load(asked.getresponse()))
+
+    looking = Thread(target=look)
+    looking.start()
+    done = tidy.inv("lab-dr", "--servers", "1", "--cli", "--view", redirected=f"< {prompt} > {output}")
+    looking.join()
+    assert done.returncode == 0, done.stderr + output.read_text()
+    assert [(one["lab"], one["live"]) for one in seen] == [("dr", True)]
     assert {path.name for path in (users / "home").iterdir()} <= {".cache"}
 
 

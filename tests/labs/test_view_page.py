@@ -17,6 +17,7 @@ from labs.wait import patient, poll_until
 from tests.labs import browser
 from tests.labs.browser import opened, served, settled, wait
 from tests.labs.support import Finished
+from tests.unit.view import packets
 
 pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing() or "there is a browser")
 
@@ -94,19 +95,27 @@ def press(page: Any, *keys: str) -> None:
         settled(page)
 
 
-def walks(page: Any) -> set[tuple[str, str, str]]:
-    """All that the matrices on the screen show: (head such as "d eth1 ▸ out", row, value)."""
+def columns(page: Any) -> list[tuple[str, dict[str, str]]]:
+    """All that the matrices on the screen show: (head such as "d eth1 ▸ out", {row: value})."""
     found = page.evaluate(
         """() => [...document.querySelectorAll("table.matrix")].flatMap((table) => {
-            const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
-            return [...table.tBodies[0].rows].flatMap((row) => [...row.cells].slice(1).map((cell, place) => {
-                const shown = cell.cloneNode(true);
+            const heads = [...table.tHead.rows[0].cells].slice(1).map((head) => head.textContent.trim());
+            return heads.map((head, place) => [head, [...table.tBodies[0].rows].map((row) => {
+                const shown = row.cells[place + 1].cloneNode(true);
                 shown.querySelectorAll("del, .mark, .hidden").forEach((one) => one.remove());
-                return [heads[place + 1], row.cells[0].textContent, shown.textContent.trim()];
-            }));
+                return [row.cells[0].textContent, shown.textContent.trim()];
+            })]);
         })"""
     )
-    return {(head, row, value) for head, row, value in found}
+    return [(head, dict(rows)) for head, rows in found]
+
+
+def packets_shown(page: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """The columns of all packets of the chosen connection, one packet after the other."""
+    for number in range(page.evaluate("page.player.connection.walks.length")):
+        page.evaluate(f"page.player.choose(page.player.connection.key, {number}, 0)")
+        settled(page)
+        yield from columns(page)
 
 
 def choose(page: Any, client: str) -> None:
@@ -123,11 +132,7 @@ def test_the_packet_table_of_the_run_is_what_the_walks_show(run: Path, page: Any
     client = rows[0]["source"]
     choose(page, client)
     server = page.locator("#panel-packet .walk h3").inner_text().split("served by ")[1].split()[0]
-    shown: set[tuple[str, str, str]] = set()
-    for number in range(page.evaluate("page.player.connection.walks.length")):
-        page.evaluate(f"page.player.choose(page.player.connection.key, {number}, 0)")
-        settled(page)
-        shown |= walks(page)
+    shown = {(head, *pair) for head, rows_ in packets_shown(page) for pair in rows_.items()}
     for row, (host, port, direction) in zip(rows, SEEN_AT[lab], strict=True):
         name = server if host == "rs" else host
         head = f"{name} {port} ▸ {direction}" if direction else f"{name} {port}"
@@ -242,6 +247,39 @@ def test_an_instant_has_an_address_that_another_browser_can_open(
         settled(other)
         assert other.locator(".walk .position").inner_text() == shown
         assert other.locator("#time").inner_text() == page.locator("#time").inner_text()
+
+
+@in_one_lab
+def test_the_back_button_returns_to_the_same_instant(chromium: Any, address: str) -> None:
+    """Steps do not fill the browser's history: one press leaves the page, and the way back leads there."""
+    with opened(chromium, address) as page:
+        entries = page.evaluate("history.length")
+        press(page, "n", "ArrowRight", "ArrowRight")
+        wait(page, "/hop=3/.test(location.hash)", "the address of the third hop")
+        assert page.evaluate("history.length") == entries
+        before = page.locator(".walk .position").inner_text(), page.locator("#time").inner_text()
+        page.goto("about:blank")
+        page.go_back()
+        wait(page, "window.page && page.store.ended", "all items of the run")
+        settled(page)
+        assert (page.locator(".walk .position").inner_text(), page.locator("#time").inner_text()) == before
+
+
+@in_one_lab
+def test_a_slow_network_delays_and_loses_nothing(chromium: Any, page: Any, address: str) -> None:
+    context = chromium.new_context()
+    slow = context.new_page()
+    session = context.new_cdp_session(slow)
+    session.send("Network.enable")
+    session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 200, "downloadThroughput": 400_000, "uploadThroughput": 50_000},
+    )
+    slow.goto(address, wait_until="commit")
+    wait(slow, "window.page && page.store.ended", "the items of the run")
+    count = "page.store.packets.length + page.store.events.length"
+    assert slow.evaluate(count) == page.evaluate(count)
+    context.close()
 
 
 @in_one_lab
@@ -450,6 +488,32 @@ def test_a_button_gives_its_command_and_its_packets_appear(exercise: tuple[Any, 
     assert page.evaluate("page.player.connection.first") > begun
 
 
+def test_two_tabs_and_a_connection_that_fails(chromium: Any, exercise: tuple[Any, Any]) -> None:
+    """What one tab does, the other sees; one that was offline catches up, and shows nothing twice."""
+    page, _ = exercise
+    address = page.url.partition("#")[0]
+    ids = "[...page.store.packets, ...page.store.events].map((one) => one.id).sort((a, b) => a - b)"
+    request = """async () => (await fetch("act", {
+        method: "POST", headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({action: "request", arguments: {client: "c1"}})})).status"""
+    with opened(chromium, address) as other:
+        begun = page.evaluate("page.store.lastId")
+        assert other.evaluate(request) == 200
+        wait(page, f"page.store.events.some((one) => one.id > {begun})", "what the other tab has done")
+        other.context.set_offline(True)
+        begun = page.evaluate("page.store.lastId")
+        assert page.evaluate(request) == 200
+        wait(page, f"page.store.packets.some((one) => one.id > {begun})", "its own request")
+        known = page.evaluate("page.store.lastId")
+        other.context.set_offline(False)
+        wait(other, f"page.store.lastId >= {known} && !page.lost", "the rest, after the interruption")
+        here, there = ([one for one in tab.evaluate(ids) if one <= known] for tab in (page, other))
+        assert here == there
+        assert len(set(there)) == len(there)
+        other.problems.clear()  # chromium reports what failed while it was offline
+    page.problems.clear()
+
+
 def test_the_wall_has_a_tile_and_the_doctor_s_findings_for_the_teacher(exercise: tuple[Any, Any]) -> None:
     _, wall = exercise
     tile = wall.locator("#tiles li")
@@ -525,3 +589,62 @@ def test_100_000_packets_play_without_long_frames_in_little_memory(chromium: Any
 
 def _metrics(session: Any) -> dict[str, float]:
     return {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+
+
+# ---- 200 real servers, narrow and wide ----
+
+
+@pytest.fixture(scope="module")
+def many(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A run with 200 real servers, made up: the page would not tell it from one of `--servers 200`."""
+    place = tmp_path_factory.mktemp("many")
+    folder = packets.folder(place)
+    known: dict[str, Any] = dict(packets.ABOUT)
+    interfaces = {name: one for name, one in known["interfaces"].items() if "rs1" not in name}
+    for port, address, where in (
+        ("r0-eth0", "198.51.100.254", "on the Internet"),
+        ("r0-eth1", "203.0.113.254", "on the director's LAN"),
+    ):
+        interfaces[port] = [f"router r0, {address}, {where}", f"02:00:00:00:02:0{port[-1]}"]
+    for number in range(1, 201):
+        address, mac = f"172.16.0.{number + 1}", f"02:00:00:00:01:{number:02x}"
+        interfaces[f"rs{number}-eth0"] = [f"real server rs{number}, {address}, on the private network", mac]
+    about = {**packets.ABOUT, "interfaces": interfaces}
+    (folder / "pcap" / "about.json").write_text(json.dumps(about))
+    events = packets.events(*(packets.server(f"172.16.0.{number + 1}", 1) for number in range(1, 201)))
+    events.append(packets.connection("new", 40001, "172.16.0.77", 100.0, "NONE", why="wrr: its turn"))
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    with (
+        served("view", str(folder), runs=place, log=place / "log") as address,
+        opened(chromium, address, bypass_csp=True) as page,
+    ):
+        yield page
+
+
+def test_200_real_servers_are_folded_into_groups_that_open(many: Any) -> None:
+    hosts = many.evaluate("page.store.document.hosts")
+    assert sum(host["role"] == "realserver" for host in hosts) == 200
+    boxes, groups = many.locator("#network .host"), many.locator("#network .host.group")
+    assert boxes.count() < 20
+    words = boxes.all_text_contents()
+    assert groups.first.get_attribute("aria-expanded") == "false"
+    name = groups.first.get_attribute("data-name")
+    groups.first.focus()
+    press(many, "Enter")
+    assert many.evaluate("document.activeElement.dataset.name") == name
+    opened_ = many.locator(f'#network [data-name="{name}"]')
+    assert opened_.get_attribute("aria-expanded") == "true"
+    assert sum(map(len, boxes.all_text_contents())) > sum(map(len, words))
+    press(many, "3")
+    assert many.locator("#panel-tables tbody tr").count() >= 200
+    assert browser.violations(many) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (1280, 720), (1920, 1080)])
+def test_the_page_fits_a_small_screen_and_a_projector(many: Any, width: int, height: int) -> None:
+    """Nothing has to be scrolled sideways, except within a table that says so."""
+    many.set_viewport_size({"width": width, "height": height})
+    for number in range(1, 7):
+        press(many, str(number))
+        assert many.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, number
+        assert many.locator("#play").bounding_box()["x"] >= 0

@@ -302,9 +302,9 @@ class EbpfEngine:
             self._sweeper.sweep()
         self._services.fetch()
 
-    def connections(self, now: float) -> Iterator[dict[str, Any]]:
+    def connections(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:
         self._poll_events()
-        return self._director.listing(now)
+        return self._director.listing(now, most)
 
     def counters(self) -> Mapping[str, int]:
         """The core's counters, and what the program has forwarded."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from selectors import BaseSelector
 from time import monotonic, sleep
@@ -203,8 +204,8 @@ class IpvsEngine:
                 if found is not None:
                     server.active, server.inactive = found.load
 
-    def connections(self, now: float) -> Iterator[dict[str, Any]]:  # noqa: ARG002
-        return self._kernel.connections()
+    def connections(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:  # noqa: ARG002
+        return islice(self._kernel.connections(), most)
 
     def counters(self) -> Mapping[str, int]:
         return self._kernel.totals()

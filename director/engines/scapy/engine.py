@@ -200,8 +200,8 @@ class ScapyEngine:
     def sync_counters(self, *, wait: bool) -> None:
         """Nothing to do: the core has counted."""
 
-    def connections(self, now: float) -> Iterator[dict[str, Any]]:
-        return self._director.listing(now)
+    def connections(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:
+        return self._director.listing(now, most)
 
     def counters(self) -> Mapping[str, int]:
         lost = self._counters["lost"] + self._neighbours.lost

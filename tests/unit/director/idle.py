@@ -61,8 +61,8 @@ class Idle:
     def sync_counters(self, *, wait: bool) -> None:
         pass
 
-    def connections(self, now: float) -> Iterator[dict[str, Any]]:
-        return self._director.listing(now)
+    def connections(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:
+        return self._director.listing(now, most)
 
     def counters(self) -> Mapping[str, int]:
         return {}

@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (
 
 from tests.unit.view import packets
 from tests.unit.view.packets import CLIENT, SERVER, VIP, A, B
-from view import captures, mirror, run
+from view import captures, mirror, rule_words, run
 from view.frames import Frame, dissect, in_words
 from view.story import Item, Story
 
@@ -203,7 +203,84 @@ def test_connections_are_counted_as_their_events_tell() -> None:
     ],
 )
 def test_a_command_that_is_none_is_not_carried_out(text: str) -> None:
-    assert mirror.read_command(text) is None
+    assert rule_words.read_command(text) is None
+
+
+KEY = "key=ServiceKey(protocol=6, address=Endpoint(address='203.0.113.1', port=80), mark=0)"
+SIX = "key=ServiceKey(protocol=17, address=Endpoint(address='2001:db8:cb00:71::1', port=53), mark=0)"
+SERVER_3 = "server=Endpoint(address='172.16.0.3', port=8000)"
+
+
+@pytest.mark.parametrize(
+    ("spelled", "typed"),
+    [
+        (f"AddService({KEY}, scheduler=None, exist_ok=True)", "ipvsadm -A -t 203.0.113.1:80"),
+        (f"EditService({KEY}, scheduler='wlc', flags=('flag-1',), persistent=60, netmask='255.255.255.0')",
+         "ipvsadm -E -t 203.0.113.1:80 -s wlc -p 60 -M 255.255.255.0 -b flag-1"),
+        (f"AddService({SIX}, scheduler='rr', one_packet=True)",
+         "ipvsadm -A -u [2001:db8:cb00:71::1]:53 -s rr -o"),
+        (f"DeleteService({KEY})", "ipvsadm -D -t 203.0.113.1:80"),
+        (f"AddServer({KEY}, {SERVER_3}, weight=2, method=<Method.NAT: 'Masq'>, upper=9, lower=0)",
+         "ipvsadm -a -t 203.0.113.1:80 -r 172.16.0.3:8000 -m -w 2 -x 9"),
+        (f"EditServer({KEY}, {SERVER_3}, weight=0)", "ipvsadm -e -t 203.0.113.1:80 -r 172.16.0.3:8000 -w 0"),
+        (f"DeleteServer({KEY}, {SERVER_3})", "ipvsadm -d -t 203.0.113.1:80 -r 172.16.0.3:8000"),
+        ("Clear()", "ipvsadm -C"),
+        ("Zero(key=None)", "ipvsadm -Z"),
+        ("DeleteService(key=ServiceKey(mark=7))", "ipvsadm -D -f 7"),
+        ("SetTimeouts(tcp=10, tcpfin=0, udp=0)", "ipvsadm --set 10 0 0"),
+        ("SetSysctl(name='drop_entry', value=1)", "ipvs-sysctl -w drop_entry=1"),
+        ("AddMark(mark=1, network='203.0.113.1', protocol=6, first=80, last=80)",
+         "fwmark -A -p tcp -d 203.0.113.1 --dport 80 --set-mark 1"),
+        ("DeleteMark(mark=1, network='203.0.113.0/24')", "fwmark -D -d 203.0.113.0/24 --set-mark 1"),
+        ("ClearMarks()", "fwmark -F"),
+        ("DeleteService(key=7)", "DeleteService(key=7)"),
+        ("Strange()", "Strange()"),
+    ],
+)  # fmt: skip
+def test_a_changed_rule_is_told_as_it_is_typed(spelled: str, typed: str) -> None:
+    """The words that ipvsadm and fwmark read as this command: compared below with those tools."""
+    assert rule_words.as_typed(spelled) == typed
+
+
+def test_the_tools_read_what_an_event_tells_as_the_same_command() -> None:
+    """Each line, given to ipvsadm's own parser, is the command it was made from, defaults filled in."""
+    from director.formats.command_json import decode
+    from director.ipvsadm import requests
+    from director.ipvsadm.arguments import parse
+
+    for line in (
+        "-A -t 203.0.113.1:80 -s wlc -p 60 -M 255.255.255.0",
+        "-E -t 203.0.113.1:80 -s mh -b flag-1,flag-2",
+        "-a -t 203.0.113.1:80 -r 172.16.0.3:8000 -m -w 2 -x 9 -y 3",
+        "-e -f 7 -r 172.16.0.3:0 -i -w 0",
+        "-d -u [2001:db8:cb00:71::1]:53 -r [fd00::1]:53",
+        "-D -f 7 -6",
+        "-C",
+        "-Z",
+        "--set 10 20 30",
+    ):
+        (message,) = requests.commands(parse(line.split()))
+        typed = rule_words.as_typed(str(decode(message)))
+        (again,) = requests.commands(parse(typed.split()[1:]))
+        assert decode(again) == decode(message), (line, typed)
+
+
+def test_a_refused_rule_is_told_with_its_reason(folder: Path) -> None:
+    refused = {"kind": "refused", "time": 99.5, "command": f"DeleteService({KEY})", "why": "there is none"}
+    (folder / "events.jsonl").write_text(json.dumps(refused) + "\n")
+    (event,) = of_kind(Story(folder, run.document(folder)).more(), "event")
+    assert event["text"] == "ipvsadm -D -t 203.0.113.1:80: refused"
+    assert event["why"] == "there is none"
+
+
+@pytest.mark.parametrize(("count", "most"), [(150, False), (3000, True)])
+def test_it_knows_when_most_packets_are_left_out(folder: Path, count: int, most: bool) -> None:
+    """A live view then takes less of the processor for reading."""
+    story = Story(folder, run.document(folder), 100)
+    story.more()
+    fast_lab(folder, 101_000, count)
+    story.more()
+    assert story.leaves_most_out is most
 
 
 def test_what_is_appended_is_read_on(folder: Path) -> None:
@@ -331,6 +408,19 @@ def test_what_a_live_view_did_not_write_is_left_out(folder: Path) -> None:
     items = report(folder)
     assert len(of_kind(items, "links")) == 1
     assert not of_kind(items, "tables")
+
+
+def test_until_the_director_was_asked_its_tables_are_made_from_events(folder: Path) -> None:
+    """Then its own: a lab is built, and checked, before anybody polls it."""
+    events = packets.events(packets.server(SERVER, 1))
+    events += [packets.connection("new", 40001 + at, SERVER, 100.0 + at, "NONE") for at in range(10)]
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    polled = {"time": 105.5, "kind": "tables", "services": [], "connections": [], "source": "director"}
+    (folder / "view.jsonl").write_text(json.dumps(polled) + "\n")
+    tables = of_kind(report(folder), "tables")
+    assert [one["source"] for one in tables[-2:]] == ["events", "director"]
+    assert {one["source"] for one in tables[:-1]} == {"events"}
+    assert max(one["t"] for one in tables[:-1]) < tables[-1]["t"]
 
 
 def test_of_a_scheduler_of_a_student_s_own_its_choices_are_shown(folder: Path) -> None:

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from labs.errors import BadRequest, Unable
 from labs.run.attach import AttachedLab
 from tests.unit.view import packets
 from view import command, poll, run, single_file, wall
-from view.act import Action, Argument
+from view.act import Action, Actions, Argument
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -200,3 +204,26 @@ def test_an_action_is_shown_as_it_is_typed() -> None:
         "command": "{client} ping {host}",
         "arguments": [{"name": "client", "choices": ["c1"]}, {"name": "n", "default": "3"}],
     }
+
+
+@pytest.mark.parametrize("netem", [True, False])
+def test_delay_is_offered_where_the_kernel_has_it(tmp_path: Path, netem: bool) -> None:
+    document = {
+        "exercise": None,
+        "vips": ["203.0.113.1"],
+        "hosts": [{"name": "c1", "role": "client"}],
+        "links": [{"a": "c1-eth0", "b": "s1", "port": 1}],
+    }
+    actions = Actions(tmp_path, {"c1": 1}, document, "nat", list, netem=netem)
+    commands = {one.name: one.command for one in actions.known()}
+    wanted = "{client} tc qdisc replace dev {client}-eth0 root netem delay {ms}ms"
+    assert commands.get("delay") == (wanted if netem else None)
+
+
+def test_a_lab_without_a_view_loads_nothing_of_it() -> None:
+    """So it costs such a lab neither time nor memory."""
+    code = (
+        "import sys, tasks, labs.run.lab, labs.run.builder; "
+        "sys.exit(any(name.split('.')[0] in ('view', 'starlette', 'uvicorn') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -111,6 +111,25 @@ def test_the_index_of_a_refused_command_counts_earlier_lines(
     assert says in answer["error"]
 
 
+def test_a_refused_change_is_an_event() -> None:
+    """Of a command, of what is none, and of rules that the engine can't take over."""
+    events: list[dict[str, Any]] = []
+    director = Director(on_event=lambda event: events.append(event.as_dict()))
+    engine = CountingEngine(director)
+    handler = RequestHandler(director, cast(Engine, engine), lambda: 1.0, {})
+    missing = DeleteServer(KEY, Endpoint("172.16.0.9", 80))
+    apply(handler, *RULES, missing)
+    handler({"do": "apply", "parts": iter([{"commands": [{"command": "Explode"}]}])})
+    engine.families = ()
+    apply(handler, *RULES)
+    assert [(event["kind"], event["command"]) for event in events] == [
+        ("refused", str(missing)),
+        ("refused", "{'command': 'Explode'}"),
+        ("refused", str(RULES[0])),
+    ]
+    assert events[0]["why"].startswith("No such destination")
+
+
 def test_a_malformed_line_has_no_index(handler: RequestHandler) -> None:
     answer = handler({"do": "apply", "parts": iter([{"commands": [encode(RULES[0])]}, {"commands": 7}])})
     assert (answer["ok"], answer["place"]) == (False, None)
@@ -139,6 +158,16 @@ def test_connections(handler: RequestHandler, director: Director) -> None:
     director.decide(Packet(TCP, Endpoint("198.51.100.101", 1025), VIP, 40, flags=SYN), 1.0)
     (connection,) = handler({"do": "connections"})["connections"]
     assert connection["server"] == "172.16.0.2:80"
+
+
+def test_so_many_connections_and_no_more(handler: RequestHandler, director: Director) -> None:
+    apply(handler, *RULES)
+    for port in range(1025, 1035):
+        director.decide(Packet(TCP, Endpoint("198.51.100.101", port), VIP, 40, flags=SYN), 1.0)
+    assert len(handler({"do": "connections"})["connections"]) == 10
+    assert len(handler({"do": "connections", "most": 3})["connections"]) == 3
+    for wrong in (-1, "3", True, 1.5):
+        assert handler({"do": "connections", "most": wrong})["ok"] is False
 
 
 def test_counters(handler: RequestHandler) -> None:
