@@ -176,9 +176,9 @@ def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_running_lab_is_examined_from_outside(tmp_path: Path) -> None:
-    """Its prompt reads from a pipe meanwhile, and answers on every host."""
+    """Its prompt reads from a pipe meanwhile, and answers on every host. It has both IP versions."""
     lab = subprocess.Popen(
-        [sys.executable, "-m", "invoke", "lab-nat", "--cli"],
+        [sys.executable, "-m", "invoke", "lab-nat", "--family", "46", "--cli"],
         cwd=FROM_CHECKOUT["PYTHONPATH"],
         env={**os.environ, "LVS_RUNS": str(tmp_path)},
         stdin=subprocess.PIPE,
@@ -189,10 +189,14 @@ def test_a_running_lab_is_examined_from_outside(tmp_path: Path) -> None:
     try:
         assert poll_until(lambda: list(tmp_path.glob(f"*/{SOCKET}")), bool, 60)
         well = inv(tmp_path, "doctor")
-        assert (well.returncode, "Nothing wrong was found" in well.stdout) == (0, True), well.stdout
-        assert inv(tmp_path, "shell", "rs1", "--command", "ip route del default").returncode == 0
+        assert (well.returncode, well.stdout.count("Nothing wrong was found")) == (0, 2), well.stdout
+        assert inv(tmp_path, "shell", "rs1", "--command", "ip -6 route del default").returncode == 0
         ill = inv(tmp_path, "doctor")
-        assert (ill.returncode, "no_gateway" in ill.stdout) == (1, True), ill.stdout + ill.stderr
+        about_ipv4, _, about_ipv6 = ill.stdout.partition("IPv6:")
+        assert (ill.returncode, "no_gateway" in about_ipv6) == (1, True), ill.stdout + ill.stderr
+        assert "Nothing wrong was found" in about_ipv4
+        assert inv(tmp_path, "shell", "rs1", "--command", "ip route del default").returncode == 0
+        assert "no_gateway" in inv(tmp_path, "doctor").stdout.partition("IPv6:")[0]
     finally:
         typed = "d ippfvsadm -L\nrs1 ip -color=never -brief address show rs1-eth0\nexit\n"
         output, _ = lab.communicate(typed, timeout=patient(60))
