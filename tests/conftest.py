@@ -30,13 +30,19 @@ _UNIT = "tests/unit/"
 # Their tests share something whatever their parameters; each worker would make it anew.
 _WHOLE = tuple(
     f"tests/labs/test_{name}.py"
-    for name in ("ebpf_program", "ha", "monitor", "operating", "realserver", "terminal")
+    for name in ("ebpf_program", "ha", "monitor", "operating", "realserver", "terminal", "view_page")
 )
 # Groups over 20 s, in seconds on two processors: if one started last, the run would wait for it.
 _LONGEST = {
+    "test_view_page": 120,
     "test_compare.py::test_a_quick": 90,
     "test_terminal": 60,
+    "test_what_is_typed_at_the_prompt_works[labs/vs_ha": 60,
+    "test_an_exercise[e25": 50,
+    "test_an_exercise[e28": 45,
+    "test_an_exercise[e24": 45,
     "test_classroom.py::test_check_answers": 45,
+    "test_ebpf_by_chance": 40,
     "test_ha": 40,
     "test_sync": 30,
     "test_ebpf.py": 30,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from classroom.checks import listed, needs, outcomes, title
@@ -30,6 +31,17 @@ def vip_owners(running: RunningLab, variant: Variant) -> list[str]:
     for node in variant.plan.nodes(Role.DIRECTOR):
         shown = running.network.hosts[node.name].run(["ip", "-o", "addr"], timeout=2).stdout
         if f" {vip}/" in shown:
+            found.append(node.name)
+    return found
+
+
+def _has_vip(running: RunningLab, variant: Variant) -> list[str]:
+    """The directors whose kernel takes in packets to the VIP (IPv4). Asking starts no process."""
+    found = []
+    for node in variant.plan.nodes(Role.DIRECTOR):
+        routes = Path(f"/proc/{running.network.hosts[node.name].pid}/net/fib_trie").read_text()
+        _, *kinds = routes.split(f"|-- {variant.plan.vip}\n")
+        if any("host LOCAL" in kind.partition("|--")[0] for kind in kinds):
             found.append(node.name)
     return found
 
@@ -64,11 +76,12 @@ def takeover(running: RunningLab, variant: Variant) -> dict[str, str]:
     send_requests(running.clients[0], 80, 1)  # so that the router has an entry: gratuitous ARP makes none
     active.end_takeover()
     try:
-        owners = poll_until(lambda: vip_owners(running, variant), lambda has: has == [other], _MOVED)
+        poll_until(lambda: _has_vip(running, variant), lambda has: has == [other], _MOVED)
+        owners = vip_owners(running, variant)
         router = poll_until(lambda: router_sees(running), lambda sees: sees == other, _HEARD)
     finally:
         active.restart_takeover()
-        poll_until(lambda: vip_owners(running, variant), lambda has: name in has, _MOVED)
+        poll_until(lambda: _has_vip(running, variant), lambda has: name in has, _MOVED)
     return {"other": other, "owner": " and ".join(owners), "router": router}
 
 
@@ -82,13 +95,13 @@ def servers_in_rules(running: RunningLab, _variant: Variant) -> dict[str, list[s
 
 def dead_server(running: RunningLab, variant: Variant) -> dict[str, bool]:
     """Whether the active director takes a real server whose httpd is killed out of service."""
-    address = _address(variant)
+    address, active = _address(variant), running.director
     running.farm.kill(variant.server)
     try:
-        out = poll_until(lambda: not _rules(running.director).get(address), bool, _OUT)
+        out = poll_until(lambda: not _rules(active).get(address), bool, _OUT)
     finally:
         running.farm.start_again(variant.server, running.network.hosts[variant.server])
-        poll_until(lambda: _rules(running.director).get(address), bool, _OUT)
+        poll_until(lambda: _rules(active).get(address), bool, _OUT)
     return {"out": out}
 
 

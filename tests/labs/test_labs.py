@@ -144,13 +144,8 @@ def test_every_scheduler_does_what_it_is_for(lab: str, tmp_path: Path) -> None:
     assert named == names
 
 
-def test_the_controller_runs_on_os_ken_as_well(run_lab: RunLab) -> None:
-    run = run_lab("lab-dr", "--controller", "os-ken")
-    assert run.code == 0, run.output
-
-
-def test_iproute2_builds_the_same_lab(run_lab: RunLab) -> None:
-    run = run_lab("lab-tun", "--dialect", "iproute2")
+def test_iproute2_builds_the_same_lab_and_the_controller_runs_on_os_ken_as_well(run_lab: RunLab) -> None:
+    run = run_lab("lab-tun", "--dialect", "iproute2", "--controller", "os-ken")
     assert run.code == 0, run.output
 
 

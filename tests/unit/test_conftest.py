@@ -50,4 +50,4 @@ def test_the_tests_known_to_be_long_exist() -> None:
         for file, code in text.items()
         for name in re.findall(r"^def (test_\w+)", code, re.M)
     )
-    assert [name for name in _LONGEST if name not in known] == []
+    assert [name for name in _LONGEST if name.partition("[")[0] not in known] == []
