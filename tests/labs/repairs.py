@@ -269,6 +269,15 @@ _ALONE = {
     "d2": _NO_ADVERTISEMENTS + "; until ip -o addr show dev d2-eth0 | grep -q ' {vip}/'; do sleep 0.1; done"
 }
 _NOT_ONE_OWNER = ("one_owner",)
+_ROUTER_15, _ROUTER_51 = "virtual_router_id 15", "virtual_router_id 51"
+
+
+def _apart(edit: str) -> dict[str, str]:
+    """d2 with a virtual router of its own, until it has the VIP."""
+    has_vip = "until ip -o addr show dev d2-eth0 | grep -q ' {vip}/'; do sleep 0.1; done"
+    return {"d2": f"{taking_over('d2', edit)['d2']}; {has_vip}"}
+
+
 _WRONG_ID, _RIGHT_ID = "id 15", "id 51"
 
 
@@ -601,6 +610,39 @@ TRIES: dict[str, tuple[Try, ...]] = {
             {"r0": "sysctl -qw net.ipv4.conf.r0-eth1.arp_accept=0"},
             _UNHEARD,
         ),
+    ),
+    "e33": (
+        Try(
+            "in the file",
+            taking_over("d2", f"sed -i 's/{_ROUTER_15}/{_ROUTER_51}/' {_CONF}"),
+            _apart(f"sed -i 's/{_ROUTER_51}/{_ROUTER_15}/' {_CONF}"),
+        ),
+        Try(
+            "written out",
+            taking_over("d2", f"sed -i 's/^ *{_ROUTER_15}$/virtual_router_id    51   # as d1/' {_CONF}"),
+            _apart(f"sed -i 's/virtual_router_id  .*/{_ROUTER_15}/' {_CONF}"),
+        ),
+        Try(
+            "the file of d1",
+            taking_over(
+                "d2",
+                f"cp {_CONF} old.conf; sed 's/d1/d2/g; s/priority 150/priority 100/' ../d1/{_CONF} > {_CONF}",
+            ),
+            _apart(f"cp old.conf {_CONF}"),
+        ),
+        Try(
+            "the file alone",
+            {"d2": f"sed -i 's/{_ROUTER_15}/{_ROUTER_51}/' {_CONF}"},
+            {"d2": f"sed -i 's/{_ROUTER_51}/{_ROUTER_15}/' {_CONF}"},
+            _NOT_ONE_OWNER,
+        ),
+        Try(
+            "a lower priority",
+            taking_over("d2", f"sed -i 's/priority 100/priority 50/' {_CONF}"),
+            taking_over("d2", f"sed -i 's/priority 50/priority 100/' {_CONF}"),
+            _NOT_ONE_OWNER,
+        ),
+        Try("the router asks again", ASKS, {}, _NOT_ONE_OWNER),
     ),
     "e13": (
         Try("the option removed", restarted(_HELPS), _HELPS_NOT),
