@@ -278,7 +278,7 @@ def _apart(edit: str) -> dict[str, str]:
     return {"d2": f"{taking_over('d2', edit)['d2']}; {has_vip}"}
 
 
-_WRONG_ID, _RIGHT_ID = "id 15", "id 51"
+_WRONG_ID, _RIGHT_ID = "inst VIP id 15", "inst VIP id 51"  # not virtual_router_id
 
 
 def _backup(interface: str, syncid: int) -> dict[str, str]:
