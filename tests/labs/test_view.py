@@ -11,10 +11,13 @@ import json
 import os
 import queue
 import re
+import select
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ pytest.importorskip("uvicorn", reason="uvicorn is missing: run sudo ./inv --list
 
 from labs.run.packet_table import records
 from labs.wait import patient, poll_until
+from tests.labs.browser import ROOT
 from tests.labs.conftest import _with_faults
 from view import run
 from view.story import Story
@@ -281,6 +285,28 @@ def test_the_command_shows_the_run_until_ctrl_c(
         assert "Traceback" not in process.stdout.read()
     finally:
         process.kill()
+
+
+def test_the_replay_ends_with_the_program_that_started_it(watched: Watched, tmp_path: Path) -> None:
+    """Killed as by a window that is closed: no signal reaches the replay itself."""
+    log = tmp_path / "log"
+    log.touch()
+    line = f'"{sys.executable}" tasks.py view "{watched.folder}" > "{log}" 2>&1 & echo $! && wait'
+    shell = subprocess.Popen(
+        ["sh", "-c", line], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert shell.stdout
+    replay = os.pidfd_open(int(shell.stdout.readline()))
+    try:
+        assert poll_until(lambda: "Ctrl-C ends it." in log.read_text(), bool, 60), log.read_text()
+        assert not select.select([replay], [], [], 0)[0]
+        shell.kill()
+        assert select.select([replay], [], [], patient(30))[0]
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(replay, signal.SIGKILL)
+        os.close(replay)
+        shell.wait()
 
 
 def test_who_has_the_vip_is_seen(watched: Watched) -> None:

@@ -16,6 +16,7 @@ from scapy.utils import RawPcapReader
 from labs.wait import patient, poll_until
 from tests.labs import browser
 from tests.labs.browser import opened, served, settled, wait
+from tests.labs.conftest import _with_faults
 from tests.labs.support import Finished
 from tests.unit.view import packets
 
@@ -541,6 +542,50 @@ def test_a_page_left_open_says_that_its_lab_was_killed(exercise: tuple[Any, Any]
     assert page.locator("#network .host").count() > 4  # what had arrived can still be looked at
     page.goto("about:blank")  # it would try again for ever
     page.problems.clear()
+
+
+# ---- two directors, live, in IPv6 ----
+
+
+def test_two_directors_in_ipv6_while_the_vip_moves(chromium: Any, tmp_path: Path) -> None:
+    """Roles, tables, packets: held against what the takeover programs, and the lab's report, say."""
+    code = _with_faults({}, "packet_table, as_scheduled, failures.director_killed")
+    words = ("lab-ha", "--family", "6", "--advert-interval", "300", "--view")
+    with (
+        served(*words, runs=tmp_path, log=tmp_path / "log", code=code) as address,
+        opened(chromium, address) as page,
+    ):
+        assert page.locator("#mode").inner_text() == "● live"
+        wait(page, "page.store.reports.length", "the checks of the lab")
+        (folder,) = tmp_path.glob("*-lab-ha")
+        report = report_of(folder)
+        assert report["ok"], report["checks"]
+        started = page.evaluate("page.store.document.started")
+        told = [
+            (event["time"] - started, host, event["state"])
+            for host in ("d1", "d2")
+            for event in map(json.loads, (folder / f"events-{host}.jsonl").read_text().splitlines())
+            if event["kind"] == "vrrp"
+        ]
+        masters = [host for _, host, state in sorted(told) if state == "MASTER"]
+        assert masters[:2] == ["d1", "d2"]
+        count = sum(state == "MASTER" for *_, state in told)
+        shown = "page.store.events.filter((one) => one.event === 'vrrp' && one.master)"
+        wait(page, f"{shown}.length >= {count}", "what the directors say of themselves")
+        for at, host, state in told:
+            page.evaluate(f"page.player.setTime({at + 1e-3})")
+            settled(page)
+            label = str(page.locator(f'#network [data-name="{host}"]').get_attribute("aria-label"))
+            assert ("master" if state == "MASTER" else "backup") in label, (at, host, state, label)
+        press(page, "3")
+        heads = page.locator("#panel-tables section h3").all_inner_texts()
+        assert [head.split(":")[0] for head in heads] == ["d1", "d2"]
+        assert "2001:db8:" in page.locator("#panel-tables").inner_text()
+        choose(page, report["packets"][0]["source"].split("]")[1])  # its port: the list folds prefixes
+        seen = [set(rows.values()) for _, rows in packets_shown(page)]
+        for row in report["packets"]:
+            wanted = {row[field].replace("2001:db8:", "…") for field in COLUMNS if field in row}
+            assert any(wanted <= one for one in seen), (row, seen)
 
 
 @in_one_lab
