@@ -178,7 +178,7 @@ class _Master:
         self.counters["connections"] += len(records)
         lengths = set(map(len, records))
         for length in lengths:  # those of one family at a time
-            alike = records if len(lengths) == 1 else [one for one in records if len(one) == length]
+            alike = records if len(lengths) == 1 else [record for record in records if len(record) == length]
             for full in self._outbox.extend(alike, 1, now):
                 self._transmit(full)
 

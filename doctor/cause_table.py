@@ -87,9 +87,9 @@ def show(
 def _harmless(state: LabState) -> set[str]:
     """Causes that do not explain why clients fail, unless that is all that fails."""
     fits: set[str] = set()
-    if state.troubled and all(one.long for one in state.troubled):
+    if state.troubled and all(trial.long for trial in state.troubled):
         fits.update(_OF_LONG_PACKETS)
-    if state.troubled and all(one.port == FTP for one in state.troubled):
+    if state.troubled and all(trial.port == FTP for trial in state.troubled):
         fits.add("no_ftp_helper")
     return set(_HARMLESS) - fits
 
@@ -136,9 +136,9 @@ def _only(trials: Sequence[Trial]) -> str:
     """What those that fail have in common, and those that are served have not."""
     failed = [trial for trial in trials if not trial.served]
     served = [trial for trial in trials if trial.served]
-    if served and all(one.long for one in failed) and not any(one.long for one in served):
+    if served and all(trial.long for trial in failed) and not any(trial.long for trial in served):
         return " Only long requests and answers fail."
-    if all(one.usual for one in failed) and any(not one.usual for one in served):
+    if all(trial.usual for trial in failed) and any(not trial.usual for trial in served):
         return " They came from source ports that the kernel chose, with the User-Agent curl."
     return ""
 
@@ -243,7 +243,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     host = state.host(name)
     counted = {counter: host.counters[counter] for counter in _DROPS if host and counter in host.counters}
     counters = [("counters", Text(", ".join(f"{key} {value}" for key, value in counted.items())))]
-    came = [(trial, one) for trial, _ in lost for one in trial.seen if one.way == IN]
+    came = [(trial, sighting) for trial, _ in lost for sighting in trial.seen if sighting.way == IN]
     place, ports = lost[0][1], [trial.source_port for trial, _ in lost]
     which = "portrange 61000-64999" if all(port in PORTS for port in ports) else f"port {ports[0]}"
     look = f"tcpdump -ni {place.interface or 'any'} 'arp or icmp or tcp {which}'\n"
@@ -258,7 +258,9 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     elif place.what.startswith("ICMP"):
         inside = Text(f"{name} answers with an error: {place.what}")
         look += "ip route; nft list ruleset"
-    elif place.way == OUT and any(one.host == trial.host and one.what == place.what for trial, one in came):
+    elif place.way == OUT and any(
+        sighting.host == trial.host and sighting.what == place.what for trial, sighting in came
+    ):
         inside = Text(f"{name} sends a part of its answer, and no more; what it sends arrives")
         look += "ss -tni"
     elif place.way == OUT:

@@ -288,15 +288,17 @@ def _of_version(director: DirectorState, version: int) -> DirectorState:
         return (":" in address) == (version == _IPV6)
 
     def serves(service: Service) -> bool:
-        targets = [one.address for one in service.targets]
+        targets = [target.address for target in service.targets]
         return all(map(is_of, targets[:1] if service.mark else [service.address]))
 
     return replace(
         director,
         services=tuple(filter(serves, director.services)),
-        marks=tuple(one for one in director.marks if is_of(one.network)),
+        marks=tuple(mark for mark in director.marks if is_of(mark.network)),
         connections=tuple(
-            one for one in director.connections if one.vip.startswith("[") == (version == _IPV6)
+            connection
+            for connection in director.connections
+            if connection.vip.startswith("[") == (version == _IPV6)
         ),
     )
 

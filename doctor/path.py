@@ -237,7 +237,7 @@ def _rule(
     name = state.director_host.name
     place = f"{option(service)} -r {target}"
     if server is None:
-        known = ", ".join(f"{one.name} {one.address}" for one in state.servers)
+        known = ", ".join(f"{planned.name} {planned.address}" for planned in state.servers)
         yield Difference(
             name,
             "rule",
@@ -307,7 +307,7 @@ def _listens(
     if found is None:
         others = sorted({listener.port for listener in server.listeners if listener.protocol == "TCP"})
         at = ", ".join(map(str, others)) or "none"
-        right = [one for one in server.planned.ports if server.listens(address, one)]
+        right = [number for number in server.planned.ports if server.listens(address, number)]
         if right and port not in server.planned.ports:
             yield Difference(
                 state.director_host.name,

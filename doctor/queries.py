@@ -326,9 +326,9 @@ def _learns(host: HostState, plug: Plug) -> bool:
 def link_locals(router: HostState, plug: Plug) -> Iterator[str]:
     """Its link-local addresses there: the next hop of routes that hosts have learnt from it."""
     yield link_local(router.mac(plug.interface))
-    for one in router.addresses:
-        if one.interface == plug.interface and one.scope == "link":
-            yield one.address
+    for address in router.addresses:
+        if address.interface == plug.interface and address.scope == "link":
+            yield address.address
 
 
 # ---- trials ----

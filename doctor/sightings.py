@@ -83,17 +83,19 @@ class Watch:
         return {port: tuple(dict.fromkeys(sightings))[:_MOST] for port, sightings in self.passed().items()}
 
     def watches(self, host: str) -> bool:
-        return any(one == host for one, _ in self._open)
+        return any(name == host for name, _ in self._open)
 
     def unanswered(self, host: str) -> tuple[Sighting, ...]:
         """Where the host's first ARP request without a reply passed, and the reply, if it was lost."""
         arp = dict.fromkeys(filter(None, (_arp(*packet[1:]) for packet in self._packets)))
-        asked = [one for one in arp if (one.host, one.what, one.way) == (host, ASKS, OUT)]
-        told = {one.source for one in arp if (one.host, one.what, one.way) == (host, TELLS, IN)}
+        asked = [packet for packet in arp if (packet.host, packet.what, packet.way) == (host, ASKS, OUT)]
+        answered = {
+            packet.source for packet in arp if (packet.host, packet.what, packet.way) == (host, TELLS, IN)
+        }
         for first in asked:
-            if first.dest not in told and first.source != first.dest:
+            if first.dest not in answered and first.source != first.dest:
                 ends = {(ASKS, first.source, first.dest), (TELLS, first.dest, first.source)}
-                return tuple(one for one in arp if (one.what, one.source, one.dest) in ends)
+                return tuple(packet for packet in arp if (packet.what, packet.source, packet.dest) in ends)
         return ()
 
     def passed(self) -> dict[int, list[Sighting]]:
@@ -149,13 +151,13 @@ def last_seen(trial: Trial) -> Sighting | None:
     Of a refusal, a reset or an answer that is an error, where it came from; and of an answer that came, but
     not to its end. Where a packet was not passed on because nobody answers ARP, the last place of that.
     """
-    seen = [one for one in trial.seen if one.way != OTHERS]
+    seen = [sighting for sighting in trial.seen if sighting.way != OTHERS]
     ends = _ENDS.get(trial.outcome, ())
-    for one in seen:
-        if one.what.startswith(ends) and not one.source.endswith(f":{trial.source_port}"):
-            return one
+    for sighting in seen:
+        if sighting.what.startswith(ends) and not sighting.source.endswith(f":{trial.source_port}"):
+            return sighting
     for what in (ASKS, LONG_DATA, _DATA, _SYN_ACKS, _SYNS, NOTHING):
-        passed = [one for one in seen if one.what in (what, TELLS if what == ASKS else what)]
+        passed = [sighting for sighting in seen if sighting.what in (what, TELLS if what == ASKS else what)]
         if passed:
             has_come = what in (LONG_DATA, _DATA) and (passed[-1].host, passed[-1].way) == (trial.host, IN)
             return (

@@ -343,7 +343,7 @@ class HostState:
 
     def has(self, address: str) -> Address | None:
         """The host's entry for an address, if it can be used."""
-        return next((one for one in self.addresses if one.address == address and one.works), None)
+        return next((held for held in self.addresses if held.address == address and held.works), None)
 
     def next_hop(self, target: str, source: str = "", inbound: str = "") -> NextHop:
         """The kernel's answer to `ip route get TARGET from SOURCE iif INBOUND`."""

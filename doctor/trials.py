@@ -314,7 +314,9 @@ class _Running:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        return tuple(one.getsockname()[1] for one in (self.socket, self.more) if one)
+        return tuple(
+            opened_socket.getsockname()[1] for opened_socket in (self.socket, self.more) if opened_socket
+        )
 
     @property
     def current(self) -> socket.socket:
@@ -398,10 +400,10 @@ class _Running:
 
     def close(self) -> None:
         """With a RST, once connected."""
-        for one in filter(None, (self.socket, self.more)):
+        for opened_socket in filter(None, (self.socket, self.more)):
             with suppress(OSError):
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            one.close()
+                opened_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            opened_socket.close()
 
 
 _OUTCOMES = {
@@ -462,7 +464,7 @@ def try_all(
                 except OSError as error:
                     results[place] = _not_tried(attempt, error)
             if watch:
-                watch([port for one in running.values() for port in one.ports])
+                watch([port for trial in running.values() for port in trial.ports])
             for place, trial in running.items():
                 known_at_once = trial.connect()
                 if known_at_once:

@@ -161,7 +161,7 @@ class Poller:
 
 def _counted(services: list[dict[str, Any]]) -> int:
     """Connections, as real servers have them counted."""
-    return sum(server["active"] + server["inactive"] for one in services for server in one["servers"])
+    return sum(server["active"] + server["inactive"] for service in services for server in service["servers"])
 
 
 def _ask(path: str, what: str, **details: Any) -> dict[str, Any]:

@@ -177,7 +177,8 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
     if virtual_mac:
         own_place = virtual_mac.interface
         every = tuple(
-            replace(one, interface=own_place) if one.interface == interface else one for one in every
+            replace(address, interface=own_place) if address.interface == interface else address
+            for address in every
         )
     return Instance(settings, every, tracked, _scripts(block), virtual_mac)
 

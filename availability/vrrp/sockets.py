@@ -35,7 +35,9 @@ _SO_ATTACH_FILTER, _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 26, 263, 23  # asm-gen
 
 
 def _filter(made: socket.socket, instructions: tuple[tuple[int, int, int, int], ...]) -> None:
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in instructions))
+    code = ctypes.create_string_buffer(
+        b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+    )
     program = struct.pack("HP", len(instructions), ctypes.addressof(code))  # struct sock_fprog
     made.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 

@@ -153,6 +153,6 @@ def route_kept(observations: Observations, variant: Variant) -> Check:
 
 def _all(judge: Judge, observations: Observations, what: str, otherwise: str) -> Check:
     found = observations["takeover_of_router"]
-    wrong = [name for name, one in found.items() if not one[what]]
+    wrong = [name for name, host_found in found.items() if not host_found[what]]
     observed = f"{', '.join(wrong)}: {otherwise}" if wrong else "all of them"
     return Check(title(judge), bool(found) and not wrong, "all of them", observed)

@@ -167,8 +167,8 @@ class RequestHandler:
             for _ in left:
                 yield None
         except (_Refused, EngineError, LvsError, ValueError) as error:
-            told = {"command": commands.refused(), "why": str(error)}
-            self._director.trace.emit("refused", self._clock(), lambda: told)
+            refusal = {"command": commands.refused(), "why": str(error)}
+            self._director.trace.emit("refused", self._clock(), lambda: refusal)
             raise
         finally:
             self.run_later(left)

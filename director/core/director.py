@@ -134,7 +134,9 @@ class Director:
 
         With `most`, so many of each, whichever the table has first.
         """
-        connections = (one.as_dict(now) for batch in self.connections.batches() for one in batch)
+        connections = (
+            connection.as_dict(now) for batch in self.connections.batches() for connection in batch
+        )
         yield from islice(connections, most)
         yield from islice((template.as_dict(now) for template in list(self.templates)), most)
         if self._receiver is not None:

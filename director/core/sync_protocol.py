@@ -375,7 +375,7 @@ def plain(datagram: bytes, syncid: int = 0) -> Plain | None:
         return None
     expected = (bytes((_IPV6 if family is IPV6 else 0,)), b"\0", bytes((length,)))
     kinds_and_sizes = (records[at::length] for at in (0, 2, 3))
-    if any(column != one * number for column, one in zip(kinds_and_sizes, expected, strict=True)):
+    if any(column != size * number for column, size in zip(kinds_and_sizes, expected, strict=True)):
         return None
     has_more = records[6::length].strip(_ONLY_INACTIVE)  # a flag for sequence numbers, or of a template
     return None if has_more else Plain(family, number, records)

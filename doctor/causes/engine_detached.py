@@ -20,7 +20,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
-    if state.director.engine == "scapy" and not any(one.table == _TABLE for one in host.filters):
+    if state.director.engine == "scapy" and not any(rule.table == _TABLE for rule in host.filters):
         evidence = f"`nft list ruleset` shows no table {_TABLE} on {host.name}"
         why = (
             "The VIP is an address of the director's kernel, too. The rule in that table drops packets for "
@@ -39,4 +39,4 @@ def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
 
 
 def _has_program(host: HostState) -> bool:
-    return any(one.interface == host.main.interface for one in host.traffic_filters)
+    return any(hook.interface == host.main.interface for hook in host.traffic_filters)

@@ -16,7 +16,7 @@ _DROPS = (" -j DROP", " -j REJECT", " DROP")
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
-        rules = [one for one in host.legacy_rules if any(end in f"{one} " for end in _DROPS)]
+        rules = [rule for rule in host.legacy_rules if any(end in f"{rule} " for end in _DROPS)]
         if rules and ends_at(state, host):
             yield Cause(
                 "iptables_rule",
@@ -25,7 +25,7 @@ def find(state: LabState) -> Iterator[Cause]:
                 f"seen on {host.name}",
                 "The kernel still has the tables of the older iptables beside those of nftables, and a "
                 "packet has to pass both. `nft list ruleset`, and the iptables of today, do not show them.",
-                "\n".join(f"iptables-legacy {_undone(one)}" for one in rules),
+                "\n".join(f"iptables-legacy {_undone(rule)}" for rule in rules),
             )
 
 

@@ -101,8 +101,8 @@ class EventReader:
         }
         if event == layouts.OPENED:
             how = "persistent: the client's server" if after & layouts.CORE_OWNED else "scheduled"
-            told = after & layouts.SYNCED
-            about["why"] = "told by another director" if told else f"{how}, by the program in the kernel"
+            synced = after & layouts.SYNCED
+            about["why"] = "told by another director" if synced else f"{how}, by the program in the kernel"
         elif event == layouts.STATE_CHANGED:
             about["before"] = layouts.state_of(before).value
         self._trace.emit(_EVENT_KINDS[event], now, lambda: about)

@@ -211,7 +211,7 @@ class Neighbours:
     def _new(self, hop: NextHop) -> _Neighbour:
         """An entry; if there are too many, the oldest makes way and is asked for again when it is needed."""
         if len(self._entries) >= _MOST_NEIGHBOURS:
-            oldest = next((key for key, one in self._entries.items() if one.confirmed < math.inf), None)
+            oldest = next((key for key, entry in self._entries.items() if entry.confirmed < math.inf), None)
             if oldest is not None:
                 self.lost += len(self._entries.pop(oldest).queue)
         neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
