@@ -18,7 +18,8 @@ from director.engines.ebpf.libbpf.programs import BpfObject
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
-FAR_AWAY = {"nat": (), "tun": ("--delay", "20"), "dr": ("--loss", "0.5")}  # this kernel has netem
+# This kernel has netem.
+OPTIONS = {"nat": ("--family", "6"), "tun": ("--delay", "20"), "dr": ("--loss", "0.5")}
 PROGRAM = "ebpf"
 
 
@@ -26,7 +27,7 @@ PROGRAM = "ebpf"
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """All three at once, because a lab mostly waits."""
     runs = tmp_path_factory.mktemp("runs")
-    started = {method: _start(runs, method, "ipvs", *options) for method, options in FAR_AWAY.items()}
+    started = {method: _start(runs, method, "ipvs", *options) for method, options in OPTIONS.items()}
     yield started
     for lab in started.values():
         lab.kill()
@@ -44,7 +45,7 @@ def _start(runs: Path, method: str, engine: str, *options: str) -> subprocess.Po
     )
 
 
-@pytest.mark.parametrize("method", FAR_AWAY)
+@pytest.mark.parametrize("method", OPTIONS)
 def test_a_lab_with_kernel_ipvs(labs: dict[str, subprocess.Popen[str]], method: str) -> None:
     output, _ = labs[method].communicate(timeout=patient(100))
     assert labs[method].returncode == 0, output
