@@ -1,4 +1,4 @@
-"""A program of test_compare.py: measures a lab intact, and then with a dead server and a cut cable."""
+"""A program of test_compare.py: measures a lab in IPv6, intact and with a dead server and a cut cable."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from labs.run.options import LabOptions
 
 
 def inside(folder: Path) -> int:
-    settings = Settings(seconds=1.0, warm_up=1.0, patience=1.0)
-    run = build(plan_for("dr", LabOptions(servers=3, scheduler="rr")), LabOptions(servers=3), folder)
+    settings = Settings(family=6, seconds=1.0, warm_up=1.0, patience=1.0)
+    options = LabOptions(servers=3, scheduler="rr", family=settings.family)
+    run = build(plan_for("dr", options), options, folder)
     lab = Scaling(run, settings)
     points = [lab.measure(3)]
     run.farm.kill("rs2")
