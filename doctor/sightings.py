@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import pairwise, repeat
 
 from director.formats.ipvsadm_words import endpoint
@@ -45,7 +46,7 @@ _TOO_BIG = 4  # code of type 3
 _HEADER6 = 40  # bytes
 _SNAP = 200  # bytes
 _SYNS, _SYN_ACKS, _DATA, LONG_DATA = "SYN", "SYN+ACK", "data", "long data"
-ASKS, TELLS = "ARP request", "ARP reply"
+ASKS, TELLS, LOST_ACK = "ARP request", "ARP reply", "lost ACK"
 _LONG = 1_000  # bytes of a TCP segment
 _MOST = 40  # sightings of one trial
 
@@ -80,7 +81,10 @@ class Watch:
 
     def sightings(self) -> dict[int, tuple[Sighting, ...]]:
         """By the trial's port, in the order of time; what was the same on the same interface only once."""
-        return {port: tuple(dict.fromkeys(sightings))[:_MOST] for port, sightings in self.passed().items()}
+        return {
+            port: (*tuple(dict.fromkeys(passed))[:_MOST], *filter(None, (lost_ack(passed, port),)))
+            for port, passed in self.passed().items()
+        }
 
     def watches(self, host: str) -> bool:
         return any(name == host for name, _ in self._open)
@@ -149,7 +153,8 @@ def last_seen(trial: Trial) -> Sighting | None:
     """The last place at which a trial that failed was seen: its request, or the reply if there was one.
 
     Of a refusal, a reset or an answer that is an error, where it came from; and of an answer that came, but
-    not to its end. Where a packet was not passed on because nobody answers ARP, the last place of that.
+    not to its end, unless the client's acknowledgements were lost. Where a packet was not passed on because
+    nobody answers ARP, the last place of that.
     """
     seen = [sighting for sighting in trial.seen if sighting.way != OTHERS]
     ends = _ENDS.get(trial.outcome, ())
@@ -160,11 +165,21 @@ def last_seen(trial: Trial) -> Sighting | None:
         passed = [sighting for sighting in seen if sighting.what in (what, TELLS if what == ASKS else what)]
         if passed:
             has_come = what in (LONG_DATA, _DATA) and (passed[-1].host, passed[-1].way) == (trial.host, IN)
-            return (
-                next(sighting for sighting in passed if sighting.source == passed[-1].source)
-                if has_come
-                else passed[-1]
-            )
+            sent = (sighting for sighting in passed if sighting.source == passed[-1].source)
+            lost = (sighting for sighting in seen if sighting.what == LOST_ACK)
+            return next(lost, next(sent)) if has_come else passed[-1]
+    return None
+
+
+def lost_ack(passed: Iterable[Sighting], port: int) -> Sighting | None:
+    """The last place of acknowledgements that a client sent from `port`, and that were lost on the way."""
+    places: dict[tuple[str, str, str], list[Sighting]] = {}
+    for one in passed:
+        if one.what == "ACK" and one.source.endswith(f":{port}") and one.way != OTHERS:
+            places.setdefault((one.host, one.interface, one.way), []).append(one)
+    for here, there in pairwise(places.values()):
+        if len(there) < len(here):
+            return replace(here[0], what=LOST_ACK)
     return None
 
 

@@ -557,8 +557,8 @@ class PlannedServer:
 class Sighting:
     """A packet of a trial as it passed an interface; `way` is IN, OUT or OTHERS.
 
-    `what` is SYN, SYN+ACK, RST, FIN, data, long data, ACK, an ICMP error, an ARP request or reply, or
-    NOTHING. `tunnel` is the destination of the packet around it, if any.
+    `what` is SYN, SYN+ACK, RST, FIN, data, long data, ACK, an ICMP error, an ARP request or reply, a
+    lost ACK, or NOTHING. `tunnel` is the destination of the packet around it, if any.
     """
 
     host: str

@@ -405,6 +405,19 @@ def test_packets_of_a_trial_are_seen_on_loopback() -> None:
     assert {one.what for one in seen} >= {"SYN", "SYN+ACK", "data", "RST"}
 
 
+def test_an_answer_stops_where_acknowledgements_are_lost() -> None:
+    ends, back = ("c1:40001", "vip:80"), ("vip:80", "c1:40001")
+    way = [("c1", OUT), ("r0", IN), ("r0", OUT), ("rs1", IN)]
+    first = [Sighting(host, f"{host}-eth0", way, "ACK", *ends) for host, way in way]
+    data = [Sighting("rs1", "rs1-eth0", OUT, "data", *back), Sighting("c1", "c1-eth0", IN, "data", *back)]
+    for then, host in ((first, "rs1"), (first[:2], "r0")):
+        passed = [*first, *data, *then]
+        seen = (*dict.fromkeys(passed), *filter(None, [sightings.lost_ack(passed, 40001)]))
+        last = last_seen(Trial("c1", VIP, 80, TIMED_OUT, source_port=40001, seen=seen))
+        assert last
+        assert last.host == host
+
+
 @pytest.mark.parametrize(
     ("packets", "host"),
     [
