@@ -560,7 +560,7 @@ TRIES: dict[str, tuple[Try, ...]] = {
         Try(
             "a master as well",
             {"d2": "ipvsadm --start-daemon master --mcast-interface d2-eth1 --syncid 51"},
-            {"d2": "ipvsadm --stop-daemon master"},
+            {"d2": "ipvsadm --stop-daemon master || true"},  # lvs-vrrp stops it as well
             _UNTOLD,
         ),
     ),
