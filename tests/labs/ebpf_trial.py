@@ -191,7 +191,7 @@ class Trial:
         self._start("--conn-limit", str(LIMIT))
         with held() as connection:
             before = connection.ask()
-            sh(sys.executable, "-S", str(CLIENT), "syns", VIP, "80", str(FLOOD), host="c")
+            sh(sys.executable, str(CLIENT), "syns", VIP, "80", str(FLOOD), host="c")
             count = len(ipvsadm("-Lcn").splitlines()) - 2
             with held() as another:
                 return {"before": before, "after": connection.ask(), "new": another.ask(), "entries": count}

@@ -32,9 +32,7 @@ def _counters() -> dict[str, Any]:
 
 
 def begin_flood(rate: int, count: int, flags: int) -> Any:
-    return start(
-        "c", sys.executable, "-S", str(CLIENT), "flood", VIP, "80", str(rate), str(count), str(flags)
-    )
+    return start("c", sys.executable, str(CLIENT), "flood", VIP, "80", str(rate), str(count), str(flags))
 
 
 def takes(flags: int) -> float:
