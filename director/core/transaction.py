@@ -153,8 +153,13 @@ class Transaction:
         return len(servers) == 1 and servers.at(command.server) is not None
 
     def activate(self) -> None:
-        """All at once. What is new costs nothing; each changed value of what exists costs about 0.03 µs."""
+        """All at once. What is new costs nothing; each changed value of what exists costs about 0.03 µs,
+        and 0.1 µs where it is a threshold: a server may be over it, which the engine has to know at once.
+        """
         rules = self._rules
+        for server, raised in self._limited.items():
+            full = 0 < self._get(server, "upper") <= server.active + server.inactive
+            self._pending.note(server, "overloaded", full or (server.overloaded and not raised))
         if self._sysctls:
             self._pending.note(rules, "sysctls", self._new_sysctls())
         self._pending.note(rules, "by_key", self._services)
@@ -180,11 +185,7 @@ class Transaction:
             schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
 
     def finish(self) -> Steps:
-        """It stays in force: apply new thresholds, and forget deleted servers that are not in use."""
-        for server, raised in self._limited.items():
-            full = 0 < server.upper <= server.active + server.inactive
-            server.overloaded = full or (server.overloaded and not raised)
-            yield
+        """It stays in force: forget deleted servers that are not in use."""
         for service in self._deleted:
             service.servers, service.removed = RealServers(), self._drafts[service].removed
             yield

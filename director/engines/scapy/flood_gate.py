@@ -69,5 +69,5 @@ def _flow_of(frame: bytes) -> bytes:
     if frame[12:14] == _IPV6:
         addresses, end = _ADDRESSES_OF_IPV6, _ADDRESSES_OF_IPV6.stop
     else:
-        addresses, end = _ADDRESSES, 14 + 4 * (frame[14] & 15)
+        addresses, end = _ADDRESSES, 14 + 4 * (int.from_bytes(frame[14:15], "big") & 15)
     return frame[addresses] + frame[end : end + _PORTS]

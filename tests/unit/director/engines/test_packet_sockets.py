@@ -18,6 +18,9 @@ from director.engines.scapy.packet_sockets import ALL, SocketWire
 from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running, framed
 
 
+BEFORE = bytes(14) + b"\x45" + bytes(11)  # of a frame: what stands before its addresses and ports
+
+
 class FakeSocket:
     """`arrive` puts frames into its queue, which holds `room` of them."""
 
@@ -71,7 +74,7 @@ class Trial:
 
     def second(self, syns: int, number: int = 0) -> tuple[int, int]:
         """`syns` new SYNs and three turns; returns how many got in, and how many were dropped."""
-        self.syns.arrive(*(bytes(26) + struct.pack("!QI", number, client) for client in range(syns)))
+        self.syns.arrive(*(BEFORE + struct.pack("!QI", number, client) for client in range(syns)))
         taken = sum(len(self.wire.frames(64, 32, known)) for _ in range(3))
         return taken, self.wire.overflow().syns
 
@@ -110,7 +113,7 @@ def test_in_a_flood_syns_without_a_turn_are_dropped_at_once(trial: Trial) -> Non
 
 def test_repeated_syns_get_their_turns_without_another_frame(trial: Trial) -> None:
     trial.second(1000)
-    trial.syns.arrive(*(bytes(26) + struct.pack("!QI", 0, client) for client in range(100, 200)))
+    trial.syns.arrive(*(BEFORE + struct.pack("!QI", 0, client) for client in range(100, 200)))
     turns = [len(trial.wire.frames(64, 32, known))]
     while select([trial.event], [], [], 0)[0]:
         turns.append(len(trial.wire.frames(64, 32, known)))
@@ -126,7 +129,7 @@ def test_a_flood_ends_after_a_second_without_drops(trial: Trial) -> None:
 
 def others(count: int, *, strangers: bool, number: int = 0) -> list[bytes]:
     """Frames that differ in their addresses and ports."""
-    start = b"stranger".ljust(26) if strangers else b"known".ljust(26)
+    start = (b"stranger" if strangers else b"known").ljust(14) + BEFORE[14:]
     return [start + struct.pack("!QI", number, client) for client in range(count)]
 
 
