@@ -17,7 +17,6 @@ from director.engines.scapy.offload import NOTHING
 from director.engines.scapy.packet_sockets import ALL, SocketWire
 from tests.unit.director.engines.support import CLIENT, SERVER, VIP, Running, framed
 
-
 BEFORE = bytes(14) + b"\x45" + bytes(11)  # of a frame: what stands before its addresses and ports
 
 
