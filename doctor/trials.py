@@ -356,7 +356,10 @@ class _Running:
         if not self.received:
             return self.result(RESET, detail=CLOSED)
         if self.attempt.port == FTP and self.more:
-            return self._talk(self.received.splitlines()[-1])
+            try:
+                return self._talk(self.received.splitlines()[-1])
+            except OSError as error:
+                return self._failed(error.errno or 0)
         name, complaint = _answer(self.received)
         return self.result(FAILED if complaint else SERVED, name, complaint)
 

@@ -124,7 +124,7 @@ def _exit_code(work: Callable[[], None]) -> int:
 
 
 def run_forked(path: Path, pid: int, argv: Sequence[str], text: str | None, timeout: float) -> Result | None:
-    """Run the program `argv` on the host of process `pid`; None if no fork server listens at `path`.
+    """Run the program `argv` on the host of process `pid`; None if no fork server at `path` has read of it.
 
     Raises TimeoutExpired, as subprocess does.
     """
@@ -151,6 +151,8 @@ def run_forked(path: Path, pid: int, argv: Sequence[str], text: str | None, time
                     os.kill(int(program or code), signal.SIGKILL)
             if isinstance(error, TimeoutError):
                 raise subprocess.TimeoutExpired(list(argv), timeout) from None
+            if isinstance(error, ConnectionResetError) and not (program or code):
+                return None  # the server has ended meanwhile
             raise
         for stream in (output, errors):
             stream.seek(0)

@@ -56,10 +56,10 @@ FULL = """
 import sys
 from pathlib import Path
 from director.custom_scheduler import CustomScheduler
-from tests.unit.director.test_custom_scheduler import PACKET, server
-scheduler, one = CustomScheduler(Path(sys.argv[1])), server()
+from tests.unit.director.test_custom_scheduler import PACKET, new_server
+scheduler, server = CustomScheduler(Path(sys.argv[1])), new_server()
 for _ in range(50):
-    assert scheduler.pick([one], PACKET, 0.0)
+    assert scheduler.pick([server], PACKET, 0.0)
 """
 KEY = ServiceKey(TCP, WEB)
 OTHER = WEB._replace(port=81)
