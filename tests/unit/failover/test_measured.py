@@ -115,7 +115,7 @@ def test_the_page_shows_what_is_kept() -> None:
     found = json.loads((command.KEPT / "failover.json").read_text())
     page = command.PAGE.read_text()
     assert page == measured.replaced(page, found)
-    assert len(measured.tables(found)) == 4
+    assert len(measured.tables(found)) == 5
 
 
 def test_keeping_one_story_keeps_the_others(
