@@ -36,7 +36,7 @@ _OF_ITS_OWN = {
 
 @dataclass(frozen=True, slots=True)
 class VirtualMac:
-    """`interface` is its own one's name, `base` the instance's; `advertises`: it sends advertisements."""
+    """`interface` has the address and lies on the instance's, `base`; `advertises`: it sends from there."""
 
     interface: str
     base: str

@@ -137,9 +137,8 @@ class Listener:
             peer, _ = self._socket.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED and not self._drop_idle():
-                self._set_accepting(
-                    False
-                )  # it would be tried in every turn of the loop; `expire` tries again
+                # It would be tried in every turn of the loop; `expire` tries again.
+                self._set_accepting(False)
             return  # else it has hung up
         peer.setblocking(False)
         self._clients = [client for client in self._clients if not client.done]

@@ -113,9 +113,8 @@ class Network:
                 if current.get(key) != value:
                     entries.put(key, value)
         except BpfError:  # full: packets to the other neighbours go by the kernel's table
-            if (
-                name == "routes"
-            ):  # without one, a route to a larger network would be taken: the core finds all
+            # Without one, a route to a larger network would be taken: the core finds all.
+            if name == "routes":
                 for key in list(entries.keys()):
                     entries.remove(key)
         return current != wanted
