@@ -5,7 +5,8 @@ Packets are matched against them here. A transaction (transaction.py) changes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from director.core import ftp, schedulers
 from director.core.commands import ServiceKey, mark_key
@@ -18,6 +19,15 @@ from director.core.states import Timeouts
 from director.core.sysctls import Sysctls
 
 LocalServers = tuple[ServiceKey, list[tuple[Endpoint, Method]]]  # with the methods that were requested
+
+
+def local_servers(
+    services: Iterable[VirtualService], get: Callable[[Any, str], Any]
+) -> Iterator[LocalServers]:
+    """The services with the local node's addresses; `get` reads an attribute, as `getattr` or a draft."""
+    for service in services:
+        local = (server for server in get(service, "servers") if get(server, "method") is Method.LOCAL)
+        yield service.key, [(server.address, get(server, "requested_method")) for server in local]
 
 
 class Rules:
@@ -55,9 +65,7 @@ class Rules:
 
     def local_servers(self) -> Iterator[LocalServers]:
         """The services that the local node serves, with its addresses."""
-        for service in self.local:
-            local = (server for server in service.servers if server.method is Method.LOCAL)
-            yield service.key, [(server.address, server.requested_method) for server in local]
+        return local_servers(self.local, getattr)
 
     def find(self, packet: Packet) -> VirtualService | None:
         """The service for a packet: by its mark, else by its port, else by port 0.

@@ -41,7 +41,7 @@ from director.core.family import family_of
 from director.core.marks import Mark, without
 from director.core.packet import TCP, Endpoint
 from director.core.real_server import Method, RealServer, RealServers, check_server
-from director.core.rules import LocalServers, Rules, networks_of
+from director.core.rules import LocalServers, Rules, local_servers, networks_of
 from director.core.schedulers import Scheduler, TurnScheduler
 from director.core.service import Policy, VirtualService, check_key, name_of
 from director.core.statistics import Statistics
@@ -136,13 +136,7 @@ class Transaction:
 
     def local_servers(self) -> Iterator[LocalServers]:
         """What the rules' `local_servers` will be, once it is written."""
-        for service in self._get(self._rules, "local"):
-            local = (
-                server
-                for server in self._get(service, "servers")
-                if self._get(server, "method") is Method.LOCAL
-            )
-            yield service.key, [(server.address, self._get(server, "requested_method")) for server in local]
+        return local_servers(self._get(self._rules, "local"), self._get)
 
     def is_last(self, command: DeleteServer) -> bool:
         """Whether the command would delete the last server of its service."""
