@@ -18,8 +18,9 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,13 @@ class Prompt(CLI):  # type: ignore[misc]
         self._mode: Any = None  # of the terminal, while input is possible
         if sys.stdin.isatty():
             readline.set_pre_input_hook(self._remember_mode)
-            signal.signal(signal.SIGCONT, self._on_continue)
+            _on_continue(self._draw_again)
         super().__init__(mininet, stdin=sys.stdin)
 
     def _remember_mode(self) -> None:
         self._mode = termios.tcgetattr(self.stdin.fileno())
 
-    def _on_continue(self, _number: int, _frame: object) -> None:
+    def _draw_again(self) -> None:
         """After Ctrl-Z and fg: the calling shell has changed the mode of the terminal."""
         if self._mode is None:
             return
@@ -212,6 +213,24 @@ class Prompt(CLI):  # type: ignore[misc]
         elif node.shell.poll() is not None:
             node.waiting = False
             error(f"*** The shell of {node.name} has ended, and its network with it: restart the lab.\n")
+
+
+def _on_continue(action: Callable[[], None]) -> None:
+    """Do this whenever the lab is continued, in a thread: GNU Readline returns to Python for a signal only
+    while it waits for a key, and not if it was stopped while it wrote one.
+    """
+    continued, wake_up = os.pipe()
+    os.set_blocking(wake_up, False)
+    signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCONT, lambda _number, _frame: None)
+
+    def wait() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT, signal.SIGINT})  # for the prompt's thread
+        while True:
+            if signal.SIGCONT in os.read(continued, 1):
+                action()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _syntax_error(command: str) -> str:

@@ -22,6 +22,7 @@ from types import TracebackType
 from labs.wait import patient, poll_until
 
 INTERRUPT, SUSPEND, END = "\x03", "\x1a", "\x04"  # Ctrl-C, Ctrl-Z, Ctrl-D
+HOLD, GO_ON = "\x13", "\x11"  # Ctrl-S, Ctrl-Q
 _CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][AB0]|\x1b[=>78cM]|[\x01\x02\x07]")
 
 

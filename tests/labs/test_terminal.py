@@ -5,8 +5,13 @@ Labs are slow: the tests of the prompt share one, in this order.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import signal
+import struct
 import sys
+import termios
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +21,7 @@ import pytest
 from classroom.variants import variant_for
 from labs.wait import poll_until
 from tests.labs.support import processes_with
-from tests.labs.terminal import END, INTERRUPT, SUSPEND, Terminal
+from tests.labs.terminal import END, GO_ON, HOLD, INTERRUPT, SUSPEND, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "LVS_TEST_MARK"
@@ -162,6 +167,29 @@ def test_ctrl_z_stops_the_lab_and_fg_continues_it(lab: Terminal, word: str, runs
     lab.send(INTERRUPT)
     lab.expect(PROMPT)
     assert "rs" in lab.ask("c1 curl -sS -m 30 http://203.0.113.1/name", PROMPT)
+
+
+def test_a_lab_that_was_stopped_while_it_wrote_shows_its_prompt(lab: Terminal, word: str) -> None:
+    """Its echo waits, as on a slow terminal, when SIGCONT comes."""
+    (process, *_) = running_of(word)
+    lab.send("c1 ech")
+    lab.expect("c1 ech")
+    lab.send(f"{HOLD}o")
+    keyboard = os.open(f"/proc/{process.split()[0]}/fd/0", os.O_RDONLY | os.O_NOCTTY)
+    unread = poll_until(
+        lambda: struct.unpack("i", fcntl.ioctl(keyboard, termios.FIONREAD, bytes(4)))[0],
+        lambda length: length == 0,
+        10,
+    )
+    os.close(keyboard)
+    assert unread == 0
+    for running in running_of(word):
+        os.kill(int(running.split()[0]), signal.SIGCONT)
+    lab.send(GO_ON)
+    lab.expect(f"{PROMPT}c1 echo")
+    lab.line(" on")
+    lab.expect("on\n")
+    lab.expect(PROMPT)
 
 
 def running_of(word: str) -> list[str]:
