@@ -85,6 +85,7 @@ def run(settings: Settings) -> None:
             timeouts=settings.timeouts,
             mtu_of=engine.mtu_of,
             is_local=engine.is_local,
+            is_own=engine.is_own,
             on_event=report,
             tables=engine.tables(settings.conn_tab_bits, settings.conn_limit),
             ftp_helper=settings.ftp_helper,

@@ -43,9 +43,10 @@ class Director:
 
     `method` and `scheduler` are the defaults of commands that name none, as in 1999, when both were compiled
     into the kernel. `conn_limit` bounds connections and templates together. `mtu_of` gives the MTU in bytes
-    of the path to an address, `is_local` whether it is one of the director's own. An engine that keeps
-    connections elsewhere brings its own `tables`. Without `ftp_helper`, ftp in VS-NAT is forwarded unread,
-    as in a kernel without the module ip_vs_ftp.
+    of the path to an address, `is_local` whether it is one of the director's own, and `is_own` whether the
+    source of a packet is one, or a broadcast address. An engine that keeps connections elsewhere brings its
+    own `tables`. Without `ftp_helper`, ftp in VS-NAT is forwarded unread, as in a kernel without the module
+    ip_vs_ftp.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Director:
         sysctls: Sysctls = DEFAULT_SYSCTLS,
         mtu_of: Callable[[str], int] = lambda _address: 1500,
         is_local: Callable[[str], bool] = lambda _address: False,
+        is_own: Callable[[str], bool] = lambda _address: False,
         on_event: Callable[[Event], None] | None = None,
         tables: Tables | None = None,
         ftp_helper: bool = True,
@@ -70,7 +72,14 @@ class Director:
         self.trace = Trace(on_event)
         self._lifecycle = Lifecycle(tables, timeouts, self.trace)
         self._forwarding = Forwarding(
-            self.rules, tables, self._lifecycle, self._overload, self.trace, mtu_of, ftp_helper=ftp_helper
+            self.rules,
+            tables,
+            self._lifecycle,
+            self._overload,
+            self.trace,
+            mtu_of,
+            is_own,
+            ftp_helper=ftp_helper,
         )
         self._estimated = 0.0
         self._ftp_helper = ftp_helper
@@ -276,7 +285,7 @@ class Director:
         templates = Templates()
         copies: dict[int, Any] = {id(self.connections): connections, id(self.templates): templates}
         copies[id(self.trace)] = trace
-        for shared in (self._forwarding.mtu_of, *self.rules.shared_with_copies()):
+        for shared in (self._forwarding.mtu_of, self._forwarding.is_own, *self.rules.shared_with_copies()):
             copies[id(shared)] = shared
         found = (self.rules.find(packet), self.rules.find(quoted))
         services = {service.key: service for service in found if service is not None}

@@ -46,8 +46,9 @@ Choice = tuple[RealServer, Endpoint, str, Template | None]  # server, its endpoi
 class Forwarding:
     """Decides about packets by the rules and the tables, and keeps the tables up to date.
 
-    `mtu_of` gives the MTU in bytes of the path to an address. `sender` tells another director of connections,
-    if there is one; while `stands_by` is set, nothing is forwarded.
+    `mtu_of` gives the MTU in bytes of the path to an address, `is_own` tells whether an address is one of the
+    director's own or a broadcast address. `sender` tells another director of connections, if there is one;
+    while `stands_by` is set, nothing is forwarded.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Forwarding:
         overload: Overload,
         trace: Trace,
         mtu_of: Callable[[str], int],
+        is_own: Callable[[str], bool],
         *,
         ftp_helper: bool,
     ) -> None:
@@ -66,7 +68,7 @@ class Forwarding:
         self._lifecycle = lifecycle
         self._overload = overload
         self._trace = trace
-        self.mtu_of = mtu_of
+        self.mtu_of, self.is_own = mtu_of, is_own
         self._ftp = FtpHelper(self._expect)
         self._ftp_enabled = ftp_helper
         self._replaced: Connection | None = None
@@ -324,7 +326,7 @@ class Forwarding:
         if service is None:
             return Pass((f"no virtual service at {packet.destination}",))
         source = packet.source.address
-        if is_martian(source) or source in self._rules.service_addresses:
+        if is_martian(source) or source in self._rules.service_addresses or self._is_own(packet):
             return self._trace.drop(packet, now, f"martian source {source}: no client has that address")
         if self._overload.drops_packet():
             return self._trace.drop(packet, now, f"drop_packet: 1 in {self._overload.drop_rate} is dropped")
@@ -340,6 +342,10 @@ class Forwarding:
         if key.address.port == CONTROL_PORT != packet.destination.port:
             return _pass_other_port(service, packet)
         return self._reject_unreachable(packet, now, f"service {service} has no real server available")
+
+    def _is_own(self, packet: Packet) -> bool:
+        """Whether its source is this host's own: hosts of IPv6 do not look at that (Linux: ip6_rcv_core)."""
+        return packet.family is IPV4 and self.is_own(packet.source.address)
 
     def _decide_unsolicited(self, packet: Packet, now: float) -> Decision | None:
         """The decision about a packet that can't open a connection; None for one that can."""

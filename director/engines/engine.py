@@ -75,6 +75,9 @@ class Engine(Protocol):
     def is_local(self, address: str) -> bool:
         """Whether `address` is one of this machine's own."""
 
+    def is_own(self, address: str) -> bool:
+        """The same for the source of a packet, which may also be a broadcast address; often called."""
+
     def route_to(self, address: str) -> Mapping[str, str]:
         """How a packet gets to `address`: interface, source, next_hop, source_mac, dest_mac.
 

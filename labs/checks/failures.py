@@ -307,7 +307,7 @@ def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
             return _owner(run, serial)
 
         after = poll_until(owner, lambda owner: owner == standby.host.name, limit)
-        moved = time.time()
+        moved = time.monotonic()
         poll_until(prober.ask, lambda report: report["last"] > moved, limit)
         report = prober.ask()
         held.go_on()

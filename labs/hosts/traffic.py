@@ -59,12 +59,12 @@ class Prober:
         self._sent = 0.0
         self.answers, self.last = 0, 0.0
         self.longest, self.began = 0.0, 0.0
-        self.pause, self._turned = 0.0, time.time()
+        self.pause, self._turned = 0.0, time.monotonic()
 
     def run(self) -> None:
         """Until standard input is closed."""
         while True:
-            now = time.time()
+            now = time.monotonic()
             self.pause = max(self.pause, now - self._turned - PAUSE)
             self._turned = now
             if self._is_due(now):
@@ -76,7 +76,7 @@ class Prober:
                     self._tell()
                 elif descriptor in self._open:
                     self._answered(descriptor)
-            self._give_up(time.time())
+            self._give_up(time.monotonic())
 
     def _is_due(self, now: float) -> bool:
         """One at a time while they are answered: a user-space director is not to be busy with these only."""
@@ -101,7 +101,7 @@ class Prober:
         self._close(descriptor)
         if failed:  # refused, or unreachable: not served
             return
-        now = time.time()
+        now = time.monotonic()
         if self.last and now - self.last > self.longest:
             self.longest, self.began = now - self.last, self.last
         self.answers, self.last = self.answers + 1, now

@@ -12,7 +12,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -97,7 +97,20 @@ def samples() -> list[Frame]:
         IP(src=RS, dst=CLIENT, options=_ROUTE) / ICMP(type=3, code=1) / request,
         IP(src=RS, dst=INSIDE) / ICMP(type=3, code=4, nexthopmtu=1300) / tunnelled,
     ]
-    return [_framed(CLIENTS, ask) for ask in asks] + [_framed(SERVERS, answer) for answer in answers]
+    asks += [  # sources that no client has: the director's own, broadcast
+        IP(src=source, dst=VIP) / TCP(sport=1027, dport=80, flags="S")
+        for source in (DIP, INSIDE, VIP, "198.18.0.255", "255.255.255.255", "224.0.0.1", "127.0.0.1")
+    ]
+    frames = [_framed(CLIENTS, ask) for ask in asks] + [_framed(SERVERS, answer) for answer in answers]
+    syn = _framed(CLIENTS, IP(src=PLACE.client(7), dst=VIP) / TCP(sport=1028, dport=80, flags="S"))
+    return [*frames, *(_tagged(syn, tag) for tag in ((5,), (0, 5), (0,)))]
+
+
+def _tagged(frame: Frame, numbers: Sequence[int]) -> Frame:
+    """With tags of these VLANs, and a priority; number 0 has nothing but that."""
+    side, data = frame
+    tags = b"".join(b"\x81\0" + (number | 3 << 13).to_bytes(2, "big") for number in numbers)
+    return side, data[:12] + tags + data[12:]
 
 
 def _framed(side: str, packet: Any) -> Frame:

@@ -48,6 +48,14 @@ _SETTINGS = {
     "net.ipv6.conf.all.accept_dad": 0,  # addresses can be used at once
     "net.ipv6.conf.default.accept_dad": 0,
 }
+_LINKS = (  # host, interface, bridge, addresses
+    ("c", "c-eth0", "lan", "2001:db8::65/64", "203.0.113.101/24"),
+    ("d", "d-eth0", "lan", "2001:db8::1/64", f"{VIP}/128", "203.0.113.2/24", f"{OLD_VIP}/32"),
+    ("d", "d-eth1", "far", "fd00::1/64", "192.0.2.1/24"),
+    ("n", "n-eth0", "far", "fd00::2/64"),
+    ("s", "s-eth0", "lan", "2001:db8::11/64", "203.0.113.11/24"),
+    ("s", "s-eth1", "far", "fd00::3/64", "192.0.2.3/24"),
+)
 _net = director_net.NETWORK
 
 
@@ -58,19 +66,10 @@ def build(folder: Path) -> None:
         _net.bridge(bridge)
     for host in "cdns":
         _net.add(host, _SETTINGS)
-    for host, interface, bridge, *addresses in (
-        ("c", "c-eth0", "lan", "2001:db8::65/64", "203.0.113.101/24"),
-        ("d", "d-eth0", "lan", "2001:db8::1/64", f"{VIP}/128", "203.0.113.2/24", f"{OLD_VIP}/32"),
-        ("d", "d-eth1", "far", "fd00::1/64", "192.0.2.1/24"),
-        ("n", "n-eth0", "far", "fd00::2/64"),
-        ("s", "s-eth0", "lan", "2001:db8::11/64", "203.0.113.11/24"),
-        ("s", "s-eth1", "far", "fd00::3/64", "192.0.2.3/24"),
-        ("s", "lo", "", f"{VIP}/128", f"{OLD_VIP}/32"),
-    ):
-        if bridge:
-            _net.plug(host, interface, bridge, addresses.pop(), offload=False)
-        for address in addresses:
-            _net.run(host, "ip", "addr", "add", address, "dev", interface)
+    for link in _LINKS:
+        _plug(*link)
+    for vip in (f"{VIP}/128", f"{OLD_VIP}/32"):
+        _net.run("s", "ip", "addr", "add", vip, "dev", "lo")
     _net.run("n", "ip", "-6", "route", "add", "default", "via", "fd00::1")
     _net.start("s", sys.executable, str(TUNNEL))
     poll_until(lambda: director_net.sh("ip", "link", "set", "tunl6", "up", host="s", check=False), ok, 20)
@@ -79,12 +78,34 @@ def build(folder: Path) -> None:
     director_net.serve("s", *ports, f"{OLD_VIP}:84", log=folder / "s.log")
 
 
+def _plug(host: str, interface: str, bridge: str, *addresses: str) -> None:
+    first, *others = addresses
+    _net.plug(host, interface, bridge, first, offload=False)
+    for address in others:
+        _net.run(host, "ip", "addr", "add", address, "dev", interface)
+
+
+def replace_interfaces() -> dict[str, list[str]]:
+    """The director's interfaces are deleted and made anew, with the same names; who serves then."""
+    for link in _LINKS:
+        if link[0] == "d":
+            _net.run("d", "ip", "link", "del", link[1])
+            _plug(*link)
+    for host in "cns":  # so that they ask at once, not when their entries expire
+        _net.run(host, "ip", "neigh", "flush", "all")
+    return {name: download(vip, port) for name, (vip, port, *_) in SERVICES.items()}
+
+
+def download(vip: str, port: int) -> list[str]:
+    return director_net.curl("-g", f"http://[{vip}]:{port}/" if ":" in vip else f"http://{vip}:{port}/")
+
+
 def transfers(vip: str, port: int) -> dict[str, Any]:
     """A download, an upload and a datagram in fragments; each with who has answered, and what it saw."""
     url = f"http://[{vip}]:{port}/" if ":" in vip else f"http://{vip}:{port}/"
     uploaded = Path("/run/upload")
     uploaded.write_bytes(CONTENT[::-1])
-    results: dict[str, Any] = {"download": director_net.curl("-g", url)}
+    results: dict[str, Any] = {"download": download(vip, port)}
     results["downloaded"] = Path("/run/got").read_bytes() == CONTENT
     results["upload"] = director_net.curl("-g", "-H", "Expect:", "--data-binary", f"@{uploaded}", url)
     results["uploaded"] = Path("/run/got").read_text() == digest(CONTENT[::-1])
@@ -114,6 +135,8 @@ def try_out(engine: str, folder: Path) -> dict[str, Any]:
     results["vip_is_at"] = re.findall(rf"^{VIP} .*lladdr (\S+)", neighbours, re.MULTILINE)
     results["director_is_at"] = [_net.mac("d", "d-eth0")]
     results["table"] = director_net.sh("nft", "list", "tables", host="d").stdout.split("\n")
+    results["replaced"] = replace_interfaces()
+    results["counters after that"] = call(SOCKET, {"do": "counters"})["engine"]
     director.terminate()
     director.wait(patient(20))
     results["left"] = director_net.sh("nft", "list", "tables", host="d").stdout.strip()

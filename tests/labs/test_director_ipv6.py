@@ -75,3 +75,12 @@ def test_the_program_forwards_what_it_can(results: dict[str, Any]) -> None:
     """More than the core, which has fragments and tunnels of two families."""
     counters = results["counters"]
     assert counters.get("forwarded_in_kernel", 0) > 1000 or results["engine"] == "scapy"
+
+
+def test_interfaces_may_be_replaced(results: dict[str, Any]) -> None:
+    served = {name: answer[1::2] for name, answer in results["replaced"].items()}
+    assert served == {name: ["200", server] for name, (*_, server) in SERVICES.items()}
+    before, after = (results[name] for name in ("counters", "counters after that"))
+    assert (after["failed"], after["malformed"]) == (0, 0)
+    in_kernel = after.get("forwarded_in_kernel", 0) - before.get("forwarded_in_kernel", 0)
+    assert in_kernel > 100 or results["engine"] == "scapy"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from selectors import EVENT_READ, BaseSelector
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -60,6 +61,7 @@ class EbpfEngine:
         self._listeners: list[SocketWire] = []  # for IPv6
         self._redirect_peer = False
         self._lost_events = 0
+        self._own: set[str] = set()  # addresses that the program knows
         self._received: Received | None = None  # once there is another director
 
     @classmethod
@@ -107,7 +109,7 @@ class EbpfEngine:
         self._scapy.start(director, selector, self._decide)
         self._network = Network(maps, self._settings, self._interfaces, self._scapy.routes.lookup)
         self._network.refresh()
-        self._network.tick()
+        self._network.tick(self._scapy.routes)
         self._events = EventReader(maps["events"], director, self._connections, self._clock)
         self._records = RecordReader(maps["sync_records"], director, self._clock)
         selector.register(self._upcall, EVENT_READ, self._handle_upcalls)
@@ -131,6 +133,9 @@ class EbpfEngine:
     def is_local(self, address: str) -> bool:
         return self._scapy.is_local(address)
 
+    def is_own(self, address: str) -> bool:
+        return self._scapy.is_own(address)
+
     def route_to(self, address: str) -> Mapping[str, str]:
         route = self._scapy.route_to(address)
         if not route:
@@ -142,6 +147,8 @@ class EbpfEngine:
         for wire in self._listeners:
             wire.refresh()
         self._network.refresh()
+        if self._own != set(self._scapy.routes.own):
+            self._write_vips(self._prefixes(self._director.rules.vips()))
 
     # ---- rules ----
 
@@ -216,11 +223,17 @@ class EbpfEngine:
         return set(map(layouts.prefix, wanted))
 
     def _write_vips(self, wanted: set[bytes]) -> None:
+        """Also the director's own addresses, as far as there is room. Raises BpfError."""
         vips = self._programs.maps["vips"]
-        for key in set(vips.keys()) - wanted:
+        self._own = set(self._scapy.routes.own)
+        entries = dict.fromkeys(wanted, layouts.VIRTUAL)
+        for address in islice(self._own, vips.size - len(wanted)):
+            if not self._director.rules.is_vip(address):  # also one of a network that gets a mark
+                entries[layouts.prefix(address)] = layouts.OWN
+        for key in set(vips.keys()) - entries.keys():
             vips.remove(key)
-        for key in wanted:
-            vips.put(key, bytes(4))
+        for key, kind in entries.items():
+            vips.put(key, kind)
 
     def _flags(self) -> int:
         rules, sysctls = self._director.rules, self._director.rules.sysctls
@@ -289,7 +302,7 @@ class EbpfEngine:
 
     def tick(self, now: float) -> None:
         self._scapy.tick(now)
-        self._network.tick()
+        self._network.tick(self._scapy.routes)
         self._network.learn(self._scapy.routes.learnt)
         self._servers.write_all_back()
         self._sweeper.sweep_if_due(self._director.rules.timeouts)

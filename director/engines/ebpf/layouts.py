@@ -97,6 +97,8 @@ NEIGHBOUR = Struct("=6s2x")
 OPENED, STATE_CHANGED, REPLIED, EXPIRED, TO_TELL = range(5)  # types of events
 UNCHANGED = NEVER = 2**64 - 1  # an `expires` of an update; when nothing expires
 
+OWN, VIRTUAL = (kind.to_bytes(4, "little") for kind in range(2))  # addresses in the map of VIPs
+
 # ---- connections ----
 
 REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED, SYNCED = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800

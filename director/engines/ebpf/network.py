@@ -4,22 +4,24 @@ The program sends frames to the MAC addresses that it finds there; for other nex
 ARP or neighbour discovery, and queues the first packets meanwhile. For one second in twenty the copied
 addresses are not valid: then all packets go through the kernel's neighbour table, so that it verifies its
 entries.
+
+Where rules choose among several tables (ip-rule(8)), none is copied: the core asks the kernel, and the
+program gets the next hops that it has found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 from time import monotonic_ns
 from typing import Any, NamedTuple
 
-from director.core.family import IPV4, Family
+from director.core.family import IPV4, Family, family_of
 from director.engines import interfaces as of_this_machine
 from director.engines.ebpf import layouts
 from director.engines.ebpf.layouts import Settings
 from director.engines.ebpf.libbpf import BpfError
-from director.engines.interfaces import NEIGHBOURS, Monitor, Route, neighbours, routes
-from director.engines.scapy.next_hops import NextHop
+from director.engines.rtnetlink import NEIGHBOURS, Monitor, Route, has_routing_policy, neighbours, routes
+from director.engines.scapy.next_hops import NextHop, Routes
 
 _VALIDITY = 3_000_000_000  # nanoseconds: more than a second, in case the process is late
 _VERIFICATION_INTERVAL = 20  # seconds
@@ -53,6 +55,9 @@ class Network:
         self._interfaces = {name: of_this_machine.index_of(name) or 0 for name in interfaces}
         self._lookup = lookup
         self._families = {IPV4}
+        self._kernels: dict[bytes, Route] = {}
+        self._by_policy: set[Family] = set()
+        self._found: dict[str, NextHop] = {}  # for these
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
         self._monitor = Monitor(NEIGHBOURS)
@@ -60,7 +65,7 @@ class Network:
     def use(self, family: Family) -> None:
         """From now on, this one's routes and neighbours as well."""
         self._families.add(family)
-        self._update()
+        self.refresh()
 
     def fileno(self) -> int:
         """Readable when a neighbour has changed (rtnetlink(7)); the Scapy engine listens for routes."""
@@ -88,10 +93,12 @@ class Network:
         """Read the kernel's routes and neighbours, and write those that have changed. Raises OSError."""
         for name, before in self._interfaces.items():  # one that was replaced has another index
             self._interfaces[name] = of_this_machine.index_of(name) or before
+        self._found = {}
+        self._read_routes()
         self._update()
 
     def _update(self) -> None:
-        changed = [self._write("routes", self._kernel_routes()), self._write_neighbours()]
+        changed = [self._write("routes", self._routes()), self._write_neighbours()]
         if any(changed):
             self._settings.bump_generation()
 
@@ -119,40 +126,47 @@ class Network:
                     entries.remove(key)
         return current != wanted
 
-    def _kernel_routes(self) -> dict[bytes, bytes]:
-        """The route with the lowest metric to each network.
+    def _read_routes(self) -> None:
+        """The route with the lowest metric to each network. Raises OSError.
 
         It counts even if it leads over another interface than the director's: the kernel would take it, and
         no route to a larger network. Such packets go to the core, which finds the same.
         """
+        self._by_policy = set(filter(has_routing_policy, self._families))
         found: dict[bytes, Route] = {}
+        ours = set(self._interfaces.values())
+        for family in self._families:
+            for route in () if family in self._by_policy else routes(family):
+                key = layouts.prefix_key(route.length, route.network)
+                rank = route.metric, route.ifindex not in ours
+                if key not in found or rank < (found[key].metric, found[key].ifindex not in ours):
+                    found[key] = route
+        self._kernels = found
+
+    def _routes(self) -> dict[bytes, bytes]:
+        """Those of the kernel, and routes to single hosts about which the core knows more."""
         ours = {index: name for name, index in self._interfaces.items()}
         links = {name: _Link.of(name) for name in self._interfaces}
-        for route in chain.from_iterable(map(routes, self._families)):
-            key = layouts.prefix_key(route.length, route.network)
-            rank = route.metric, route.ifindex not in ours
-            if key not in found or rank < (found[key].metric, found[key].ifindex not in ours):
-                found[key] = route
         written = {
-            key: self._route(links, ours.get(route.ifindex), route.gateway) for key, route in found.items()
+            key: self._route(links, ours.get(route.ifindex), route.gateway, route.mtu)
+            for key, route in self._kernels.items()
         }
-        for destination, mtu in self._path_mtu.items():
+        for destination in {**self._found, **self._path_mtu}:
             hop = self._lookup(destination)
             if hop is not None:
                 packed = layouts.address(destination)
                 gateway = bytes(len(packed)) if hop.address == destination else layouts.address(hop.address)
                 key = layouts.prefix_key(8 * len(packed), packed)
+                mtu = min(hop.mtu, self._path_mtu.get(destination, hop.mtu))
                 written[key] = self._route(links, hop.wire.interface, gateway, mtu)
         return written
 
-    def _route(
-        self, links: Mapping[str, _Link], interface: str | None, gateway: bytes, mtu: int = _LARGEST_MTU
-    ) -> bytes:
-        """None stands for a route that only the core can follow."""
+    def _route(self, links: Mapping[str, _Link], interface: str | None, gateway: bytes, mtu: int) -> bytes:
+        """None stands for a route that only the core can follow, and 0 for the link's own MTU."""
         if interface is None:
             return layouts.route(_TO_THE_CORE, bytes(len(gateway)), bytes(6), 0)
         link = links[interface]
-        return layouts.route(self._interfaces[interface], gateway, link.mac, min(mtu, link.mtu))
+        return layouts.route(self._interfaces[interface], gateway, link.mac, min(mtu or link.mtu, link.mtu))
 
     def _kernel_neighbours(self) -> Iterable[tuple[bytes, bytes]]:
         indexes = set(self._interfaces.values())
@@ -161,8 +175,13 @@ class Network:
                 if index in indexes:
                     yield layouts.neighbour_key(index, address), layouts.NEIGHBOUR.pack(mac)
 
-    def tick(self) -> None:
-        """Called every second."""
+    def tick(self, routes: Routes) -> None:
+        """Called every second; `routes` are the core's."""
+        if self._by_policy:
+            found = {to: hop for to, hop in routes.found.items() if family_of(to) in self._by_policy}
+            if found != self._found:
+                self._found = found
+                self._update()
         self._ticks += 1
         valid = self._ticks % _VERIFICATION_INTERVAL
         self._settings.set_neighbours_valid_until(monotonic_ns() + (_VALIDITY if valid else 0))

@@ -94,6 +94,10 @@ class IpvsEngine:
     def is_local(self, address: str) -> bool:
         return of_this_machine.is_local(address)
 
+    def is_own(self, address: str) -> bool:  # noqa: ARG002
+        """Not asked: the kernel looks at the sources of its packets."""
+        return False
+
     def route_to(self, address: str) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 

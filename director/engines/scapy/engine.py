@@ -85,7 +85,9 @@ class ScapyEngine:
     def open(cls, interfaces: Sequence[str], clock: Callable[[], float], ethertype: int = ALL) -> ScapyEngine:
         """An engine on this machine's interfaces, for frames of one EtherType or all. Raises EngineError."""
         wires = [SocketWire.open(interface, ethertype) for interface in interfaces]
-        return cls(wires, Routes(wires, KernelRoutes()), Neighbours(), HostKernel(interfaces), clock)
+        table = KernelRoutes()
+        neighbours = Neighbours(table.permanent_neighbour)
+        return cls(wires, Routes(wires, table), neighbours, HostKernel(interfaces), clock)
 
     def use_redirect_peer(self) -> None:
         raise EngineError("The scapy engine has no short cut: leave out --short-cut.")
@@ -132,6 +134,9 @@ class ScapyEngine:
 
     def is_local(self, address: str) -> bool:
         return self._kernel.is_local(address)
+
+    def is_own(self, address: str) -> bool:
+        return address in self.routes.own
 
     def route_to(self, address: str) -> Mapping[str, str]:
         hop = self.routes.lookup(address)
@@ -366,7 +371,7 @@ class ScapyEngine:
             self._lose("lost", original, f"it would be {length} bytes long")
             return
         packet = METHODS[forward.method](datagram, forward, hop.source)
-        mtu = hop.wire.mtu
+        mtu = self.routes.mtu_of(forward.next_hop)
         longest = original.largest_fragment or mtu
         if family_of(forward.next_hop) is IPV4:
             if original.family is IPV4:

@@ -10,7 +10,7 @@ All that decides and rewrites is the real engine; only what host.py describes is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from director.engines.scapy.engine import ScapyEngine
@@ -65,6 +65,7 @@ class FakeRoutes:
 
     def __init__(self, lookup: Callable[[str], Route]) -> None:
         self._lookup = lookup
+        self.own: Collection[str] = frozenset()
 
     def fileno(self) -> int:
         return -1

@@ -59,8 +59,9 @@ class FloodGate:
         return repeated, new
 
     def _forget(self, now: float) -> None:
-        if now - self._since > _MEMORY or len(self._recent) >= _MEMORY_SIZE:
-            keep = now - self._since <= 2 * _MEMORY
+        passed = abs(now - self._since)  # stamps are the time of day, which may be set back
+        if passed > _MEMORY or len(self._recent) >= _MEMORY_SIZE:
+            keep = passed <= 2 * _MEMORY
             self._older, self._recent, self._since = self._recent if keep else set(), set(), now
 
 

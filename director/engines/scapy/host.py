@@ -6,7 +6,7 @@ The real ones are in packet_sockets.py, next_hops.py and host_kernel.py, the fak
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from director.core.rules import LocalServers
@@ -64,21 +64,29 @@ class Wire(Protocol):
 
 
 class Route(NamedTuple):
-    """What a route lookup returns; `source` and `gateway` are "0.0.0.0" or "::" if the route has none."""
+    """What a route lookup returns; `source` and `gateway` are "0.0.0.0" or "::" if the route has none.
+
+    `mtu` is 0 unless the route has one of its own.
+    """
 
     interface: str
     source: str
     gateway: str
+    mtu: int = 0
 
 
 class RouteTable(Protocol):
     """The kernel's routing table."""
 
+    @property
+    def own(self) -> Collection[str]:
+        """This machine's IPv4 addresses, and the broadcast addresses of its networks."""
+
     def fileno(self) -> int:
-        """Readable once links, addresses or routes have changed."""
+        """Readable once links, addresses, routes or their rules have changed."""
 
     def refresh(self) -> None:
-        """Discard the notifications that have arrived: lookups follow the changes from now on."""
+        """Apply the notifications that have arrived: lookups follow the changes. Raises OSError."""
 
     def lookup(self, destination: str) -> Route:
         """The route to an address."""

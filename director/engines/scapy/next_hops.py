@@ -4,29 +4,29 @@ Routes       next hops by destination, and the path MTUs that routers have repor
 Neighbours   MAC addresses by next hop, by ARP (RFC 826) or neighbour discovery (RFC 4861); packets wait for
              the reply
 
-A neighbour's entry is confirmed again after half a minute of use. Gratuitous ARP and unsolicited neighbour
+A neighbour's entry is confirmed again after half a minute of use; one that an administrator has made in the
+kernel's table is taken as it is. Gratuitous ARP and unsolicited neighbour
 advertisements (an address has moved) update entries but create none.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from socket import if_indextoname, inet_ntop
 from typing import Any
 
 from director.core.family import IPV4, family_of
-from director.engines.interfaces import (
+from director.engines.rtnetlink import (
     ADDRESSES,
     LINKS,
     ROUTES,
-    RTA_GATEWAY,
-    RTA_OIF,
-    RTA_PREFSRC,
+    RULES,
     Monitor,
+    NeighbourQuery,
+    OwnAddresses,
     RouteQuery,
 )
 from director.engines.scapy import neighbour_discovery
@@ -50,44 +50,60 @@ _MOST_NEIGHBOURS = 8192  # whatever a host on the link answers to
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """How to reach a destination: over `wire`, from `source`, through `address` (itself, if on the link)."""
+    """How to reach a destination: over `wire`, from `source`, through `address` (itself, if on the link).
+
+    `route_mtu` is 0 unless the route has an MTU of its own.
+    """
 
     wire: Wire
     source: str
     address: str
+    route_mtu: int = 0
+
+    @property
+    def mtu(self) -> int:
+        return min(self.wire.mtu, self.route_mtu or self.wire.mtu)
 
 
 class KernelRoutes:
-    """The kernel's routing table, which is not copied: each lookup asks the kernel."""
+    """The kernel's routes and permanent neighbours, which are not copied: each lookup asks the kernel."""
 
     def __init__(self) -> None:
-        self._monitor = Monitor(LINKS | ADDRESSES | ROUTES)
-        self._query = RouteQuery()
+        self._monitor = Monitor(LINKS | ADDRESSES | ROUTES | RULES)
+        self._query, self.permanent_neighbour = RouteQuery(), NeighbourQuery()
+        self.own, self._knows_all = OwnAddresses(), False
 
     def fileno(self) -> int:
         return self._monitor.fileno()
 
     def refresh(self) -> None:
-        self._monitor.drain()
+        changes = self._monitor.read()
+        if changes is None or not self._knows_all:
+            self._knows_all = False
+            self.own.read()
+            self._knows_all = True
+        else:
+            self.own.follow(changes)
 
     def lookup(self, destination: str) -> Route:
         found = self._query(destination)
         family = family_of(destination)
         source, gateway = (
-            inet_ntop(family.address_family, found.get(kind, bytes(family.bits // 8)))
-            for kind in (RTA_PREFSRC, RTA_GATEWAY)
+            inet_ntop(family.address_family, address) if address else family.unspecified
+            for address in (found.source, found.gateway)
         )
-        return Route(_name_of(found.get(RTA_OIF)), source, gateway)
+        return Route(_name_of(found.ifindex), source, gateway, found.mtu)
 
     def close(self) -> None:
         self._monitor.close()
         self._query.close()
+        self.permanent_neighbour.close()
 
 
-def _name_of(index: bytes | None) -> str:
+def _name_of(index: int) -> str:
     """The interface of a route; empty if there is none."""
     try:
-        return if_indextoname(int.from_bytes(index or b"", sys.byteorder))
+        return if_indextoname(index)
     except OSError:
         return ""
 
@@ -102,7 +118,7 @@ class Routes:
         self._path_mtu: dict[str, tuple[int, float]] = {}  # and when it expires
 
     def fileno(self) -> int:
-        """Readable once links, addresses or routes have changed; `refresh` is due then."""
+        """Readable once links, addresses, routes or rules have changed; `refresh` is due then."""
         return self._table.fileno()
 
     def refresh(self) -> None:
@@ -124,19 +140,29 @@ class Routes:
         return self._next_hops[destination]
 
     def _look_up(self, destination: str) -> NextHop | None:
-        interface, source, gateway = self._table.lookup(destination)
+        interface, source, gateway, mtu = self._table.lookup(destination)
         wire = self._wires.get(interface)
         if wire is None:
             return None
         family = family_of(destination)
         if source == IPV4.unspecified:
             source = wire.address
-        return NextHop(wire, source, destination if gateway == family.unspecified else gateway)
+        return NextHop(wire, source, destination if gateway == family.unspecified else gateway, mtu)
+
+    @property
+    def own(self) -> Collection[str]:
+        """This machine's IPv4 addresses, and the broadcast addresses of its networks."""
+        return self._table.own
+
+    @property
+    def found(self) -> Mapping[str, NextHop]:
+        """The next hops that are cached, by destination."""
+        return {destination: hop for destination, hop in self._next_hops.items() if hop is not None}
 
     def mtu_of(self, destination: str) -> int:
         """The path MTU to `destination` in bytes, as far as it is known."""
         hop = self.lookup(destination)
-        here = hop.wire.mtu if hop else _DEFAULT_MTU
+        here = hop.mtu if hop else _DEFAULT_MTU
         learnt, _ = self._path_mtu.get(destination, (here, 0.0))
         return min(here, learnt)
 
@@ -189,9 +215,13 @@ class _Neighbour:
 
 
 class Neighbours:
-    """The neighbour table; `lost` counts packets that could not be sent."""
+    """The neighbour table; `lost` counts packets that could not be sent.
 
-    def __init__(self) -> None:
+    `permanent` gives the MAC address of an address on an interface (its index) if an administrator has.
+    """
+
+    def __init__(self, permanent: Callable[[int, str], str] = lambda _ifindex, _address: "") -> None:
+        self._permanent = permanent
         self._entries: dict[tuple[Wire, str], _Neighbour] = {}
         self.lost = 0
 
@@ -200,12 +230,21 @@ class Neighbours:
         neighbour = self._entries.get((hop.wire, hop.address))
         if neighbour is None:
             neighbour = self._new(hop)
+            self._confirm(neighbour, now)
         if not neighbour.header:
-            self._enqueue(neighbour, packet, now)
+            self._enqueue(neighbour, packet)
             return
         if not hop.wire.send(neighbour.header + packet):
             self.lost += 1
         if now - neighbour.confirmed > _CONFIRMED and now - neighbour.requested > _RETRY_AFTER:
+            self._confirm(neighbour, now)
+
+    def _confirm(self, neighbour: _Neighbour, now: float) -> None:
+        hop = neighbour.hop
+        mac = self._permanent(hop.wire.index or 0, hop.address)
+        if mac:
+            neighbour.resolve(mac, now)
+        else:
             neighbour.request(now)
 
     def _new(self, hop: NextHop) -> _Neighbour:
@@ -217,12 +256,10 @@ class Neighbours:
         neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
         return neighbour
 
-    def _enqueue(self, neighbour: _Neighbour, packet: bytes, now: float) -> None:
+    def _enqueue(self, neighbour: _Neighbour, packet: bytes) -> None:
         if len(neighbour.queue) == _QUEUE_LENGTH:
             self.lost += 1  # the oldest is pushed out
         neighbour.queue.append(packet)
-        if not neighbour.requests:
-            neighbour.request(now)
 
     def mac_of(self, hop: NextHop) -> str:
         """The MAC address of a next hop, empty until it is known."""

@@ -1,8 +1,9 @@
 """A classic BPF filter on a packet socket: which frames the kernel hands over (socket(7), SO_ATTACH_FILTER).
 
-Frames that a director has no use for do not wake it: those of a VLAN, which belong to another interface, IP
-packets for another machine, and all that is neither IP nor ARP. Of what is sent to groups of hosts, only
-IPv6's neighbour advertisements are of use: they tell that an address has moved.
+Frames that a director has no use for do not wake it: those of a VLAN, which belong to another interface (a
+tag with the number 0 has only a priority), IP packets for another machine, and all that is neither IP nor
+ARP. Of what is sent to groups of hosts, only IPv6's neighbour advertisements are of use: they tell that an
+address has moved.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_LENGTH = 0x20, 0x28, 0x30, 0x80  # linux/bpf_common.h
 _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x54, 0x15, 0x35, 0x45, 0x06
 _SKF_AD_OFF = 0xFFFFF000  # instead of an offset: what the kernel knows about the frame (linux/filter.h)
-_PKTTYPE, _VLAN_TAG_PRESENT = _SKF_AD_OFF + 4, _SKF_AD_OFF + 48
+_PKTTYPE, _VLAN_TAG = _SKF_AD_OFF + 4, _SKF_AD_OFF + 44  # the tag is 0 where there is none
+_VLAN_ID = 0x0FFF  # of its bits
 _PACKET_HOST = 0  # a packet type: to this machine
 _IPV4, _IPV6, _ARP, _TCP, _ICMPV6 = 0x0800, 0x86DD, 0x0806, 6, 58
 _ADVERTISEMENT = 136  # ICMPv6 type of a neighbour's
@@ -37,8 +39,8 @@ _IPV6_PART, _NOT_DISCOVERY = "IPv6", "not neighbour discovery"  # parts to go to
 Verdict = FrameClass | str | None
 # Operation, operand; and for a comparison, the verdict if it is true and if it is false. A part has a name.
 _INSTRUCTIONS: Sequence[tuple[int, int, Verdict, Verdict] | str] = (
-    (_LOAD_WORD, _VLAN_TAG_PRESENT, _NEXT, _NEXT),
-    (_EQUAL, 0, _NEXT, FrameClass.IGNORED),
+    (_LOAD_WORD, _VLAN_TAG, _NEXT, _NEXT),
+    (_ANY_BIT, _VLAN_ID, FrameClass.IGNORED, _NEXT),
     (_LOAD_HALF, 12, _NEXT, _NEXT),  # EtherType
     (_EQUAL, _ARP, FrameClass.OTHER, _NEXT),
     (_EQUAL, _IPV4, _NEXT, _IPV6_PART),

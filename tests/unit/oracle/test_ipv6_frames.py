@@ -41,8 +41,8 @@ class Ours:
         self.director = Director(scheduler="wlc", mtu_of=engine.mtu_of, is_local=engine.is_local)
         self.host.start(self.director)
         for address in (ipv6_frames.CLIENT, "2001:db8:1::9", "fd00::2", "fd00::3", "fd00::9", "192.0.2.3"):
-            _, source, _ = route = route_to(address)
-            hop = NextHop(wires[route.interface], source, address)
+            route = route_to(address)
+            hop = NextHop(wires[route.interface], route.source, address)
             self.host.neighbours.add_permanent(hop, NEIGHBOURS[route.interface])
         self.handler = RequestHandler(self.director, engine, lambda: self.host.now, {"engine": "scapy"})
         commands = [command for line in ipv6_frames.lines() for command in save_format.read(line)]

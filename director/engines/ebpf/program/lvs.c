@@ -278,7 +278,7 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 		return settings.flags & HAS_WILDCARDS && is_vip(&p->key.daddr) ? upcall() : PASS;
 	if (is_martian(&p->key.saddr)) /* the kernel drops it */
 		return PASS;
-	if (core_schedules(service) || is_vip(&p->key.saddr))
+	if (core_schedules(service) || find_kind(&p->key.saddr)) /* the core drops what no client can have sent */
 		return upcall();
 	number = choose_server(service, p);
 	server = number == NO_SERVER ? NULL : find_server(number);

@@ -219,7 +219,11 @@ struct prefix {
 	ip_address address;
 };
 
-/* Addresses of virtual services, and networks whose packets get firewall marks. */
+/* Addresses of virtual services, and networks whose packets get firewall marks: VIRTUAL. The director's own
+ * addresses and networks' broadcast addresses, unless they are VIRTUAL: OWN. No client has any of them. */
+#define OWN 0
+#define VIRTUAL 1
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -11,12 +11,19 @@ static __always_inline int upcall(void)
 	return bpf_redirect(settings.upcall_ifindex, 0);
 }
 
-/* Whether `address` is a virtual service's, or its packets may get a firewall mark. */
-static __always_inline bool is_vip(const ip_address *address)
+static __always_inline __u32 *find_kind(const ip_address *address)
 {
 	struct prefix key = {.length = 8 * sizeof(*address), .address = *address};
 
-	return bpf_map_lookup_elem(&vips, &key) != NULL;
+	return bpf_map_lookup_elem(&vips, &key);
+}
+
+/* Whether `address` is a virtual service's, or its packets may get a firewall mark. */
+static __always_inline bool is_vip(const ip_address *address)
+{
+	__u32 *kind = find_kind(address);
+
+	return kind && *kind == VIRTUAL;
 }
 
 /* The core gets a copy, the kernel the packet. */

@@ -109,13 +109,22 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 	return FORWARDABLE;
 }
 
+#define VLAN_ID 0x0fff /* of a tag's bits */
+
+/* Whether the frame is a VLAN's, and so another interface's. A tag with the number 0 has only a priority (IEEE
+ * 802.1Q): it goes, as in the kernel. */
+static __always_inline bool is_of_vlan(struct __sk_buff *skb)
+{
+	return skb->vlan_present && (skb->vlan_tci & VLAN_ID || bpf_skb_vlan_pop(skb));
+}
+
 static __always_inline enum kind parse(struct __sk_buff *skb, struct packet *p)
 {
 	__u32 gso_size = skb->gso_size;
 	enum kind kind;
 	void *data;
 
-	if (skb->protocol != bpf_htons(ETHERTYPE) || skb->pkt_type) /* PACKET_HOST is 0 */
+	if (skb->protocol != bpf_htons(ETHERTYPE) || skb->pkt_type || is_of_vlan(skb)) /* PACKET_HOST is 0 */
 		return OTHER;
 	data = frame_start(skb);
 	if (!has_bytes(skb, data, TCP_END)) { /* a short frame, or the headers are not linear */

@@ -493,6 +493,19 @@ def test_no_client_has_a_martian_source(source: str) -> None:
     assert len(director.connections) == 0
 
 
+def test_no_client_has_an_address_of_the_directors_own() -> None:
+    """Packets of a known connection are not asked, nor is IPv6, as in the kernel."""
+    own = Endpoint("203.0.113.2", 1025)
+    director = published(is_own=lambda address: address in (own.address, "2001:db8::2"))
+    decision = director.decide(tcp(own, WEB), 0)
+    assert isinstance(decision, Drop)
+    assert decision.reasons == ("martian source 203.0.113.2: no client has that address",)
+    of_ipv6 = ServiceKey(TCP, Endpoint("2001:db8::80", 80))
+    director.apply([AddService(of_ipv6), AddServer(of_ipv6, Endpoint("2001:db8::11", 80))], 0)
+    assert isinstance(director.decide(tcp(Endpoint("2001:db8::2", 1025), of_ipv6.address), 0), Forward)
+    assert len(director.connections) == 1
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [

@@ -82,3 +82,12 @@ def test_the_memory_of_the_gate_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     for start in range(0, 1000, 5):
         full.choose(syns(*range(start, start + 5)), 1)
         assert len(full._recent) + len(full._older) <= 2 * (10 + 5)
+
+
+def test_a_clock_that_is_set_back_does_not_keep_syns_in_memory() -> None:
+    gate = FloodGate()
+    gate.choose(syns(*range(10), when=100_000.0), 1)
+    for number, when in enumerate((50_000.0, 50_005.0, 50_010.0), start=1):
+        gate.choose(syns(*range(number * 100, number * 100 + 10), when=when), 1)
+    assert gate.choose(syns(*range(10), when=50_011.0), 0) == []
+    assert gate.waiting == []  # none of these is a repeated one

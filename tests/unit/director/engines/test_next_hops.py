@@ -20,7 +20,8 @@ class Trial:
     def __init__(self) -> None:
         self.wire = fake_wire()
         self.hop = NextHop(self.wire, OWN, GATEWAY)
-        self.neighbours = Neighbours()
+        self.permanent: dict[tuple[int, str], str] = {}
+        self.neighbours = Neighbours(lambda ifindex, address: self.permanent.get((ifindex, address), ""))
 
     def send(self, now: float = 0.0, packet: bytes = b"packet") -> None:
         self.neighbours.send(packet, self.hop, now)
@@ -91,6 +92,18 @@ def test_an_entry_that_nobody_confirms_is_forgotten(trial: Trial) -> None:
     assert trial.neighbours.mac_of(trial.hop) == ""
 
 
+def test_a_neighbour_in_the_kernels_table_for_good_is_not_asked(trial: Trial) -> None:
+    """Nor later on, when another entry would have to be confirmed; what it was changed to is used then."""
+    trial.permanent[trial.wire.index or 0, GATEWAY] = GATEWAY_MAC
+    trial.send()
+    trial.send(now=29.0)
+    trial.permanent[trial.wire.index or 0, GATEWAY] = OTHER_MAC
+    trial.send(now=31.0)
+    trial.send(now=32.0)
+    assert [mac for mac, _ in trial.packets] == [GATEWAY_MAC] * 3 + [OTHER_MAC]
+    assert trial.requests == []
+
+
 def test_the_memory_of_neighbours_is_bounded(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host on the link may answer for as many addresses as it likes; a permanent entry stays."""
     monkeypatch.setattr(next_hops, "_MOST_NEIGHBOURS", 10)
@@ -136,6 +149,8 @@ def routes() -> Routes:
         "198.51.100.101": Route("d-eth0", "203.0.113.2", "203.0.113.254"),
         "203.0.113.11": Route("d-eth0", "0.0.0.0", "0.0.0.0"),
         "10.0.0.1": Route("other", "10.0.0.9", "0.0.0.0"),
+        "10.1.0.1": Route("d-eth0", "203.0.113.2", "203.0.113.254", mtu=1300),
+        "10.2.0.1": Route("d-eth0", "203.0.113.2", "203.0.113.254", mtu=9000),
     }
     return Routes([fake_wire()], FakeRoutes(table.__getitem__))
 
@@ -155,6 +170,13 @@ def test_an_address_on_the_link_is_its_own_next_hop(routes: Routes) -> None:
 def test_other_interfaces_offer_no_route(routes: Routes) -> None:
     assert routes.lookup("10.0.0.1") is None
     assert routes.mtu_of("10.0.0.1") == 1500
+
+
+@pytest.mark.parametrize(("destination", "mtu"), [("10.1.0.1", 1300), ("10.2.0.1", 1500)])
+def test_a_route_may_have_an_mtu_below_its_interfaces(routes: Routes, destination: str, mtu: int) -> None:
+    assert routes.mtu_of(destination) == mtu
+    routes.learn_mtu(destination, 1400, 0.0)
+    assert routes.mtu_of(destination) == min(mtu, 1400)
 
 
 @pytest.mark.parametrize(("learnt", "known"), [(1400, 1400), (9000, 1500), (20, 1500)])

@@ -199,6 +199,8 @@ def test_the_path_mtu_of_a_tunnel_is_remembered(running: Running) -> None:
     assert running.engine.mtu_of(SERVER) == 1400
     (frame,) = running.receive(request(data=bytes(1370)))
     assert (frame[ICMP].type, frame[ICMP].code, frame[ICMP].nexthopmtu) == (3, 4, 1380)
+    may_be_cut = IP(src=CLIENT, dst=VIP) / TCP(sport=3456, dport=80, flags="PA") / bytes(1400)
+    assert [frame[IP].len for frame in running.receive(may_be_cut)] == [1396, 84]
 
 
 @pytest.mark.parametrize("running", [Method.TUN], indirect=True)
