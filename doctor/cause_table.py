@@ -246,7 +246,8 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     came = [(trial, sighting) for trial, _ in lost for sighting in trial.seen if sighting.way == IN]
     place, ports = lost[0][1], [trial.source_port for trial, _ in lost]
     which = "portrange 61000-64999" if all(port in PORTS for port in ports) else f"port {ports[0]}"
-    look = f"tcpdump -ni {place.interface or 'any'} 'arp or icmp or tcp {which}'\n"
+    neighbours_and_errors = "icmp6" if state.version == 6 else "arp or icmp"
+    look = f"tcpdump -ni {place.interface or 'any'} '{neighbours_and_errors} or tcp {which}'\n"
     if place.what == NOTHING:
         why = ", ".join(dict.fromkeys(trial.detail for trial, _ in lost if trial.detail))
         inside = Text(f"{name} sends nothing{f': {why}' if why else ''}")

@@ -23,6 +23,7 @@ from doctor.nftables import Packet, dropped, redirection
 from doctor.queries import (
     METHODS,
     is_silenced,
+    link_locals,
     option,
     outer_packet,
     reply_packet,
@@ -46,7 +47,11 @@ _HOPS = 8
 _STRICT = 1  # rp_filter
 _IN, _THROUGH, _OUT = ("ingress", "prerouting", "input"), ("ingress", "prerouting", "forward"), ("output",)
 _LAST = "postrouting"
-_DELAYED = ("ARP", "neighbour", "address")  # may be hidden for minutes by entries that are still valid
+_RESOLUTION = {4: "ARP", 6: "neighbour discovery"}  # by version of IP
+_REQUESTS = {4: "ARP requests", 6: "neighbour solicitations"}
+_CLAIMS = {4: "ARP packets", 6: "neighbour advertisements"}
+# Differences that may be hidden for minutes by entries that are still valid.
+_DELAYED = (*_RESOLUTION.values(), "neighbour", "address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,10 +384,10 @@ def _next_hop(host: HostState, packet: _Packet, inbound: str) -> NextHop:
 
 
 def _holder(state: LabState, switch: str, address: str) -> tuple[HostState, Plug] | None:
-    """Who of a segment has the address by the plan; the VIP is the director's."""
+    """Who of a segment has the address by the plan, or as a link-local one; the VIP is the director's."""
     for host, plug in state.on_switch(switch):
         of_director = address in (state.vip, *state.moving) and host.name == state.director_host.name
-        if plug.address == address or of_director:
+        if plug.address == address or of_director or address in link_locals(host, plug):
             return host, plug
     return None
 
@@ -525,10 +530,9 @@ def _received(
     if is_silenced(receiver, address, there.interface):
         yield Difference(
             receiver.name,
-            "ARP",
-            f"{receiver.name} answers ARP requests for {address} on {there.interface}",
-            f"it does not: {receiver.setting_text('arp_ignore', 'all', there.interface)}",
-            f"sysctl net.ipv4.conf.{there.interface}.arp_ignore",
+            _RESOLUTION[state.version],
+            f"{receiver.name} answers {_REQUESTS[state.version]} for {address} on {there.interface}",
+            *_why_silent(receiver, address, there.interface),
         )
     for other, port in state.on_switch(plug.switch):
         rival = other.name not in (receiver.name, sender.name) and other.has(address)
@@ -536,10 +540,18 @@ def _received(
             yield Difference(
                 other.name,
                 "address",
-                f"only {receiver.name} answers ARP requests for {address}",
+                f"only {receiver.name} answers {_REQUESTS[state.version]} for {address}",
                 f"{other.name} has {other.has(address)}, and answers, too",
                 "ip address show",
             )
+
+
+def _why_silent(host: HostState, address: str, interface: str) -> tuple[str, str]:
+    """What is observed there, and a command to look at."""
+    if ":" in address:
+        return f"it does not: it has {host.has(address)}", f"ip address show to {address}"
+    setting = host.setting_text("arp_ignore", "all", interface)
+    return f"it does not: {setting}", f"sysctl net.ipv4.conf.{interface}.arp_ignore"
 
 
 def _entry(
@@ -554,10 +566,12 @@ def _entry(
         at = other[1].interface
         yield Difference(
             other[0].name,
-            "ARP",
-            f"only {receiver.name} claims {entry.address} in ARP packets",
+            _RESOLUTION[state.version],
+            f"only {receiver.name} claims {entry.address} in {_CLAIMS[state.version]}",
             f"{sender.name} has learnt it from {other[0].name}: {entry}",
-            f"sysctl -a --pattern 'net.ipv4.conf.(all|{at}).arp_(ignore|announce)'",
+            f"ip address show to {entry.address}"
+            if state.version == 6
+            else f"sysctl -a --pattern 'net.ipv4.conf.(all|{at}).arp_(ignore|announce)'",
         )
     whose = f"of {other[0].name}" if other else "of no host there"
     yield Difference(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from doctor.path import differences
+from doctor.queries import link_locals
 from doctor.sightings import last_seen
 from doctor.state import (
     IN,
@@ -254,6 +255,43 @@ def test_the_first_difference_is_where_it_was_broken(
     assert text in f"{found[0].expected} {found[0].observed}"
     assert found[0].look
     assert found[0].paths
+
+
+def vip_on_lo(state: LabState) -> LabState:
+    held = host(state, "d").addresses
+    moved = (replace(one, interface="lo") if one.address == state.vip else one for one in held)
+    return on(state, "d", addresses=tuple(moved))
+
+
+def learnt_from_server(state: LabState) -> LabState:
+    return entry(state, "r0", state.vip, "r0-eth1", host(state, "rs1").mac("rs1-eth0"), "STALE")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "name", "expected"),
+    [
+        (vip_on_lo, "d", "d answers neighbour solicitations for 2001:db8:cb00:71::1 on d-eth0"),
+        (learnt_from_server, "rs1", "only d claims 2001:db8:cb00:71::1 in neighbour advertisements"),
+    ],
+)
+def test_in_ipv6_neighbour_discovery_differs_and_not_arp(
+    breaks: Callable[[LabState], LabState], name: str, expected: str
+) -> None:
+    (found,) = differences(breaks(failing(healthy("dr6"))))
+    assert (found.host, found.what, found.expected) == (name, "neighbour discovery", expected)
+    assert found.look == "ip address show to 2001:db8:cb00:71::1"
+
+
+def test_a_router_s_link_local_address_is_a_right_next_hop() -> None:
+    """As real servers have it that learn their default route from router advertisements."""
+    state = failing(healthy("dr6"))
+    router = host(state, "r0")
+    learnt = next(link_locals(router, router.plugs[-1]))
+    for name in ("rs1", "rs2", "rs3"):
+        hops = (replace(hop, gateway=learnt if hop.gateway else "") for hop in host(state, name).next_hops)
+        state = on(state, name, next_hops=tuple(hops))
+    assert any(hop.gateway == learnt for hop in host(state, "rs1").next_hops)
+    assert differences(state) == []
 
 
 def test_a_router_that_does_not_forward() -> None:
