@@ -45,6 +45,7 @@ relative to the others (default: 1).
 An IPv6 address, which 1999's did not know, is in brackets: [2001:db8::1]:80.
 """
 _EXAMPLES = {"virtual server": "203.0.113.1:80", "destination": "172.16.0.2:80"}
+_EXAMPLES6 = {"virtual server": "[2001:db8::80]:80", "destination": "[fd00::2]:80"}
 _HEADINGS = ("Protocol", "Virtual IP Address", "Port", "Real IP Address", "Port", "Weight")
 _COMMANDS = "ADCL"
 _KINDS = {**dict.fromkeys("tuRw", VALUE), **dict.fromkeys(_COMMANDS + "h", NO_VALUE)}
@@ -138,11 +139,14 @@ def _rule(command: str, options: dict[str, str]) -> list[Fields]:
 
 def _endpoint(what: str, text: str) -> str:
     """`a.b.c.d:port` or `[a:b::c]:port`, in numbers."""
+    if "%" in text:
+        raise UsageError(f"bad {what} {text!r}: expected an address without a zone, which no rule can have.")
     host, colon, port = text.rpartition(":")
     in_brackets = host[:1] == "[" and host[-1:] == "]"
     address = parse_ipv6(host[1:-1]) if in_brackets else parse_ipv4(host)
     if address is None or not colon:
-        raise UsageError(f"bad {what} {text!r}: expected an address and a port, such as {_EXAMPLES[what]}.")
+        example = (_EXAMPLES6 if text.count(":") > 2 else _EXAMPLES)[what]
+        raise UsageError(f"bad {what} {text!r}: expected an address and a port, such as {example}.")
     if parse_number(port) not in PORTS:
         raise UsageError(f"bad {what} {text!r}: expected a port from {PORTS[0]} to {PORTS[-1]}.")
     return f"[{address}]:{int(port)}" if in_brackets else f"{address}:{int(port)}"

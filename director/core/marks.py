@@ -35,9 +35,9 @@ class Mark:
         try:
             network = ip_network(command.network)
         except ValueError:
-            raise BadValue(
-                "network", "an address or network such as 203.0.113.0/24", command.network
-            ) from None
+            example = "2001:db8::/64" if ":" in str(command.network) else "203.0.113.0/24"
+            expected = f"an address, or a network such as {example}, without the bits of a host"
+            raise BadValue("network", expected, command.network) from None
         if command.protocol not in _PROTOCOLS:
             raise BadValue("protocol", "6 (TCP), 17 (UDP) or 0 (both)", command.protocol)
         if not 0 <= command.first <= command.last <= 65535:

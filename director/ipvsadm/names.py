@@ -50,9 +50,12 @@ def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]
     whole = parse_ipv6(text)
     if whole is not None:
         return whole, None
-    is_ipv6 = text.startswith("[") or text.count(":") > 2
+    bracketed = text.startswith("[")
+    is_ipv6 = bracketed or text.count(":") > 2
     name, colon, service = text.removeprefix("[").partition("]:" if is_ipv6 else ":")
-    address = parse_ipv6(name) if is_ipv6 and colon else None if is_ipv6 or text.isdigit() else _address(name)
+    address = (
+        parse_ipv6(name) if bracketed and colon else None if is_ipv6 or text.isdigit() else _address(name)
+    )
     if address is None:
         example = "[ADDRESS]:PORT, such as [2001:db8::80]:80" if ":" in name else _EXAMPLE
         raise UsageError(f"bad {what} {text!r}: expected {example}.")

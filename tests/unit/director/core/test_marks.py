@@ -124,6 +124,14 @@ def test_impossible_values_are_refused(mark: AddMark) -> None:
         Director().apply([mark], 0)
 
 
+@pytest.mark.parametrize(
+    ("network", "example"), [("203.0.113.1/24", "203.0.113.0/24"), ("2001:db8::1/64", "2001:db8::/64")]
+)
+def test_a_network_with_the_bits_of_a_host_is_refused(network: str, example: str) -> None:
+    with pytest.raises(BadValue, match=f"network such as {example}, without the bits of a host"):
+        Director().apply([AddMark(1, network)], 0)
+
+
 def test_a_service_needs_a_valid_mark() -> None:
     with pytest.raises(BadValue, match="mark"):
         Director().apply([AddService(ServiceKey(mark=-1))], 0)

@@ -27,6 +27,10 @@ from tests.unit.director.ipvsadm.support import Table
         ("-A -t 80", "bad virtual service '80': expected ADDRESS[:PORT], such as"),
         ("-A -t 1.1.1.1:80:90", "bad virtual service '1.1.1.1:80:90': expected a port from 0 to 65535"),
         (
+            "-A -t 2001:db8::5]:80",
+            "bad virtual service '2001:db8::5]:80': expected [ADDRESS]:PORT, such as",
+        ),
+        (
             "-A -t [2001:db8::g]:80",
             "bad virtual service '[2001:db8::g]:80': expected [ADDRESS]:PORT, such as",
         ),
