@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labs.errors import BadRequest
 
 CAUSES = {
-    "arp_answered": "a real server answers ARP for the VIP",
+    "arp_answered": "a real server answers ARP, or neighbour solicitations, for the VIP",
     "arp_ignore_on_lo": "ARP was silenced on the wrong interface",
     "arp_announced": "a real server uses the VIP as source address in ARP requests",
     "vip_missing": "a real server does not have the VIP",
@@ -73,7 +73,7 @@ CAUSES = {
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",
-    "arp_replies": "hosts that answer ARP, counted on the wire",
+    "arp_replies": "hosts that answer ARP, or neighbour solicitations, counted on the wire",
     "capture": "packets in a capture",
     "configuration": "a line of a program's configuration",
     "connections": "the director's connection table",
