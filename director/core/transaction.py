@@ -12,7 +12,7 @@ force that is a TurnScheduler gets all changes, in their order, when the transac
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 from itertools import chain, repeat
@@ -151,9 +151,12 @@ class Transaction:
         and 0.1 µs where it is a threshold: a server may be over it, which the engine has to know at once.
         """
         rules = self._rules
+        uppers = self._pending.noted("upper")
         for server, raised in self._limited.items():
-            full = 0 < self._get(server, "upper") <= server.active + server.inactive
-            self._pending.note(server, "overloaded", full or (server.overloaded and not raised))
+            full = 0 < uppers.get(server, server.upper) <= server.active + server.inactive
+            overloaded = full or (server.overloaded and not raised)
+            if overloaded is not server.overloaded:
+                self._pending.note(server, "overloaded", overloaded)
         if self._sysctls:
             self._pending.note(rules, "sysctls", self._new_sysctls())
         self._pending.note(rules, "by_key", self._services)
@@ -511,6 +514,10 @@ class _PendingValues:
         noted = self._by_name.get(name)
         return noted[0][owner] if noted and owner in noted[0] else getattr(owner, name)
 
+    def noted(self, name: str) -> Mapping[Any, Any]:
+        """The values to come of an attribute, by owner."""
+        return self._by_name.get(name, ({}, {}))[0]
+
     def note(self, owner: Any, name: str, value: object) -> None:
         others, in_force = self._by_name.setdefault(name, ({}, {}))
         if owner not in others:
@@ -522,7 +529,11 @@ class _PendingValues:
 
     def swap(self) -> None:
         for name, (others, in_force) in self._by_name.items():
-            exhaust(map(setattr, others, repeat(name), others.values()))
+            if name == "weight":  # of the most servers at once: so it takes two thirds of the time
+                for server, weight in others.items():
+                    server.weight = weight
+            else:
+                exhaust(map(setattr, others, repeat(name), others.values()))
             self._by_name[name] = in_force, others
 
     def discard(self) -> Steps:

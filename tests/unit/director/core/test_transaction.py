@@ -224,6 +224,21 @@ def test_activation_takes_two_lines_per_deleted_server() -> None:
     assert lines_of(lambda: director.activate(transaction)) < 2 * 1000 + 500
 
 
+@pytest.mark.parametrize(("weight", "upper", "most"), [(9, 0, 2), (1, 9, 4)])
+def test_activation_takes_few_lines_per_edited_server(weight: int, upper: int, most: int) -> None:
+    director = Director()
+    director.apply(list(loaded(10, 100)), 0)
+    edits = [
+        EditServer(service.key, server.address, weight=weight, upper=upper)
+        for service in director.rules
+        for server in service.servers
+    ]
+    transaction = director.transaction()
+    for _ in transaction.write(edits):
+        pass
+    assert lines_of(lambda: director.activate(transaction)) < most * 1000 + 500
+
+
 def test_services_with_the_local_node_are_known_without_a_search() -> None:
     """So that an engine need not look at all servers when one of them changes."""
     director = Director(is_local=lambda address: address == "172.16.0.1")
