@@ -74,6 +74,7 @@ class SocketWire:
         self._event, self._is_set = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), False
         self._is_flooded, self._shed, self._waiting = False, 0, 0
         self._is_swamped, self._strangers_shed = False, 0
+        self._was_flooded = self._was_swamped = False  # a second ago
         self._sampled = self._strangers = 0
         self.is_behind = False
         self.refresh()
@@ -198,8 +199,9 @@ class SocketWire:
             self._count_syns(self._syn_link.ins)
         dropped = Overflow(self._shed, self._strangers_shed, _statistics(self._link.ins)[1])
         self._shed = self._strangers_shed = 0
-        self._is_flooded = self._is_flooded and (dropped.syns > 0 or self._is_set)
-        self._is_swamped = self._is_swamped and (dropped.strangers > 0 or self._is_set)
+        self._is_flooded &= dropped.syns > 0 or self._is_set or not self._was_flooded
+        self._is_swamped &= dropped.strangers > 0 or self._is_set or not self._was_swamped
+        self._was_flooded, self._was_swamped = self._is_flooded, self._is_swamped
         return dropped
 
     def send(self, frame: bytes) -> bool:

@@ -126,6 +126,14 @@ def test_a_flood_ends_after_a_second_without_drops(trial: Trial) -> None:
     assert trial.second(200, number=2) == (96, 0)
 
 
+def test_what_has_piled_up_while_the_director_hung_is_a_flood(trial: Trial) -> None:
+    """The first second is over at once. Newer SYNs must not wait behind all that have been given up."""
+    trial.syns.arrive(*(BEFORE + struct.pack("!QI", 0, client) for client in range(1000)))
+    trial.wire.frames(64, 32, known)
+    assert trial.wire.overflow().syns == 0
+    assert trial.second(0) == (32, 1000 - 2 * 32)
+
+
 def others(count: int, *, strangers: bool, number: int = 0) -> list[bytes]:
     """Frames that differ in their addresses and ports."""
     start = (b"stranger" if strangers else b"known").ljust(14) + BEFORE[14:]
