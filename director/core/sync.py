@@ -47,6 +47,8 @@ Enter = Callable[[Plain, int, int, Callable[[SyncRecord], Found]], tuple[int, in
 SENT = frozenset(
     {State.ESTABLISHED, State.FIN_WAIT, State.TIME_WAIT, State.CLOSE, State.CLOSE_WAIT}
 )  # never a half-open connection
+_OVER = frozenset({State.TIME_WAIT, State.CLOSE})  # nothing is lost with these
+_PASSED_OVER = 64  # connections, in a step
 ROOM_FOR_CLIENTS = 8  # one in 8 places of the table is left to this director's own clients
 _TEMPLATE_TIMEOUT = 180.0  # seconds; version 0 does not tell
 _LEAST_REFRESH = 10.0  # seconds
@@ -132,16 +134,31 @@ class Sender:
         self._offer_control(connection, now)
 
     def everything(self, tables: Tables, now: float) -> Iterator[None]:
-        """Send the whole table, one record in each step, with the time that each entry has left."""
-        for batch in tables.connections.batches():
-            for connection in batch:
-                if connection.protocol == UDP or connection.state in SENT:
-                    self._send_rest(connection, now)
-                    yield
+        """Send the whole table, one record in each step, with the time that each entry has left.
+
+        The connections that are over come last: there are many of them where connections are short, and the
+        director that asks may take over before it has heard all.
+        """
+        yield from self._send_connections(tables, now, SENT - _OVER)
         for template in list(tables.templates):
             if not template.invalid:
                 self._send_rest(template, now)
                 yield
+        yield from self._send_connections(tables, now, _OVER)
+
+    def _send_connections(self, tables: Tables, now: float, states: frozenset[State]) -> Iterator[None]:
+        """Those in one of these states; those of UDP have only one, and go with ESTABLISHED."""
+        passed_over = 0
+        for batch in tables.connections.batches():
+            for connection in batch:
+                state = State.ESTABLISHED if connection.protocol == UDP else connection.state
+                if state in states:
+                    self._send_rest(connection, now)
+                    yield
+                else:
+                    passed_over += 1
+                    if passed_over % _PASSED_OVER == 0:
+                        yield
 
     def _send_rest(self, entry: Entry, now: float) -> None:
         if not self._has_a_form(entry):

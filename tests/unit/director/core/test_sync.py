@@ -343,6 +343,19 @@ def test_the_whole_table_is_told_with_the_time_that_is_left() -> None:
     assert list(master.tell_everything(100)) == []
 
 
+def test_of_the_whole_table_what_is_over_is_told_last() -> None:
+    """There are many of these where connections are short, and there may be no time for all of them."""
+    master = published()
+    for port in range(1001, 1060):
+        last = ACK if port == 1030 else RST
+        for flags in (SYN, ACK, last):
+            master.decide(tcp(client(port), WEB, flags), 0)
+    sent: list[SyncRecord] = []
+    master.tell(lambda record, _now: sent.append(record))
+    assert sum(1 for _ in master.tell_everything(1)) == 59
+    assert [record.client.port for record in sent].index(1030) == 0
+
+
 # ---- ftp ----
 
 
