@@ -22,7 +22,7 @@ _READY = 5.0  # seconds that duplicate address detection may take
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFHWADDR = 0x8913, 0x8915, 0x8927  # linux/sockios.h
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _RTM_NEWADDR, _RTM_DELADDR = 20, 21  # linux/rtnetlink.h
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO = 1, 2, 6
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_CACHEINFO = 1, 2, 3, 4, 6
 _IFA_F_NODAD = 0x02  # no duplicate address detection: the other director may still have it
 _FOR_EVER = 0xFFFFFFFF
 _TENTATIVE, _LINK_SCOPE = 0x40, 0x20  # linux/if_addr.h, net/ipv6.h
@@ -48,12 +48,17 @@ def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
     is_ipv6 = ":" in address.address
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     raw = socket.inet_pton(family, address.address)
-    body = struct.pack("=BBBBI", family, address.bits, _IFA_F_NODAD if is_ipv6 else 0, 0, index)  # ifaddrmsg
+    nodad = _IFA_F_NODAD if is_ipv6 else 0
+    body = struct.pack("=BBBBI", family, address.bits, nodad, address.scope, index)  # ifaddrmsg
     attributes = [(_IFA_LOCAL, raw), (_IFA_ADDRESS, raw)]
+    if address.broadcast:
+        attributes.append((_IFA_BROADCAST, socket.inet_aton(address.broadcast)))
+    if address.label:
+        attributes.append((_IFA_LABEL, address.label.encode() + b"\0"))
     if is_ipv6 and address.bits == 128:  # as keepalived: never the source of the director's own packets
         attributes.append((_IFA_CACHEINFO, struct.pack("=4I", 0, _FOR_EVER, 0, 0)))
     for attribute, value in attributes:
-        body += struct.pack("=HH", 4 + len(value), attribute) + value
+        body += struct.pack("=HH", 4 + len(value), attribute) + value + bytes(-len(value) % 4)
     header = struct.pack("=IHHII", 16 + len(body), kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as made:
         made.settimeout(5)

@@ -196,7 +196,8 @@ _BLOCKS = {
     nopreempt                    flag               ... or not
     preempt_delay                seconds 0..1000    ... after this long
     down_timer_adverts           number 1..100      advertisements that may be missed (3)
-    virtual_ipaddress            list               its addresses: ADDRESS[/BITS] [dev NAME]
+    virtual_ipaddress            list               its addresses: ADDRESS[/BITS] [brd ADDRESS] [dev NAME]
+                                                    [scope SCOPE] [label NAME]
     virtual_ipaddress_excluded   list               likewise, but not advertised
     authentication               block              of version 2
     mcast_src_ip                 address            the source of advertisements

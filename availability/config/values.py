@@ -18,6 +18,7 @@ from director.formats import parse_number
 _TRUE, _FALSE = ("on", "true", "yes"), ("off", "false", "no")
 _MOST = {"number": 2**31 - 1, "seconds": 4_294_967}
 _LEAST_SECONDS = 0.000001
+_NAMED = 3  # blocks in a sentence
 _HEAVIEST = 253  # between the lowest priority, 1, and the highest, 254
 
 
@@ -99,7 +100,8 @@ def _unknown(block: str, word: str) -> str:
         return f"{word}{where} is not supported here: {reason}."
     others = [name or "the top level" for name in TABLE if word in KEYWORDS[name]]
     if others:
-        return f"{word} does not belong{where or ' at the top level'}, but in {' or '.join(others)}."
+        some = " or ".join([*others[:_NAMED], *["another block"] * (len(others) > _NAMED)])
+        return f"{word} does not belong{where or ' at the top level'}, but in {some}."
     near = difflib.get_close_matches(word, KEYWORDS[block], n=1)
     return f"{word!r:.60} is not a keyword{where}{f'; did you mean {near[0]}?' if near else '.'}"
 
@@ -174,6 +176,8 @@ def _seconds(keyword: Keyword, statement: Statement) -> float:
 
 
 def _choice(keyword: Keyword, statement: Statement) -> str:
+    if statement.words[1:3] == ["TUN", "type"]:
+        raise ValueError("TUN type ... is not supported here: say TUN, which is IP in IP")
     word = _one_value(statement)
     choices = keyword.choices.split("|")
     if word not in choices:

@@ -22,16 +22,26 @@ MAX_INTERVAL = {2: 255.0, 3: 40.95}  # seconds: 8 bits of seconds, 12 bits of hu
 GROUPS = ("224.0.0.18", "ff02::12")  # of IPv4 and IPv6
 _MAC, _NAME = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){4,5}"), re.compile(r"[\w.@-]{1,15}")
 _COLONS_OF_A_PREFIX = 4
+_OPTIONS = ("brd", "broadcast", "dev", "scope", "label")  # of an address, with a value each
+_NOT_HERE = (  # keepalived's others
+    *("peer", "home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "valid_lft", "preferred_lft"),
+    *("use_vmac", "no_track", "track_group"),
+)
+_SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}  # linux/rtnetlink.h
+_LABEL = 15  # characters: IFNAMSIZ without the end
 _SCRIPTS = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address with its prefix length, and the interface that it is put on."""
+    """An address with its prefix length, the interface that it is put on, and more of ip-address(8)."""
 
     address: str
     bits: int
     interface: str
+    broadcast: str = ""
+    scope: int = 0  # rtnetlink(7): RT_SCOPE_UNIVERSE
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +72,11 @@ def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
     instances = [_instance(block, configuration.settings, programs) for block in blocks]
     seen = set[tuple[str, object]]()
     for block, instance in zip(blocks, instances, strict=True):
-        keys = {("name", instance.settings.name), (instance.settings.interface, instance.settings.vrid)}
+        settings = instance.settings
+        keys = {("name", settings.name), (settings.interface, (settings.vrid, settings.is_ipv6))}
         if keys & seen:
             raise block.error(
-                "there is another vrrp_instance with this name, or this interface and router id."
+                "there is another vrrp_instance with this name, or this interface, router id and family."
             )
         seen |= keys
         virtual = instance.virtual_mac
@@ -214,18 +225,44 @@ def _password(block: Block, version: int) -> str | None:
 
 
 def _address(line: Statement, interface: str) -> Address:
-    """ADDRESS[/BITS] [dev NAME]."""
+    """ADDRESS[/BITS], then options with a value each."""
     word, *rest = line.words
     address, slash, bits = word.partition("/")
-    if rest and (rest[0] != "dev" or len(rest) != 2):
-        raise line.place.error(f"virtual_ipaddress: expected ADDRESS[/BITS] [dev NAME], got {rest[0]!r:.40}.")
+    options = dict(zip(rest[::2], rest[1::2], strict=False))
+    strange = next((option for option in rest[::2] if option not in _OPTIONS), None)
     try:
+        if strange in _NOT_HERE:
+            raise ValueError(f"{strange} is not supported here, only brd, dev, scope and label")
+        if strange or len(rest) != 2 * len(options):
+            expected = "ADDRESS[/BITS] [brd ADDRESS] [dev NAME] [scope SCOPE] [label NAME]"
+            raise ValueError(f"expected {expected}, got {' '.join(line.words)!r:.60}")
         found = values.address(address)
+        most = values.bits(found)
+        if slash and not 0 <= parse_number(bits, 3) <= most:
+            raise ValueError(f"expected a prefix length of 0 to {most}, got {bits!r:.40}")
+        broadcast, label = options.get("brd", options.get("broadcast", "")), options.get("label", "")
+        if ":" in found and (broadcast or label):
+            raise ValueError("brd and label are for IPv4 addresses")
+        return Address(
+            found,
+            int(bits) if slash else most,
+            options.get("dev", interface),
+            values.ipv4(broadcast) if broadcast else "",
+            _scope(options.get("scope", "global")),
+            _label(label),
+        )
     except ValueError as error:
         raise line.place.error(f"virtual_ipaddress: {error}.") from None
-    most = values.bits(found)
-    if slash and not 0 <= parse_number(bits, 3) <= most:
-        raise line.place.error(
-            f"virtual_ipaddress: expected a prefix length of 0 to {most}, got {bits!r:.40}."
-        )
-    return Address(found, int(bits) if slash else most, rest[1] if rest else interface)
+
+
+def _scope(word: str) -> int:
+    number = _SCOPES.get(word, parse_number(word, 3))
+    if not 0 <= number <= max(_SCOPES.values()):
+        raise ValueError(f"expected a scope, {', '.join(_SCOPES)} or 0 to 255, got {word!r:.40}")
+    return number
+
+
+def _label(word: str) -> str:
+    if len(word) > _LABEL:
+        raise ValueError(f"a label has up to {_LABEL} characters, got {word!r:.40}")
+    return word

@@ -1,6 +1,7 @@
 """lvs-vrrp FILE: run the virtual routers of a keepalived.conf, until SIGTERM or SIGINT.
 
-Exit codes: 0 stopped, having resigned where it was master; 2, with one sentence, where it can't run.
+Exit codes: 0 stopped, having resigned where it was master, or with --check the file is valid; 2, with one
+sentence, where it can't run.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from availability.vrrp.sync_follower import Follower, SyncDaemon
 from availability.vrrp.tracking import ScriptState, Tracked
 from director import launcher
 from director.control import SOCKET, SOCKET_VARIABLE
+from director.control.cli import print_output
 from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch
 
@@ -294,6 +296,7 @@ class Vrrp:
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog=PROGRAM, description="Virtual routers by VRRP: see docs/availability.md.")
     parser.add_argument("file", type=Path, metavar="FILE", help="a file in the syntax of keepalived.conf")
+    parser.add_argument("--check", action="store_true", help="only say whether the file is valid")
     parser.add_argument(
         "--socket",
         default=os.environ.get(SOCKET_VARIABLE) or SOCKET,
@@ -333,6 +336,9 @@ def run(options: argparse.Namespace) -> int:
     if configuration.servers:
         say(f"The virtual servers of {options.file} are for lvs-monitor.")
     daemon = sync_follower.read(configuration.settings, [instance.settings for instance in found])
+    if options.check:
+        print_output(f"{options.file} is valid: virtual routers {len(found)}.\n")
+        return 0
     if daemon and options.resync:
         daemon.fields["resync"] = True
     programs.verify_scripts(_scripts(found, groups), configuration)

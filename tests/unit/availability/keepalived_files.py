@@ -193,7 +193,7 @@ vrrp_instance second {
     virtual_router_id 52
     advert_int 0.1
     virtual_ipaddress {
-        203.0.113.2/32 dev eth0
+        203.0.113.2/24 brd 203.0.113.255 dev eth0 scope link label eth0:second
     }
 }
 vrrp_sync_group both {
@@ -323,6 +323,13 @@ vrrp_instance six {
     }
     virtual_ipaddress_excluded {
         203.0.113.1/32
+    }
+}
+vrrp_instance four {
+    interface eth0
+    virtual_router_id 56
+    virtual_ipaddress {
+        203.0.113.4
     }
 }
 virtual_server_group many {

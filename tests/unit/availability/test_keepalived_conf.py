@@ -300,7 +300,8 @@ def test_ipv6_is_written_as_the_director_reads_it(tmp_path: Path) -> None:
     assert many.servers[0].checks[0].source == ("2001:db8:cb00:71::2", 0)
     for key in (*many.keys, *marked.keys):
         command_json.decode({"command": "AddService", "key": key, **many.service})
-    router = instances.read(found)[0][0]
+    router, of_ipv4 = instances.read(found)[0]
+    assert (router.settings.vrid, router.settings.is_ipv6) == (of_ipv4.settings.vrid, True)
     assert (router.settings.is_ipv6, router.settings.addresses) == (True, ("fe80::51", "2001:db8:cb00:71::1"))
     assert [address.bits for address in router.addresses] == [64, 128, 32]
 
@@ -313,9 +314,15 @@ def test_ipv6_is_written_as_the_director_reads_it(tmp_path: Path) -> None:
         ("native_ipv6\n virtual_ipaddress {\n 192.0.2.1\n}", "addresses of one family"),
         ("version 3\n mcast_src_ip 192.0.2.1\n virtual_ipaddress {\n ::1\n}", "mcast_src_ip is of another"),
         ("version 3\n virtual_ipaddress {\n ::1/129\n}", "a prefix length of 0 to 128, got '129'"),
+        ("version 3\n virtual_ipaddress {\n ::1 label eth0:a\n}", "brd and label are for IPv4 addresses"),
+        ("virtual_ipaddress {\n 192.0.2.1 peer 192.0.2.2\n}", "peer is not supported here, only brd, dev,"),
+        ("virtual_ipaddress {\n 192.0.2.1 via 192.0.2.2\n}", "brd ADDRESS.*, got '192.0.2.1 via 192.0.2.2'"),
+        ("virtual_ipaddress {\n 192.0.2.1 dev\n}", "got '192.0.2.1 dev'"),
+        ("virtual_ipaddress {\n 192.0.2.1 scope planet\n}", "expected a scope, global, .*, got 'planet'"),
+        ("virtual_ipaddress {\n 192.0.2.1 label a-label-too-long\n}", "up to 15 characters"),
     ],
 )
-def test_a_virtual_router_has_one_family(tmp_path: Path, lines: str, says: str) -> None:
+def test_wrong_addresses_are_refused(tmp_path: Path, lines: str, says: str) -> None:
     content = "vrrp_instance a {\n interface eth0\n virtual_router_id 5\n " + lines + "\n}\n"
     with pytest.raises(ConfigError, match=says):
         instances.read(load(tmp_path, content))

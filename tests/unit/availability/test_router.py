@@ -197,6 +197,7 @@ def test_the_settings_of_a_file(tmp_path: Path) -> None:
     assert (first.settings.version, first.settings.interval, first.settings.preempt) == (3, 0.1, False)
     assert first.tracked == (Tracked("interface", "eth0"), Tracked("interface", "eth1"))
     assert first.addresses == (Address("203.0.113.1", 32, "eth0"),)
+    assert second.addresses == (Address("203.0.113.2", 24, "eth0", "203.0.113.255", 253, "eth0:second"),)
     assert (second.settings.vrid, second.settings.priority, second.settings.announce_again) == (52, 100, 5.0)
 
 
@@ -233,7 +234,7 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
         ("interface eth0", "", ":7: a vrrp_instance needs interface."),
         ("203.0.113.1/32 dev eth0", "", ":7: a vrrp_instance needs 1 to 255 addresses"),
         ("203.0.113.1/32", "203.0.113.1/33", "a prefix length of 0 to 32, got '33'."),
-        ("203.0.113.1/32 dev", "203.0.113.1/32 label", "expected ADDRESS[/BITS] [dev NAME], got 'label'."),
+        ("203.0.113.1/32 dev", "203.0.113.1/32 via", "[label NAME], got '203.0.113.1/32 via eth0'."),
         ("virtual_router_id 52", "virtual_router_id 51", "there is another vrrp_instance with this name"),
         ("advert_int 0.1", "vmac_xmit_base", ":12: vmac_xmit_base needs use_vmac."),
         ("advert_int 0.1", "use_vmac a b c", ":12: use_vmac: expected [NAME] [MAC]"),
