@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import struct
 import time
@@ -66,7 +67,7 @@ def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
         answer = made.recv(4096)
     code = -struct.unpack_from("=i", answer, 16)[0] if answer[4:6] == struct.pack("=H", _NLMSG_ERROR) else 0
     if code not in (0, no_error):
-        raise OSError(code, f"{address.address} on {address.interface}")
+        raise OSError(code, f"{address.address} on {address.interface}: {os.strerror(code)}")
 
 
 # ---- announce ----

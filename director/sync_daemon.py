@@ -40,7 +40,7 @@ from director.engines.engine import Engine
 
 RunLater = Callable[[Iterator[None]], object]
 
-_REQUESTS = 5  # one a second, until a message arrives
+_REQUESTS = 5  # one a second: messages get lost, and one that arrives need not be the answer
 _BETWEEN_ANSWERS = 10.0  # seconds, in which further requests are not heard
 _RECORDS = 10_000  # of an answer in each second
 _QUEUE = 1024  # messages that wait for the socket
@@ -258,8 +258,8 @@ class _Backup:
         self.tick()
 
     def tick(self) -> None:
-        """Ask for the whole table, until there is an answer or nobody seems to be there."""
-        if self._requests and not self.counters["messages"]:
+        """Ask for the whole table; the master answers once."""
+        if self._requests:
             self._requests -= 1
             with suppress(OSError):
                 self._socket.sendto(request(self.config.syncid), (self.config.group, self.config.port))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from selectors import DefaultSelector
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from director.control.handler import RequestHandler
+from director.core import sync_protocol
 from director.core.errors import BadValue, LvsError
 from director.core.sync_protocol import DaemonConfig
 from director.core.transaction import exhaust
@@ -144,6 +147,34 @@ def test_the_kernels_daemons_are_started_with_ipvsadm() -> None:
         "-L --daemon",
         "--stop-daemon master",
     ]
+
+
+def test_a_backup_asks_for_the_whole_table_five_times() -> None:
+    """Also when it hears something: that need not be the answer, and the first request may be lost."""
+    config = DaemonConfig("backup", "lo", 7, resync=True, port=18848)
+    director, selector = published(), DefaultSelector()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as master, selector:
+        master.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        master.bind((config.group, config.port))
+        index = socket.if_nametoindex("lo")
+        group = struct.pack("4s4si", socket.inet_aton(config.group), bytes(4), index)
+        master.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+        master.settimeout(5)
+        daemons = SyncDaemons(director, cast(Any, Idle(director)), selector, lambda: 0.0, list)
+        daemons.start(config)
+        asked = [master.recv(100)]
+        for second in range(4):
+            for key, _ in selector.select(5):  # what it hears: its own requests
+                key.data()
+            daemons.tick(second)
+            asked.append(master.recv(100))
+        daemons.tick(5)
+        master.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            master.recv(100)
+        assert daemons.running()[0]["counters"]["messages"] > 0
+        daemons.close()
+    assert asked == [sync_protocol.request(7)] * 5
 
 
 def test_the_kernels_daemons_cannot_ask_for_the_whole_table() -> None:
