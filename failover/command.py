@@ -19,7 +19,7 @@ from compare.progress import Progress
 from compare.results import Journal
 from director import engines
 from director.engines.engine import EngineError
-from failover import blackout, charts, measured, survival, sync_cost
+from failover import blackout, charts, failback, measured, survival, sync_cost
 from failover.options import STORIES, FailoverOptions
 from labs.errors import BadRequest, Unable
 from labs.machine import capabilities
@@ -32,7 +32,13 @@ from labs.wait import patient
 ROOT = Path(__file__).resolve().parent.parent
 JOURNAL = "measured.jsonl"
 KEPT, PAGE = ROOT / "docs" / "failover", ROOT / "docs" / "failover.md"
-_STORIES: dict[str, ModuleType] = {"blackout": blackout, "survival": survival, "cost": sync_cost}
+_STORIES: dict[str, ModuleType] = {
+    "blackout": blackout,
+    "survival": survival,
+    "failback": failback,
+    "cost": sync_cost,
+}
+_TIMED = {"blackout", "cost"}  # their figures depend on the machine
 _PROGRAMS = {"ip": "iproute2", "ethtool": "ethtool"}
 _INTERRUPTED = 130
 
@@ -119,8 +125,8 @@ def _finish(folder: Path) -> int:
 
 
 def _require_same_machine(options: FailoverOptions) -> None:
-    """One line of the page names the machine of all its figures. Raises BadRequest."""
-    kept, here = _kept(options), describe()
+    """The times on the page are of one machine. Raises BadRequest."""
+    kept, here = _kept(options) if _TIMED & {*options.stories} else {}, describe()
     for name in ("kernel", "processor", "processors"):
         if kept and kept["machine"][name] != here[name]:
             raise BadRequest(
@@ -139,13 +145,21 @@ def _kept(options: FailoverOptions) -> measured.Summary:
 
 
 def _keep(folder: Path, options: FailoverOptions) -> None:
-    """Into the documentation: figures, pictures, and the tables of the page; other stories stay."""
+    """Into the documentation: figures, pictures, and the tables of the page; other stories stay.
+
+    The page names one machine, and another where only the fate of connections was measured.
+    """
     found = measured.summary(Journal(folder / JOURNAL))
     kept = _kept(options)
     if kept:
-        loads = [summary["machine"].get("load", 0.0) for summary in (found, kept)]
-        found["machine"]["load"] = max(loads)
-        found |= {story: kept[story] for story in STORIES if story not in options.stories}
+        here, elsewhere = found["machine"], kept.get("elsewhere", {})
+        if _TIMED & {*options.stories}:
+            here["load"] = max(summary["machine"].get("load", 0.0) for summary in (found, kept))
+        else:
+            found["machine"] = kept["machine"]
+            elsewhere = elsewhere | dict.fromkeys(options.stories, here)
+        found |= {story: kept.get(story, []) for story in STORIES if story not in options.stories}
+        found["elsewhere"] = elsewhere
     KEPT.mkdir(exist_ok=True)
     measured.write(found, KEPT)
     with TemporaryDirectory() as drawn:

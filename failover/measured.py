@@ -15,6 +15,7 @@ from typing import Any
 
 from compare.results import Journal
 from failover.blackout import ERAS
+from failover.failback import MODES as WAYS_BACK
 from failover.survival import MODES
 from failover.sync_cost import ENGINES
 from labs.methods import METHODS, TITLES
@@ -30,6 +31,7 @@ _COST_HEAD = (
 )
 _TIMES = {"master_time": "the master's process", "backup_time": "the backup's"}
 _MODES = {(False, False): "no daemon", (True, False): "master alone", (True, True): "master and backup"}
+_FATES = ("lives", "reset", "silent")
 _COLUMNS = ("story", "case", "method", "load", "at", "figure", "value")
 
 
@@ -40,6 +42,9 @@ def summary(journal: Journal) -> Summary:
     reasons = {entry["what"]: entry["why"] for kind in ("failed", "left out") for entry in journal.all(kind)}
     absent = [what for what in begun["planned"] if what not in done]
     missing = {what: reasons.get(what, "the run was cut short before") for what in absent} | reasons
+    back: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for entry in journal.all("failback"):
+        back[entry["mode"], entry["method"]][entry["fate"]] += 1
     bins: dict[tuple[str, str, str, int], Counter[str]] = defaultdict(Counter)
     for entry in journal.all("survival"):
         key = (entry["mode"], entry["method"], entry["load"], int(entry["age"] / BIN))
@@ -52,6 +57,9 @@ def summary(journal: Journal) -> Summary:
         "survival": [
             {"mode": mode, "method": method, "load": load, "age": place * BIN, **dict(fates)}
             for (mode, method, load, place), fates in sorted(bins.items())
+        ],
+        "failback": [
+            {"mode": mode, "method": method, **dict(fates)} for (mode, method), fates in sorted(back.items())
         ],
         "cost": list(journal.all("cost")),
     }
@@ -70,9 +78,12 @@ def _rows(found: Summary) -> Iterator[tuple[object, ...]]:
     for kill in found["blackout"]:
         yield "blackout", kill["era"], "dr", "", kill["number"], "seconds", f"{kill['seconds']:.6f}"
     for row in found["survival"]:
-        for fate in ("lives", "reset", "silent"):
+        for fate in _FATES:
             about = (row["mode"], row["method"], row["load"], row["age"])
             yield "survival", *about, fate, row.get(fate, 0)
+    for row in found["failback"]:
+        for fate in _FATES:
+            yield "failback", row["mode"], row["method"], "crowd", "", fate, row.get(fate, 0)
     for row in found["cost"]:
         for figure in ("rate", "connections", "records", "messages", *sorted(_TIMES.keys() & row.keys())):
             load = ("sync" if row.get("backup", True) else "master") if row["sync"] else "none"
@@ -92,10 +103,12 @@ def lost(found: Summary, mode: str, method: str, load: str, ages: range | None =
     rows = [
         row for row in found["survival"] if (row["mode"], row["method"], row["load"]) == (mode, method, load)
     ]
-    rows = [row for row in rows if ages is None or round(row["age"] / BIN) in ages]
-    lives = sum(row.get("lives", 0) for row in rows)
-    whole = sum(row.get(fate, 0) for row in rows for fate in ("lives", "reset", "silent"))
-    return whole - lives, whole
+    return _lost([row for row in rows if ages is None or round(row["age"] / BIN) in ages])
+
+
+def _lost(rows: list[dict[str, Any]]) -> tuple[int, int]:
+    whole = sum(row.get(fate, 0) for row in rows for fate in _FATES)
+    return whole - sum(row.get("lives", 0) for row in rows), whole
 
 
 def ratios(found: Summary, engine: str, *, backup: bool = True) -> list[float]:
@@ -122,6 +135,7 @@ def tables(found: Summary) -> dict[str, Table]:
         "No answer, in seconds": _blackout_table(found),
         "Connections lost, by their age at the director's death": _age_table(found),
         "Connections lost of those that were at least 3 s old, many at a time": _crowd_table(found),
+        "Connections lost when the director that has died comes back": _failback_table(found),
         "What synchronisation costs": _cost_table(found),
         "Processor time for each new connection, in microseconds": _time_table(found),
     }
@@ -157,9 +171,23 @@ def _crowd_table(found: Summary) -> Table:
         for method in METHODS:
             gone, whole = lost(found, mode.name, method, "crowd")
             if whole:
-                share = f"{100 * (whole - gone) / whole:.4g} %"
-                table.append([mode.title, TITLES[method], str(whole), str(gone), share])
+                table.append([mode.title, TITLES[method], *_survived(gone, whole)])
     return table
+
+
+def _failback_table(found: Summary) -> Table:
+    table = [["", "method", "connections", "lost", "survived"]]
+    for mode in WAYS_BACK:
+        for method in METHODS:
+            key = (mode.name, method)
+            gone, whole = _lost([row for row in found["failback"] if (row["mode"], row["method"]) == key])
+            if whole:
+                table.append([mode.title, TITLES[method], *_survived(gone, whole)])
+    return table
+
+
+def _survived(gone: int, whole: int) -> tuple[str, str, str]:
+    return str(whole), str(gone), f"{100 * (whole - gone) / whole:.4g} %"
 
 
 def _cost_table(found: Summary) -> Table:
@@ -208,24 +236,33 @@ def missing(found: Summary) -> list[str]:
 
 # ---- the page ----
 
+_STORIES = {"survival": "The death of a director", "failback": "Failing back"}
 BEGIN, END = "<!-- measured -->\n", "<!-- end of measured -->\n"
 
 
 def page_tables(found: Summary) -> str:
     """The tables as Markdown, with the machine and the pictures."""
     machine, settings = found["machine"], found["settings"]
-    load = f",\nload average {machine['load']:g} when it began" if "load" in machine else ""
     parts = [
         f"Linux {machine['kernel']} on {machine['processors']} x {machine['processor']}, "
-        f"{machine['system']}; engine {settings['engine']}{load}.",
+        f"{machine['system']}; engine {settings['engine']}{_load(machine)}.",
         "![No answer, by technique](failover/blackout.png)",
         "![Connections lost, by age](failover/survival.png)",
     ]
     for title, (head, *rows) in tables(found).items():
         lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
         parts += [f"**{title}**", "\n".join(lines)]
+    parts += [
+        f"{_STORIES[story]}: measured on Linux {other['kernel']} on {other['processors']} x "
+        f"{other['processor']}{_load(other)}."
+        for story, other in found.get("elsewhere", {}).items()
+    ]
     parts += missing(found)
     return "\n" + "\n\n".join(parts) + "\n\n"
+
+
+def _load(machine: dict[str, Any]) -> str:
+    return f",\nload average {machine['load']:g} when it began" if "load" in machine else ""
 
 
 def replaced(page: str, found: Summary) -> str:

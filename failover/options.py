@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labs.errors import BadRequest
 from labs.run.options import option
 
-STORIES = ("blackout", "survival", "cost")
+STORIES = ("blackout", "survival", "failback", "cost")
 MOST_KILLS = 200
 _QUICK_KILLS = 2
 

@@ -169,6 +169,11 @@ class Pair(Namespaces):
         """A setting of ipvs-sysctl."""
         self.run(host, "env", f"LVS_SOCKET={self.socket(host)}", str(_SYSCTLS), f"{name}={value}")
 
+    def synchronise(self, host: str, role: str, *, resync: bool = False) -> None:
+        """Start its daemon of this role."""
+        daemon = {"role": role, "interface": f"{host}-eth1", "syncid": 7, "resync": resync}
+        self.ask(host, {"do": "start_daemon", **daemon})
+
     def accompany(self, host: str, *command: str) -> subprocess.Popen[bytes]:
         """A program on a director that dies with it."""
         program = self.start(host, *command, log=self.folder / f"{host}-takeover.log")
@@ -200,8 +205,7 @@ class Pair(Namespaces):
 
     def revive(self, host: str) -> None:
         """It comes back: the cables, the director, and no address of the other one."""
-        for address in self._shared(host):
-            self._inside(host, lambda address=address: vip.remove_address(address))  # type: ignore[misc]
+        self.give_up(host)
         run("ip", "-batch", "-", text="".join(f"link set {cable} up\n" for cable in self._cables(host)))
         self.start_director(host)
 
@@ -216,6 +220,11 @@ class Pair(Namespaces):
                     vip.send_gratuitous_arp(address)
 
         self._inside(host, work)
+
+    def give_up(self, host: str) -> None:
+        """The shared addresses."""
+        for address in self._shared(host):
+            self._inside(host, lambda address=address: vip.remove_address(address))  # type: ignore[misc]
 
     def owners(self) -> tuple[str, ...]:
         """The directors that have the VIP and are not dead."""

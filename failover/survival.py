@@ -14,11 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from compare.progress import Progress
 from compare.results import Journal
+from director.core.sync_protocol import BACKUP, MASTER
 from failover.blackout import SEED
 from failover.options import FailoverOptions
 from failover.pair import DIRECTORS, VIP, Pair, other, port
@@ -27,8 +29,8 @@ from labs.methods import METHODS
 OLD = 3.2  # seconds: the youngest of a crowd
 _QUIET_RATE = 15.0  # per second, all methods together: a message fills in 2.7 s
 _QUIET_SECONDS = (6.0, 9.0)  # random, so that messages are of any age when the director dies
-_CROWD_RATE = 200.0
-_CROWD, _CROWD_QUICK = 1000, 50  # connections of each method
+CROWD_RATE = 200.0
+_CROWD, _CROWD_QUICK = 1000, 50
 _ROUND = 12.0  # seconds of a death, for the progress bar
 
 
@@ -53,12 +55,13 @@ def _rounds(options: FailoverOptions) -> int:
     return max(1, options.count // 4)
 
 
-def _crowd(options: FailoverOptions) -> int:
+def crowd_of(options: FailoverOptions) -> int:
+    """Connections of each method."""
     return _CROWD_QUICK if options.quick else _CROWD
 
 
 def steps(options: FailoverOptions) -> dict[str, float]:
-    crowd = _ROUND + len(METHODS) * _crowd(options) / _CROWD_RATE
+    crowd = _ROUND + len(METHODS) * crowd_of(options) / CROWD_RATE
     return {mode.title: _rounds(options) * (_ROUND + max(_QUIET_SECONDS)) + crowd for mode in MODES}
 
 
@@ -68,7 +71,7 @@ def measure(options: FailoverOptions, journal: Journal, progress: Progress) -> I
     active = DIRECTORS[0]
     pair.take_over(active)
     chance = random.Random(SEED)
-    crowd = (len(METHODS) * _crowd(options), _CROWD_RATE, OLD)
+    crowd = (len(METHODS) * crowd_of(options), CROWD_RATE, OLD)
     try:
         for mode in MODES:
             with progress.step(mode.title) as notes:
@@ -97,28 +100,52 @@ def death(
     standby = other(active)
     pair.restart_servers()
     pair.restart(active)  # it has been a standby, and may know ports that clients use again
-    for host, role in ((active, "master"), (standby, "backup")):
+    for host, role in ((active, MASTER), (standby, BACKUP)):
         pair.set(host, "sloppy_tcp", int(mode.sloppy))
         if mode.sync:
-            request = {"do": "start_daemon", "role": role, "interface": f"{host}-eth1", "syncid": 7}
-            pair.ask(host, request)
-    ports = {port(method, mode.scheduler): method for method in METHODS}
-    words = (VIP, ",".join(map(str, ports)), str(count), str(rate), *(() if rest is None else ("opened",)))
-    command = pair.command("c", sys.executable, "-m", "failover.callers", *words)
-    callers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert callers.stdin is not None
-    assert callers.stdout is not None
-    try:
-        callers.stdout.readline()
+            pair.synchronise(host, role)
+    with calling(pair, mode.scheduler, count, rate, opened=rest is not None) as callers:
         time.sleep(rest or 0)  # their age
-        died = time.monotonic()
         pair.kill(active)
-        print(died, file=callers.stdin, flush=True)
+        callers.note_death()
         pair.take_over(standby)
-        print("taken over", file=callers.stdin, flush=True)
-        found = [json.loads(line) for line in callers.stdout]
-    finally:
-        callers.kill()
-        callers.wait()
+        found = callers.fates()
     pair.revive(active)
-    return [{"method": ports[entry["port"]], "age": entry["age"], "fate": entry["fate"]} for entry in found]
+    return found
+
+
+class Callers:
+    """The clients' program; see callers.py."""
+
+    def __init__(self, program: subprocess.Popen[str], ports: dict[int, str]) -> None:
+        self._program, self._ports = program, ports
+
+    def note_death(self) -> None:
+        """From now on no connection gets older."""
+        print(time.monotonic(), file=self._program.stdin, flush=True)
+
+    def fates(self) -> list[dict[str, Any]]:
+        """What becomes of them: method, age and fate of each."""
+        print("taken over", file=self._program.stdin, flush=True)
+        assert self._program.stdout is not None
+        found = [json.loads(line) for line in self._program.stdout]
+        return [
+            {"method": self._ports[entry["port"]], "age": entry["age"], "fate": entry["fate"]}
+            for entry in found
+        ]
+
+
+@contextmanager
+def calling(pair: Pair, scheduler: str, count: int, rate: float, *, opened: bool) -> Iterator[Callers]:
+    """Connections of all methods, when all have begun, or were opened."""
+    ports = {port(method, scheduler): method for method in METHODS}
+    words = (VIP, ",".join(map(str, ports)), str(count), str(rate), *(("opened",) if opened else ()))
+    command = pair.command("c", sys.executable, "-m", "failover.callers", *words)
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert program.stdout is not None
+        program.stdout.readline()
+        yield Callers(program, ports)
+    finally:
+        program.kill()
+        program.wait()

@@ -104,7 +104,7 @@ def _measure(pair: Pair, seconds: int, mode: str) -> dict[str, float]:
     pair.restart("d2")  # with an empty table
     daemons = {_ALONE: {}, _MASTER: {"d1": "master"}, _PAIR: {"d1": "master", "d2": "backup"}}[mode]
     for host, role in daemons.items():
-        pair.ask(host, {"do": "start_daemon", "role": role, "interface": f"{host}-eth1", "syncid": 7})
+        pair.synchronise(host, role)
     options = ("-t", "1", "-c", "16", "-d", f"{seconds}s", "--timeout", "10s", "-H", "Connection: close")
     before = {host: pair.processor_time(host) for host in DIRECTORS}
     output = pair.run("c", "wrk", *options, f"http://{VIP}:{HTTP}/", seconds=seconds + 20)
