@@ -1,7 +1,8 @@
 """What a run's folder would not have: the director's tables, link load, neighbour tables; kept in view.jsonl.
 
-Each is asked for at most twice a second, and less often where asking takes long or no page is open: a view
-costs a director no more than a sixtieth of its time. What has not changed is not written again.
+Each is asked for at most twice a second, and less often where an answer takes long or no page is open: a
+view costs a director a sixtieth of its time, but asks it every ten seconds at least. What has not changed is
+not written again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from labs.run.processes import SOCKET
 from view.story import ADDED, MOST_CONNECTIONS
 
 _OFTEN, _SELDOM = 0.5, 2.0  # seconds between two polls, while a page is open, and without
-_SHARE = 60  # a poll that took a second is followed by so many seconds without one
+_SHARE = 60  # a poll that took a tenth of a second is followed by so many tenths without one
+_LONGEST = 10.0  # seconds between two polls, however long they take
 _TIMEOUT = 20.0
 _MOST_SIZE = 128 * 1024 * 1024  # bytes of view.jsonl
 _COUNTERS = ("engine", "process", "sync")
@@ -63,7 +65,8 @@ class Poller:
         self.services: list[dict[str, Any]] = []  # as they were last listed
 
     def start(self) -> None:
-        polls: list[Poll] = [self.tables, self.links]
+        polls: list[Poll] = [self.links]
+        polls += [partial(self.tables, name, path) for name, path in self._directors.items()]
         if not self._hide:
             polls.append(self.neighbours)
         for poll in polls:
@@ -71,12 +74,17 @@ class Poller:
 
     def _repeat(self, poll: Poll) -> None:
         while True:
-            began = time.monotonic()
-            with suppress(ChannelError, ControllerError, OSError, ValueError, KeyError):
-                for entry in poll():
-                    self.write(entry)
-            took = time.monotonic() - began
-            time.sleep(max(_OFTEN if self._watched() else _SELDOM, took * _SHARE))
+            time.sleep(self.once(poll))
+
+    def once(self, poll: Poll) -> float:
+        """Write what it yields; seconds until the next time. A poll that failed has waited, not worked."""
+        pause, began = _OFTEN if self._watched() else _SELDOM, time.monotonic()
+        try:
+            for entry in poll():
+                self.write(entry)
+        except (ChannelError, ControllerError, OSError, ValueError, KeyError):
+            return pause
+        return min(max(pause, (time.monotonic() - began) * _SHARE), _LONGEST)
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append an entry, with the time of day, unless the file is full."""
@@ -94,16 +102,8 @@ class Poller:
 
     # ---- the directors ----
 
-    def tables(self) -> Iterator[dict[str, Any]]:
-        """Services, connections and counters of each director, if anything but a timer has changed.
-
-        One that does not answer is left out; the others still do.
-        """
-        for name, path in self._directors.items():
-            with suppress(ChannelError, ValueError):
-                yield from self._tables_of(name, path)
-
-    def _tables_of(self, name: str, path: str) -> Iterator[dict[str, Any]]:
+    def tables(self, name: str, path: str) -> Iterator[dict[str, Any]]:
+        """Services, connections and counters of a director, if anything but a timer has changed."""
         services = _ask(path, "list", at_once=True)["services"]
         listed = _ask(path, "connections", most=MOST_CONNECTIONS)["connections"]
         counters = _ask(path, "counters")
