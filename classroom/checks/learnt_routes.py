@@ -26,15 +26,19 @@ ADVERTISE, ANNOUNCE = "advertise.sh", "announce.sh"
 _EVERY = 600  # seconds between router advertisements, as radvd(8) has it by default
 _OTHER_MAC = "02:00:00:00:00:fe"  # that of the router which has failed
 _ARRIVED = 2  # seconds
-_REACHABLE = "REACHABLE"
+_REACHABLE, _IS_ROUTER = "REACHABLE", "router"
+_LINK_LOCAL = "fe80::/10"
 
 _ADVERTISE = """\
 #!/bin/sh
 # r0: tells the hosts on {interface} that it is their router: now, every ten minutes, and whoever asks.
-# May be run twice.
-pkill -f '[r]outer_discovery.py advertise' || :
+# May be run twice: it ends the program that it started before.
+kill "$(cat {pid_file} 2> /dev/null)" 2> /dev/null
 setsid {program} advertise {interface} {every} > /dev/null 2>&1 &
+echo $! > {pid_file}
 """
+_PID_FILE = "/run/advertise.pid"
+
 _ANNOUNCE = """\
 #!/bin/sh
 # r0: runs when this router takes over from the other one: every host is to send to its MAC address at once.
@@ -49,7 +53,7 @@ def begin(running: RunningLab, variant: Variant) -> None:
     interface = router_interface(variant).name
     program = " ".join(command("router_discovery"))
     for name, text in ((ADVERTISE, _ADVERTISE), (ANNOUNCE, _ANNOUNCE)):
-        filled = text.format(interface=interface, program=program, every=_EVERY)
+        filled = text.format(interface=interface, program=program, every=_EVERY, pid_file=_PID_FILE)
         script = script_editor(variant)(Script(f"{ROUTER}/{name}", filled))
         assert script is not None
         path = running.evidence.scripts / script.name
@@ -71,15 +75,20 @@ def _run(running: RunningLab, script: str) -> int:
 def takeover_of_router(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
     """r0 takes over from a router with another MAC address, which all real servers know.
 
-    Before that they ask for their router. For each of them, `learnt`: whether it had a default route from
-    r0 then; `heard`: whether it sends to r0's MAC address after the announcement; `kept`: whether it has
-    the route still, also when it has asked r0 for that address itself.
+    Before that they hear a router advertisement. For each of them, `learnt`: whether it heard that, and had
+    a default route from r0 then; `heard`: whether it sends to r0's MAC address after the announcement;
+    `kept`: whether it has the route still, also when it has asked r0 for that address itself.
     """
     mac = router_interface(variant).mac
     address = link_local(mac)
     hosts = [running.network.hosts[name] for name in variant.hosts(SERVERS)]
+    _forget_hosts(running, variant)
     with ThreadPoolExecutor() as pool:
-        learnt = list(pool.map(lambda host: _learns(host, address), hosts))
+        for host in hosts:
+            _entry(host, address, _OTHER_MAC, "stale")
+        # One host asks for all: a second advertisement, on its way still, would undo what r0 announces.
+        hosts[0].run(command("router_discovery", "solicit", _card(hosts[0])), timeout=2)
+        learnt = list(pool.map(lambda host: _hears(host, address, mac) and _has_route(host, address), hosts))
         for host in hosts:
             _entry(host, address, _OTHER_MAC, "stale")
         _run(running, ANNOUNCE)
@@ -91,9 +100,10 @@ def takeover_of_router(running: RunningLab, variant: Variant) -> dict[str, dict[
     }
 
 
-def _learns(host: Host, router: str) -> bool:
-    host.run(command("router_discovery", "solicit", _card(host)), timeout=2)
-    return bool(poll_until(lambda: _has_route(host, router), bool, _ARRIVED))
+def _forget_hosts(running: RunningLab, variant: Variant) -> None:
+    """r0 has no host's link-local address to verify, which would tell that host r0's MAC address as well."""
+    flush = ["ip", "neigh", "flush", "to", _LINK_LOCAL, "dev", router_interface(variant).name]
+    running.network.hosts[ROUTER].run(flush, timeout=2)
 
 
 def _hears(host: Host, router: str, mac: str) -> bool:
@@ -101,12 +111,17 @@ def _hears(host: Host, router: str, mac: str) -> bool:
 
 
 def _keeps(host: Host, router: str, mac: str) -> bool:
-    """The entry is probed at once, as it would be five seconds after its first use."""
-    if not _has_route(host, router):
+    """The entry is probed at once, as it would be five seconds after its first use.
+
+    With a route, the entry is a router's: the kernel takes that from it before it deletes the route.
+    """
+    if _IS_ROUTER not in _neighbour(host, router) or not _has_route(host, router):
         return False
     _entry(host, router, mac, "probe")
-    poll_until(lambda: _REACHABLE in _neighbour(host, router).get("state", ()), bool, _ARRIVED)
-    return _has_route(host, router)
+    probed = poll_until(
+        lambda: _neighbour(host, router), lambda entry: _REACHABLE in entry.get("state", ()), _ARRIVED
+    )
+    return _IS_ROUTER in probed and _has_route(host, router)
 
 
 def _entry(host: Host, router: str, mac: str, state: str) -> None:
