@@ -24,7 +24,7 @@ MIN_REQUESTS = 12
 
 def requests(running: RunningLab, variant: Variant) -> list[dict[str, str]]:
     """How twelve or more requests of c1 to port 80 ended: a whole number of weighted rounds."""
-    return send_requests(running.clients[0], 80, _weighted_rounds(variant))
+    return settled_requests(running.clients[0], 80, _weighted_rounds(variant))
 
 
 def other_clients(running: RunningLab, variant: Variant) -> dict[str, Any]:
@@ -40,8 +40,17 @@ def other_clients(running: RunningLab, variant: Variant) -> dict[str, Any]:
 
 
 def _outcomes(client: Client, variant: Variant) -> dict[str, int]:
-    made = send_requests(client, 80, _weighted_rounds(variant))
+    made = settled_requests(client, 80, _weighted_rounds(variant))
     return dict(Counter(outcome["how"] for outcome in made))
+
+
+def settled_requests(client: Client, port: int, count: int) -> list[dict[str, str]]:
+    """As `send_requests`; where all were answered, others that come after them.
+
+    In a network that is a second old, packets go astray only once ARP has found the wrong path for them.
+    """
+    made = send_requests(client, port, count)
+    return send_requests(client, port, count) if all("server" in request for request in made) else made
 
 
 def send_requests(client: Client, port: int, count: int) -> list[dict[str, str]]:

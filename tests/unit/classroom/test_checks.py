@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from classroom import catalogue
-from classroom.checks import FAILED, judged, probes_of
+from classroom.checks import FAILED, judged, probes_of, service
 from classroom.checks.arp import one_answer
 from classroom.checks.learnt_routes import route_kept
 from classroom.checks.service import all_served, fair_shares
@@ -52,6 +52,19 @@ def test_malformed_observations_pass_no_exercise(name: str, absurd: object) -> N
 def test_each_probe_runs_once() -> None:
     names = [probe.__name__ for probe in probes_of(JUDGES)]
     assert names == ["requests", "arp_answers"]
+
+
+@pytest.mark.parametrize(("first", "then"), [(0, 5), (0, 0), (5, 0)])
+def test_requests_that_were_answered_are_sent_again(
+    monkeypatch: pytest.MonkeyPatch, first: int, then: int
+) -> None:
+    """Faults that only show once every host knows its neighbours; others show at once."""
+    served, failed = {"how": "answered", "server": "rs1"}, {"how": "ECONNRESET"}
+    sent = [[failed] * number + [served] * (12 - number) for number in (first, then)]
+    monkeypatch.setattr(service, "send_requests", lambda *_: sent.pop(0))
+    found = service.settled_requests(cast(Any, None), 80, 12)
+    assert found.count(failed) == (first or then)
+    assert len(sent) == (1 if first else 0)
 
 
 def test_no_requests_is_not_served() -> None:
