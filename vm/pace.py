@@ -27,7 +27,7 @@ _SECONDS: Sequence[tuple[str, float]] = (
     ("test_the_recording_holds", 14.0),
     ("test_generated_connections", 70.0),
     ("test_ipv6_is_answered", 10.0),
-    ("test_all_of_it", 70.0),
+    ("test_all_of_it", 80.0),
     ("test_on_the_wire", 80.0),
     ("test_the_director_serves_too", 70.0),
     ("test_sync.py::test_daemons_are_listed_alike", 90.0),  # its trial is for all of that file
