@@ -30,6 +30,7 @@ SEEN_AT = {
     "lab-tun": (("c1", "eth0", "out"), ("d", "eth0", "out"), ("rs", "tunl0", ""), ("rs", "eth0", "out")),
     "lab-dr": (("r0", "eth1", "out"), ("d", "eth0", "out"), ("rs", "eth0", "out")),
 }
+PATHS = ("request", "forwarded", "reply")
 COLUMNS = {
     "source": "IP from",
     "dest": "IP to",
@@ -233,6 +234,22 @@ def test_the_vip_has_one_owner_and_the_router_holds_its_mac(page: Any) -> None:
     assert str(owners.get_attribute("data-name")) == "d"
     router = str(page.locator('#network [data-name="r0"]').get_attribute("aria-label"))
     assert "holds 02:00:cb:00:71:02 for 203.0.113.1" in router
+
+
+def test_the_path_is_drawn_before_a_connection_is_chosen(
+    chromium: Any, page: Any, address: str, run: Path
+) -> None:
+    """By the method, through as many hosts as the captures show."""
+
+    def legs(shown: Any) -> dict[str, int]:
+        return {kind: shown.locator(f"#network path.way.{kind}").count() for kind in PATHS}
+
+    choose(page, report_of(run)["packets"][0]["source"])
+    captured = legs(page)
+    assert all(captured.values())
+    with opened(chromium, address) as other:
+        settled(other)
+        assert legs(other) == captured
 
 
 def test_an_instant_has_an_address_that_another_browser_can_open(

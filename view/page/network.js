@@ -335,7 +335,8 @@ export class Network {
       || [...store.hosts.values()].find((host) => host.role === "realserver")?.name;
     const client = connection && [...store.hosts.values()].find((host) =>
       host.interfaces.some((port) => port.addresses.some((one) => connection.client?.startsWith(`${one.split("/")[0]}:`))))?.name;
-    const planned = (names) => names.map((name) => (name === "rs" ? server : name === "c1" && client ? client : name));
+    const actual = { rs: server, site: this.#routerOf(server), c1: client || "c1" };
+    const planned = (names) => names.map((name) => actual[name] || name);
     const longest = (direction) => {
       if (!connection) return null;
       const near = current ? Math.max(0, current.packet - 20) : 0;
@@ -348,6 +349,14 @@ export class Network {
     };
     if (connection && connection.walks.length && !connection.served) return [[], []]; // ARP, others
     return [longest("request") || planned(path.request), longest("reply") || planned(path.reply)];
+  }
+
+  // In VS-TUN each real server is at a site of its own, behind a router.
+  #routerOf(server) {
+    const { hosts } = this.store;
+    const switches = new Set((hosts.get(server)?.interfaces || []).map((port) => port.switch));
+    return [...hosts.values()].find((host) =>
+      host.role === "router" && host.interfaces.some((port) => switches.has(port.switch)))?.name;
   }
 
   #ways() {

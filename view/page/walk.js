@@ -126,14 +126,15 @@ export class Walk {
     this.#connections();
     const { player, store } = this;
     const { connection, current } = player;
-    const key = connection ? `${connection.key} ${player.step} ${connection.packets}` : `none of ${store.connections.size > 0}`;
+    const key = connection ? `${connection.key} ${player.step} ${connection.packets}` : `none of ${store.version > 0} ${store.connections.size > 0}`;
     if (key === this.key) return;
     this.key = key;
     if (!connection) {
       setText(this.title, "No connection chosen");
       setText(this.position, "");
       setText(this.happened, store.connections.size
-        ? "Choose a connection, or the newest one (key w), to follow its packets." : "No packets yet.");
+        ? "Choose a connection, or the newest one (key w), to follow its packets."
+        : store.version ? "No packets yet." : "Reading the captures …");
       this.buttons.hidden = true;
       this.there.replaceChildren();
       this.back.replaceChildren();
