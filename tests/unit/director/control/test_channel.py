@@ -10,6 +10,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from selectors import DefaultSelector
 from threading import Semaphore, Thread
@@ -205,6 +206,19 @@ def test_a_client_past_its_deadline_is_dropped(loop: Loop, monkeypatch: pytest.M
     assert slow.recv(1) == b""
     monkeypatch.undo()
     assert loop.answer_to(loop.client(ASKING)) == ANSWER
+
+
+def test_a_byte_now_and_then_does_not_put_off_the_deadline(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, now = loop.client(b"{"), time.monotonic()
+    for share in (0.0, 0.4, 0.8, 1.0):
+        slow.sendall(b" ")
+        monkeypatch.setattr("time.monotonic", partial(float, now + share * LINE_TIMEOUT))
+        loop.turn()
+        loop.turn()
+        loop.listener.expire()
+    assert slow.recv(1) == b""
 
 
 def test_a_line_that_waits_while_the_loop_is_busy_is_not_late(

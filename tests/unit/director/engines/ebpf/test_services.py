@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from director.core.commands import DeleteService, ServiceKey
+from director.core.commands import DeleteServer, DeleteService, ServiceKey
 from director.core.director import Director
 from director.core.family import IPV4
 from director.core.packet import Endpoint
@@ -127,11 +127,20 @@ def test_nothing_changes_where_a_map_is_too_small(room: str) -> None:
     assert {server.address for _, _, server in rules.servers.numbered()} == {RS1, RS2, RS3}
 
 
-def test_the_next_call_repairs_a_write_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def members(rules: Rules) -> list[int]:
+    """The numbers of the servers among which the program chooses."""
+    first, size = rules.value()[2:4]
+    return list(memoryview(rules.services._members[:]).cast("Q")[first : first + size])
+
+
+def test_a_write_that_failed_changes_nothing_and_the_next_one_repairs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rules = Rules(scheduler="rr")
     rules.write()
-    keys = rules.maps["services"].entries.keys()
-    transaction = activated(rules.director, commands_for(WEB._replace(port=81), (RS1, 1)))
+    keys, before = rules.maps["services"].entries.keys(), members(rules)
+    more = commands_for(WEB._replace(port=81), (RS1, 1))
+    transaction = activated(rules.director, [DeleteServer(ServiceKey(6, WEB), RS2), *more])
 
     def full(_key: bytes, _value: bytes) -> None:
         raise BpfError("out of memory")
@@ -140,9 +149,8 @@ def test_the_next_call_repairs_a_write_that_failed(monkeypatch: pytest.MonkeyPat
         patched.setattr(rules.maps["services"], "put", full)
         with pytest.raises(EngineError, match="out of memory"):
             rules.write()
+    assert members(rules) == before
     rules.director.roll_back(transaction)
     rules.write()
     assert rules.maps["services"].entries.keys() == keys
-    first, size = rules.value()[2:4]
-    numbers = [rules.servers.number_of(server) for server in rules.service.servers]
-    assert list(memoryview(rules.services._members[:]).cast("Q")[first : first + size]) == numbers
+    assert members(rules) == [rules.servers.number_of(server) for server in rules.service.servers]
