@@ -573,6 +573,23 @@ def test_while_waiting_is_called_during_silence(path: str, monkeypatch: pytest.M
     assert messages == [{"list": [1]}, {"list": [2]}, {"ok": True}]  # a keepalive is not a part
 
 
+def test_silence_ends_at_the_timeout_whoever_looks_meanwhile(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = Semaphore(0)
+    looks = iter(range(100))
+
+    def look() -> None:
+        next(looks)
+
+    monkeypatch.setattr(channel, "_POLL", 0.01)
+    server = served(path, lambda _peer: done.acquire())
+    with pytest.raises(ChannelError, match="timed out"):
+        list(stream(path, {"do": "list"}, timeout=0.05, while_waiting=look))
+    done.release()
+    server.join()
+
+
 def test_while_waiting_may_abort_an_answer_that_has_begun(path: str) -> None:
     class Seen(Exception):
         pass
