@@ -99,7 +99,11 @@ def _stay(session: Any) -> None:
     print_wrapped(console, f"Exercise {variant.exercise} of {variant.student} has begun.")
     sys.stdout.flush()
     if is_interactive():
-        console.print("Type commands for any host here, too (c1 ping -c1 d); exit or Ctrl-D ends the lab.")
+        director = session.running.plan.topology.directors[0].name
+        print_wrapped(
+            console,
+            f"Type commands for any host here, too (c1 ping -c1 {director}); exit or Ctrl-D ends the lab.",
+        )
         session.running.network.prompt()
     else:
         signal.pause()

@@ -67,6 +67,7 @@ CAUSES = {
     "two_masters": "both directors own the VIP",
     "takeover_differs": "the directors' settings of the virtual router differ",
     "takeover_down": "the program that moves the VIP is not running",
+    "checks_down": "the program that checks real servers is not running",
     "sync_differs": "connection synchronisation uses the wrong interface or number",
     "garp_lost": "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not",
     "check_wrong": "a health check takes out a real server that serves",

@@ -29,7 +29,7 @@ _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
 _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
-_LONGEST = 120  # characters of a command line
+_LONGEST = 400  # characters of a command line: a Python program's name may come late
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
 _ANY6, _BOTH = "::", "*"
 

@@ -370,16 +370,25 @@ def restart_director(state: LabState) -> Iterator[str]:
 # ---- two directors ----
 
 START_TAKEOVER = "setsid sh takeover.sh > /dev/null 2>&1 &"
-_AVAILABILITY, _CHECKS = "-m availability.", "-m availability.monitor"
+START_CHECKS = "setsid sh monitor.sh > /dev/null 2>&1 &"
+_CHECKS = {"availability.monitor": "lvs-monitor"}  # modules and programs
+_TAKEOVER = {"availability.vrrp": "lvs-vrrp", "availability.heartbeat": "lvs-heartbeat"}
 
 
 def takeover_of(host: HostState) -> list[Process]:
     """The processes that move the VIP."""
-    return [
-        process
-        for process in host.processes
-        if _AVAILABILITY in process.command and _CHECKS not in process.command
-    ]
+    return [process for process in host.processes if any(module in process.command for module in _TAKEOVER)]
+
+
+def checks_of(host: HostState) -> list[Process]:
+    """The processes that check real servers."""
+    return [process for process in host.processes if any(module in process.command for module in _CHECKS)]
+
+
+def program_of(process: Process) -> str:
+    """`lvs-vrrp`, or the command of another one."""
+    programs = _TAKEOVER | _CHECKS
+    return next((programs[name] for name in programs if name in process.command), process.command)
 
 
 def restart_takeover(host: HostState) -> Iterator[str]:

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import takeover_of
+from doctor.queries import checks_of, program_of, takeover_of
 from doctor.state import SERVER, HostState, LabState, Listener, Process
 
 TITLE = "a process is stopped (SIGSTOP)"
 EXPLAINS = ("director_down",)
+
+_DIRECTOR = (
+    "The director handles no packet and answers no command; only connections that an engine forwards in the "
+    "kernel go on. A second director beside it is not a repair."
+)
+_TAKEOVER = (
+    "This one tells the other director that {} is alive: without that the other takes over, and as long as "
+    "nothing gives the VIP up here, both have it."
+)
+_CHECKS = (
+    "This one checks the real servers: a server that dies now keeps its rule, and its share of the clients."
+)
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -21,24 +33,23 @@ def find(state: LabState) -> Iterator[Cause]:
             _tunnel(host, process) for process in host.processes if process.tunnel and process.stopped
         )
     for host, _, director in state.directors:
-        beside = takeover_of(host) if state.pair else []
-        halted = [process for process in (director, *beside) if process and process.stopped]
-        if halted:
-            yield _director(host, halted)
+        if director and director.stopped:
+            yield _process(host, director, _DIRECTOR)
+        for process in takeover_of(host) if state.pair else ():
+            if process.stopped:
+                yield _process(host, process, _TAKEOVER.format(host.name))
+        for process in checks_of(host) if state.pair else ():
+            if process.stopped:
+                yield _process(host, process, _CHECKS)
 
 
-def _director(host: HostState, stopped: list[Process]) -> Cause:
-    states = ", ".join(
-        f"process {process.pid}, {process.command}, is in state {process.state}" for process in stopped
-    )
+def _process(host: HostState, process: Process, why: str) -> Cause:
     return Cause(
         "frozen",
         host.name,
-        f"{states}: stopped",
-        "A stopped process gets no processor time until SIGCONT. The director handles no packet and "
-        "answers no command; only connections that an engine forwards in the kernel go on. A "
-        "second director beside it is not a repair.",
-        "\n".join(f"kill -CONT {process.pid}" for process in stopped),
+        f"process {process.pid}, {program_of(process)}, is in state {process.state}: stopped",
+        f"A stopped process gets no processor time until SIGCONT. {why}",
+        f"kill -CONT {process.pid}",
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ from labs.run.options import LabOptions
 from labs.run.running import RunningLab
 from labs.terminal.reporter import ConsoleReporter
 
-_AVAILABILITY = "-m availability."
+_AVAILABILITY = re.compile(r"availability\.[\w.]+")
 _FORGET = "ip neigh flush all; ip route flush cache"
 
 
@@ -108,15 +109,15 @@ def recorded(state: LabState) -> str:
     """For tests/unit/doctor/states: a line for each host, without what differs between runs and machines."""
     form = state.as_dict()
     for host in form["hosts"]:
-        moving = [process for process in host["processes"][2:] if _AVAILABILITY in process["command"]]
+        moving = [process for process in host["processes"][2:] if _AVAILABILITY.search(process["command"])]
         host |= {"counters": {}, "neighbours": [], "scripts": {}}
         host["processes"] = [*host["processes"][:2], *moving]
     directors = [form["director_process"], *(director["process"] for director in form["pair"])]
     for process in (*directors, *(process for host in form["hosts"] for process in host["processes"])):
         first, *words = process["command"].split()
         process["command"] = Path(first).name
-        if _AVAILABILITY in " ".join(words):
-            process["command"] += " " + " ".join(words[:2])
+        module = _AVAILABILITY.search(" ".join(words))
+        process["command"] += f" {module[0]}" if module else ""
     for director in (form["director"], *(director["director"] for director in form["pair"])):
         director["connections"] = director["connections"][:4]
     hosts = ",\n".join(json.dumps(host) for host in form.pop("hosts"))

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from doctor.collect_lab import collect_lab
-from doctor.queries import takeover_of
-from doctor.state import HostState
+from doctor.queries import checks_of, takeover_of
+from doctor.state import HostState, Process
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import plan_for
 from labs.run.builder import Builder
@@ -77,9 +77,18 @@ class Trial:
         poll_until(typed, lambda failed: not failed, WAIT)
 
     def takeover_down(self) -> None:
-        for process in takeover_of(host_of(Examined(self._running), "d2")):
+        self._end_on_second(takeover_of)
+
+    def checks_down(self) -> None:
+        self._end_on_second(checks_of)
+
+    def _end_on_second(self, programs: Callable[[HostState], list[Process]]) -> None:
+        def find() -> list[Process]:
+            return programs(host_of(Examined(self._running), "d2"))
+
+        for process in find():
             os.kill(process.pid, signal.SIGTERM)
-        poll_until(lambda: takeover_of(host_of(Examined(self._running), "d2")), lambda left: not left, WAIT)
+        poll_until(find, lambda left: not left, WAIT)
 
     def garp_lost(self) -> None:
         """As after a takeover of which the router has not heard."""
@@ -117,7 +126,10 @@ class Trial:
         return poll_until(examine, lambda examined: examined.code == 0, WAIT)
 
 
-FAULTS = ("two_masters", "takeover_differs", "sync_differs", "takeover_down", "garp_lost", "check_wrong")
+FAULTS = (
+    *("two_masters", "takeover_differs", "sync_differs", "takeover_down", "checks_down", "garp_lost"),
+    "check_wrong",
+)
 
 
 def main(names: str, keep: str = "", family: str = "4") -> int:

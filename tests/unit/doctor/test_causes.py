@@ -150,6 +150,16 @@ def stopped_takeover(state: LabState, name: str) -> LabState:
     return on(state, name, processes=(*others, replace(takeover, state="T")))
 
 
+def stopped_checks(state: LabState, name: str) -> LabState:
+    *others, checks, takeover = host(state, name).processes
+    return on(state, name, processes=(*others, replace(checks, state="T"), takeover))
+
+
+def without_checks(state: LabState, name: str) -> tuple[Process, ...]:
+    *others, _, takeover = host(state, name).processes
+    return (*others, takeover)
+
+
 def without_vip(state: LabState, name: str) -> LabState:
     return on(state, name, addresses=tuple(a for a in host(state, name).addresses if a.address != VIP))
 
@@ -620,7 +630,8 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
             both_own_the_vip(s), "d2", settings={"virtual_ipaddress": "203.0.113.1 203.0.113.9"}
         ),
     ),
-    ("takeover_down", "ha", "d1", lambda s: on(s, "d1", processes=host(s, "d1").processes[:2])),
+    ("takeover_down", "ha", "d1", lambda s: on(s, "d1", processes=host(s, "d1").processes[:3])),
+    ("checks_down", "ha", "d2", lambda s: on(s, "d2", processes=without_checks(s, "d2"))),
     (
         "sync_differs",
         "ha",
@@ -654,6 +665,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ),
     ("garp_lost", "ha", "r0", lambda s: set_on(s, "r0", "conf.r0-eth1.drop_gratuitous_arp")),
     ("frozen", "ha", "d2", lambda s: stopped_takeover(s, "d2")),
+    ("frozen", "ha", "d1", lambda s: stopped_checks(s, "d1")),
     ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
