@@ -8,7 +8,7 @@ from doctor.causes import Cause
 from doctor.queries import SILENT, is_silenced
 from doctor.state import HostState, LabState
 
-TITLE = "a real server answers ARP for the VIP"
+TITLE = "a real server answers ARP, or neighbour solicitations, for the VIP"
 
 
 def find(state: LabState) -> Iterator[Cause]:
