@@ -364,11 +364,11 @@ def _in_words(kind: str, event: dict[str, Any]) -> str:
     if kind in ("expired", "evicted"):
         return f"{ends}: the connection ends ({kind})"
     if kind in _REFUSALS and "source" in event:
-        return f"{event['source']} > {event.get('destination')}: {kind}: {event.get('why')}"
+        return f"{event['source']} > {event.get('destination')}"
     if kind == "lost":
-        return f"{event.get('count')} events were not written: {event.get('why')}"
-    rest = (f"{name} {value}" for name, value in event.items() if name not in ("kind", "time"))
-    return f"{kind}: {', '.join(rest)}"
+        return f"{event.get('count')} events were not written"
+    rest = (f"{name} {value}" for name, value in event.items() if name not in ("kind", "time", "why"))
+    return ", ".join(rest)  # its kind and the reason stand beside it
 
 
 def _command(entry: dict[str, Any]) -> Item:

@@ -561,6 +561,74 @@ def test_a_page_left_open_says_that_its_lab_was_killed(exercise: tuple[Any, Any]
     page.problems.clear()
 
 
+# ---- IPv6 ----
+
+CLIENT6, VIP6, DIRECTOR6 = "2001:db8:c633:64::101", "2001:db8:cb00:71::1", "2001:db8:cb00:71::2"
+SERVER6 = {"lab-nat": "2001:db8:ac10::2", "lab-tun": "2001:db8:c000:200::2"}
+
+
+def _ipv6_folder(place: Path, lab: str) -> Path:
+    """A run of one SYN in IPv6, built byte by byte: rewritten in VS-NAT, in an outer header in VS-TUN."""
+    folder = packets.folder(place)
+    server, tunnelled = SERVER6[lab], lab == "lab-tun"
+    inside = "d-eth0" if tunnelled else "d-eth1"
+    interfaces = {
+        "c1-eth0": [f"client c1, {CLIENT6}, on the Internet", packets.MACS["c1-eth0"]],
+        "d-eth0": [f"director d, {DIRECTOR6}, on the director's LAN", packets.MACS["d-eth0"]],
+        "d-eth1": ["director d, 2001:db8:ac10::1, on the private network", packets.MACS["d-eth1"]],
+        "rs1-eth0": [f"real server rs1, {server}, on the private network", "02:00:00:00:00:0a"],
+    }
+    names = {CLIENT6: "c1", DIRECTOR6: "d", server: "rs1", VIP6: "VIP"}
+    about = {**packets.ABOUT, "names": names, "interfaces": interfaces}
+    (folder / "pcap" / "about.json").write_text(json.dumps(about))
+    syn = packets.tcp(40001, 80, 2)
+    body = packets.ip6(CLIENT6, VIP6 if tunnelled else server, syn, hops=62)
+    if tunnelled:
+        body = packets.ip6(DIRECTOR6, server, body, following=41)
+    mac = packets.MACS
+    seen = [
+        ("c1-eth0", packets.frame(mac["c1-eth0"], mac["d-eth0"], packets.ip6(CLIENT6, VIP6, syn), 0x86DD)),
+        ("d-eth0", packets.frame(packets.A, mac["d-eth0"], packets.ip6(CLIENT6, VIP6, syn, hops=63), 0x86DD)),
+        (inside, packets.frame(mac[inside], "02:00:00:00:00:0a", body, 0x86DD)),
+        ("rs1-eth0", packets.frame(mac[inside], "02:00:00:00:00:0a", body, 0x86DD)),
+    ]
+    for name in interfaces:
+        frames = [(100 + at / 1000, raw) for at, (port, raw) in enumerate(seen) if port == name]
+        (folder / "pcap" / f"{name}.pcap").write_bytes(packets.pcap(*frames))
+    (folder / "events.jsonl").write_text("")
+    if tunnelled:
+        start = folder / "scripts" / "d" / "start.sh"
+        start.write_text(start.read_text().replace("--method nat", "--method tun"))
+    return folder.rename(folder.with_name(f"20260101-120000-{lab}"))
+
+
+@pytest.mark.parametrize(
+    ("lab", "changed"),
+    [
+        ("lab-nat", {"IP to": "[…ac10::2]:80"}),
+        ("lab-tun", {"outer IP from": "…cb00:71::2", "outer IP to": "…c000:200::2"}),
+    ],
+)
+def test_the_director_s_change_to_a_packet_of_ipv6_is_shown(
+    chromium: Any, tmp_path: Path, lab: str, changed: dict[str, str]
+) -> None:
+    folder = _ipv6_folder(tmp_path, lab)
+    with (
+        served("view", str(folder), runs=tmp_path, log=tmp_path / "log") as address,
+        opened(chromium, address, bypass_csp=True) as page,
+    ):
+        choose(page, "40001")
+        ((_, before), (_, arrived), (head, sent), (_, received)) = columns(page)
+        assert head.startswith("d eth")
+        assert head.endswith("out")
+        assert before["IP to"] == arrived["IP to"] == "[…cb00:71::1]:80"
+        assert changed.items() <= sent.items()
+        assert changed.items() <= received.items()
+        assert sent["IP from"] == "[…c633:64::101]:40001"
+        assert page.locator("#network .folded").text_content() == "… is 2001:db8:"
+        assert browser.violations(page) == []
+
+
 # ---- two directors, live, in IPv6 ----
 
 
@@ -700,6 +768,26 @@ def test_200_real_servers_are_folded_into_groups_that_open(many: Any) -> None:
     press(many, "3")
     assert many.locator("#panel-tables tbody tr").count() >= 200
     assert browser.violations(many) == []
+
+
+@pytest.mark.parametrize(
+    ("pinned", "first", "label"),
+    [
+        (1, "rs2 to rs25", "24 real servers, rs2 to rs25"),
+        (7, "rs1 to rs25", "24 real servers, rs1 to rs25 without rs7"),
+        (25, "rs1 to rs24", "24 real servers, rs1 to rs24"),
+    ],
+)
+def test_a_group_s_name_leaves_out_the_server_beside_it(
+    many: Any, pinned: int, first: str, label: str
+) -> None:
+    """The server of the chosen connection has a box of its own, outside its group."""
+    many.evaluate(f"page.player.connection.server = '172.16.0.{pinned + 1}:80'; page.plan()")
+    settled(many)
+    assert many.locator(f'#network [data-name="rs{pinned}"]').count() == 1
+    group = many.locator("#network .host.group").first
+    assert first in group.text_content()
+    assert group.get_attribute("aria-label") == label
 
 
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (1280, 720), (1920, 1080)])

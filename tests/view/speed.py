@@ -369,7 +369,11 @@ def _private(pid: int) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.view.speed", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.view.speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--only", choices=("latency", "cost", "replay"))
     parser.add_argument("--pairs", type=int, default=24, help="windows, page closed and open (default 24)")
     parser.add_argument("--seconds", type=int, default=8, help="of each measurement (default 8)")

@@ -1,6 +1,6 @@
 // What the director has said, and what the doctor has found.
 
-import { interval, make, Panel, setText, table } from "./dom.js";
+import { interval, make, Panel, table } from "./dom.js";
 import { VirtualList } from "./list.js";
 import { countUntil, latest } from "./store.js";
 
@@ -14,7 +14,7 @@ export class Events {
     this.only = false;
     this.items = [];
     this.findings = make("div", { class: "findings" });
-    this.none = make("p", { class: "empty" });
+    this.none = make("p", { class: "empty" }, "No events yet.");
     this.list = new VirtualList({
       label: "Events of the director", height: 40, write: (row, item) => this.#row(row, item), choose: (item) => this.#choose(item),
     });
@@ -34,7 +34,7 @@ export class Events {
       this.seen = key;
       this.items = this.only && player.connection ? player.connection.events : store.events;
     }
-    setText(this.none, this.items.length ? "" : "No events yet.");
+    this.none.hidden = this.items.length > 0;
     this.list.set(this.items, countUntil(this.items, player.t) - 1);
   }
 
@@ -132,5 +132,5 @@ export class Checks extends Panel {
 
 export function freshness(store, player) {
   const behind = store.end - player.t;
-  return behind < 0.001 ? "" : `${interval(behind)} before the latest`;
+  return behind < 0.001 ? "" : `${interval(behind)} before the end`;
 }

@@ -27,7 +27,7 @@ export function bindKeys(actions) {
       make("thead", null, make("tr", null, make("th", { scope: "col" }, "key"), make("th", { scope: "col" }, "does"))),
       make("tbody", null, actions.map(([, shown, text]) =>
         make("tr", null, make("th", { scope: "row" }, shown.map((key) => make("kbd", null, key))), make("td", null, text))))),
-    make("p", null, toggle, make("label", { for: "keys-on" }, "Single keys are on (Tab, Enter and the arrows within a list always work)")),
+    make("p", { class: "buttons" }, toggle, make("label", { for: "keys-on" }, "Single keys are on (Tab, Enter and the arrows within a list always work)")),
     make("button", { type: "button", class: "primary", onclick: () => help.close() }, "Close"),
   );
 }

@@ -96,16 +96,24 @@ function fold(hosts, ports, open, pinned) {
     for (let at = 0; at < members.length; at += size) {
       const part = members.slice(at, at + size);
       const names = part.map((host) => host.name);
-      const between = sites.size > 1 && names.length > 2 ? `, ${names[1]} ... ` : " to "; // sites take turns
-      const name = names.length > 1 ? `${names[0]}${between}${names[names.length - 1]}` : names[0];
+      const name = span(names, sites.size > 1); // stays, whoever is pinned: it says which groups are open
       const rest = part.filter((host) => host.name !== pinned);
       if (rest.length < part.length) boxes.push(single(part.find((host) => host.name === pinned)));
       if (rest.length) {
-        boxes.push({ name, members: rest.map((host) => host.name), hosts: rest, host: null, open: open.has(name) });
+        const members = rest.map((host) => host.name);
+        const title = span(members, sites.size > 1);
+        const between = names.indexOf(pinned) > 0 && names[names.length - 1] !== pinned;
+        boxes.push({ name, title, without: between ? pinned : null, members, hosts: rest, host: null, open: open.has(name) });
       }
     }
   }
   return boxes;
+}
+
+// Names in a row as a few words.
+function span(names, alternate) {
+  const between = alternate && names.length > 2 ? `, ${names[1]} ... ` : " to "; // sites take turns
+  return names.length > 1 ? `${names[0]}${between}${names[names.length - 1]}` : names[0];
 }
 
 function attachedBefore(bar) {

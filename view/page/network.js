@@ -172,7 +172,7 @@ export class Network {
     };
     const node = draw("g", {
       class: "host group", role: "button", tabindex: 0, "aria-expanded": String(box.open), "data-name": box.name,
-      "aria-label": `${box.members.length} real servers, ${box.name}`,
+      "aria-label": `${box.members.length} real servers, ${box.title}${box.without ? ` without ${box.without}` : ""}`,
       onclick: toggle, onkeydown: (event) => press(event, toggle),
     });
     for (const offset of box.open ? [] : [6, 3]) {
@@ -180,7 +180,7 @@ export class Network {
     }
     node.append(
       draw("rect", { class: "box", x: box.x, y: top, width: WIDTH, height: box.height, rx: 6 }),
-      draw("text", { class: "name", x: box.x + 10, y: top + 18 }, `${box.open ? "▾" : "▸"} ${box.name}`),
+      draw("text", { class: "name", x: box.x + 10, y: top + 18 }, `${box.open ? "▾" : "▸"} ${box.title}`),
     );
     if (!box.open) {
       const sum = draw("text", { class: "load", x: box.x + 10, y: top + 25 + ROW - 4 }, `${box.members.length} real servers`);
@@ -250,7 +250,7 @@ export class Network {
       if (group) {
         const counts = group.members.map((name) => servers.get(name)).filter(Boolean);
         const active = counts.reduce((sum, one) => sum + one.active, 0);
-        if (parts.sum) parts.sum.textContent = `${group.members.length} servers, ${active} active`;
+        if (parts.sum) parts.sum.textContent = `${group.members.length}${group.without ? ` (not ${group.without})` : " servers"}, ${active} active`;
         for (const row of parts.rows || []) {
           const one = servers.get(row.host.name);
           row.count.textContent = one ? `w${one.weight} ${one.active}+${one.inactive}` : "";

@@ -132,7 +132,7 @@ export class States extends Panel {
         figure(diagram(edges, state, been, passed), table("Transitions of the table", ["from", "to"], edges)),
         past.length ? table("What this connection has been through", ["state", "at", "after", "event"], past.map((one, place) => [
           `${one.state}${place === past.length - 1 ? " ◀ now" : ""}`, `${one.t.toFixed(6)} s`, place ? interval(one.t - past[place - 1].t) : "", one.text,
-        ])) : make("p", { class: "empty" }, "No change of state so far.")),
+        ]), { class: "past" }) : make("p", { class: "empty" }, "No change of state so far.")),
     );
   }
 }

@@ -273,6 +273,22 @@ def test_a_refused_rule_is_told_with_its_reason(folder: Path) -> None:
     assert event["why"] == "there is none"
 
 
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ({"kind": "quorum_up", "service": "TCP 203.0.113.1:80"}, "service TCP 203.0.113.1:80"),
+        ({"kind": "dropped", "source": "a:1", "destination": "b:2"}, "a:1 > b:2"),
+        ({"kind": "lost", "count": 3}, "3 events were not written"),
+    ],
+)
+def test_an_event_s_kind_and_reason_are_told_once(folder: Path, event: dict[str, Any], text: str) -> None:
+    """The page shows both beside the text."""
+    line = json.dumps({**event, "time": 99.5, "why": "a reason"})
+    (folder / "events.jsonl").write_text(f"{line}\n")
+    (item,) = of_kind(Story(folder, run.document(folder)).more(), "event")
+    assert (item["event"], item["text"], item["why"]) == (event["kind"], text, "a reason")
+
+
 @pytest.mark.parametrize(("count", "most"), [(150, False), (3000, True)])
 def test_it_knows_when_most_packets_are_left_out(folder: Path, count: int, most: bool) -> None:
     """A live view then takes less of the processor for reading."""
