@@ -11,7 +11,8 @@ from rich.text import Text
 
 from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
-from doctor.path import Difference, differences
+from doctor.difference import Difference
+from doctor.path import differences
 from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,

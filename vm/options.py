@@ -27,4 +27,4 @@ class VmTestOptions:
         if self.minutes < 0 or self.more < 0:
             raise BadRequest("--minutes and --more take a number of 1 or more.")
         if self.force and not self.record:
-            raise BadRequest("--force is about recordings: use --record --force.")
+            raise BadRequest("--force works only with --record: use --record --force.")

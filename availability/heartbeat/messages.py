@@ -66,7 +66,7 @@ def read(data: bytes, key: Key | None) -> Heartbeat:
     except UnicodeDecodeError:
         raise Malformed("other characters than those of ASCII") from None
     if len(data) > MAX_SIZE or lines[:1] != [_FIRST] or lines[-2:] != [_LAST, ""]:
-        raise Malformed(f"{len(data)} bytes that are no message")
+        raise Malformed(f"{len(data)} bytes that are not a message")
     signature = lines[-3] if lines[-3].startswith("auth=") else ""
     signed = lines[:-3] if signature else lines[:-2]
     if key and not hmac.compare_digest(signature, f"auth={key.number} {key.sign(_joined(signed))}"):

@@ -194,9 +194,9 @@ def test_what_a_message_looks_like() -> None:
         (b"seq=1", b"seq=-1", "a number that is not hexadecimal"),
         (b"seq=1", b"seq=" + b"1" * 17, "a number that is not hexadecimal"),
         (b"src=d1\n", b"", "other fields"),
-        (b"<<<\n", b"", "bytes that are no message"),
+        (b"<<<\n", b"", "bytes that are not a message"),
         (b"d1", b"d\xff", "other characters"),
-        (b"rsc=", b"rsc=" + b"x" * 1400, "bytes that are no message"),
+        (b"rsc=", b"rsc=" + b"x" * 1400, "bytes that are not a message"),
     ],
 )
 def test_what_is_no_message_is_malformed(before: bytes, after: bytes, why: str) -> None:
