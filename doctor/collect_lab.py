@@ -7,6 +7,8 @@ tables do.
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,6 +53,7 @@ from realserver_setup.httpd import CONFIGURATION, ORIGINAL
 _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
 _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
 _LONGEST = 8  # seconds for the director, however busy the machine is: it may be what keeps it busy
+_BRIEFLY = 0.2  # seconds for a director that can't accept a connection
 _AT_ONCE = 8
 _FTP, _HTTP = 21, 80
 _IPV6 = 6
@@ -260,12 +263,13 @@ def _director_process(hosts: Iterable[HostState]) -> Process | None:
 
 def _director(path: str) -> DirectorState:
     """Asked through its control socket; its connections, without those of earlier trials."""
-    stopped = _stopped_director(path)
-    if stopped:
-        return DirectorState(error=f"process {stopped} is stopped")
+    pid = _owner(path)
+    if pid and _is_stopped(pid):
+        return DirectorState(error=f"process {pid} is stopped")
+    seconds = _BRIEFLY if pid and _has_no_files(pid) else min(patient(_DIRECTOR), _LONGEST)
     try:
-        listed = _ask(path, "list")
-        connections = _ask(path, "connections")["connections"]
+        listed = _ask(path, "list", seconds)
+        connections = _ask(path, "connections", seconds)["connections"]
     except (ChannelError, LabError) as error:
         return DirectorState(error=str(error))
     return DirectorState(
@@ -303,22 +307,38 @@ def _of_version(director: DirectorState, version: int) -> DirectorState:
     )
 
 
-def _stopped_director(path: str) -> int:
-    """The process that has the director's control socket, if it is stopped, else 0: it would not answer."""
+def _owner(path: str) -> int:
+    """The process that has the director's control socket; 0 if none has."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.connect(path)
             credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid: int = _CREDENTIALS.unpack(credentials)[0]
-        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except OSError:
         return 0
-    return pid if state in STOPPED else 0
+    pid: int = _CREDENTIALS.unpack(credentials)[0]
+    return pid
 
 
-def _ask(path: str, what: str) -> dict[str, Any]:
+def _is_stopped(pid: int) -> bool:
+    """It would not answer."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in STOPPED
+    except OSError:
+        return False
+
+
+def _has_no_files(pid: int) -> bool:
+    """Without a file descriptor left it accepts no connection; another one may be closed at any time."""
+    try:
+        most, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        return most != resource.RLIM_INFINITY and len(os.listdir(f"/proc/{pid}/fd")) >= most
+    except OSError:
+        return False
+
+
+def _ask(path: str, what: str, seconds: float) -> dict[str, Any]:
     """Raises ChannelError."""
-    answer = call(path, {"do": what}, timeout=min(patient(_DIRECTOR), _LONGEST))
+    answer = call(path, {"do": what}, timeout=seconds)
     if not answer.get("ok"):
         raise ChannelError(str(answer.get("error", "refused")))
     return answer

@@ -171,6 +171,15 @@ def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prer
     return next((rule for rule in decisions if rule.verdict.startswith(_TRANSLATES)), None)
 
 
+def suspect_redirection(
+    filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting"
+) -> FilterRule | None:
+    """The rule that redirects an incoming packet, or may: it depends on a rate, or on a random number."""
+    return next(
+        (rule for rule in _met(filters, packet, (hook,)) if rule.verdict.startswith(_TRANSLATES)), None
+    )
+
+
 def translation(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | None:
     """The rule that changes the source of a packet which leaves the host."""
     decisions = _decisions(filters, packet, ("postrouting",))

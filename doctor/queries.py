@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from director.formats.ipvsadm_words import endpoint
-from doctor.nftables import Packet, dropped, redirection
+from doctor.nftables import Packet, dropped, redirection, suspect_redirection
 from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,
@@ -93,11 +93,19 @@ def redirected(host: HostState, address: str, port: int) -> FilterRule | None:
     return redirection(host.filters, request_packet("", address, port))
 
 
+def may_be_redirected(host: HostState, address: str, port: int) -> FilterRule | None:
+    """The rule that redirects some of the requests for that port, or all of them."""
+    return suspect_redirection(host.filters, request_packet("", address, port))
+
+
 def is_redirected(host: HostState, address: str, port: int) -> bool:
     """Whether requests for that port are redirected to where a program listens."""
     rule = redirected(host, address, port)
-    if rule is None:
-        return False
+    return rule is not None and leads_to_program(host, port, rule)
+
+
+def leads_to_program(host: HostState, port: int, rule: FilterRule) -> bool:
+    """Whether a program listens where that rule redirects requests for `port`."""
     other = rule.verdict.partition(" ")[2]
     number = int(other) if other.isdigit() else port
     # DNAT may lead to another host, of which this one knows nothing.

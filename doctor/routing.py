@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
-from doctor.state import CLIENT, DIRECTOR, SERVER, HostState, LabState, NextHop, Plug, Route
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop, Plug, Route
 
 _DEFAULT, _IPV6 = "default", 6
 
@@ -32,11 +32,17 @@ class Step:
 
     @property
     def actual(self) -> NextHop:
-        return next_hop(self.host, self.target)
+        """On a router, that of packets it forwards, if known: a policy rule may be for its own only."""
+        hops = self.host.next_hops if self.host.role == ROUTER else ()
+        forwarded = [hop for hop in hops if hop.target == self.target and hop.inbound]
+        wrong = (hop for hop in forwarded if not self._is_planned(hop))
+        return next(wrong, forwarded[0] if forwarded else next_hop(self.host, self.target))
 
     @property
     def is_right(self) -> bool:
-        hop = self.actual
+        return self._is_planned(self.actual)
+
+    def _is_planned(self, hop: NextHop) -> bool:
         return (hop.gateway, hop.interface) == (self.gateway, self.interface)
 
 

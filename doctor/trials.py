@@ -6,7 +6,7 @@ that drops half of its packets serves a single request as often as not. Most com
 which neither curl nor the kernel takes by itself: in captures and in the connection table they are recognised
 by it, and http requests by `GET /name?doctor`. The last round is like a client's own connections, which may
 fail where others do not: the kernel chooses the port, curl is the User-Agent, requests and answers fill
-packets.
+packets, and a request comes a moment after the handshake, as over a longer way.
 
 A connection ends with a RST, so the director forgets it in 10 seconds (CLOSE) instead of two minutes
 (FIN_WAIT), and nothing stays in TIME_WAIT. The doctor's page says what is left.
@@ -70,6 +70,7 @@ _LONG_REQUEST = (
 _TALK = {b"220": b"USER anonymous", b"331": b"PASS doctor@", b"230": b"PASV"}
 _PASSIVE = {b"227": re.compile(rb"(\d+,\d+,\d+,\d+),(\d+),(\d+)"), b"229": re.compile(rb"\|(\d+)\|\)")}
 _DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 4.0  # seconds: first, then with one SYN sent again, at the most
+_PAUSE = 0.05  # seconds; a director in Python takes some milliseconds for a packet, a router far away more
 _LATE, _LATEST = 0.5, 1.0  # seconds that a packet which was sent again may take to pass everywhere
 _IPV4 = 4
 _MOST = 16  # trials of a service; a larger round is not completed
@@ -87,7 +88,7 @@ class Attempt:
     """A connection to try from `host`; `wanted` is the real server whose address it uses, if any.
 
     `usual`: from a port that the kernel chooses, with curl's User-Agent; to ftp, with a data connection.
-    `long`: request and answer fill packets.
+    `long`: request and answer fill packets, and the request comes _PAUSE after the handshake.
     """
 
     host: str
@@ -310,6 +311,7 @@ class _Running:
         self.more = more
         self.is_data = False
         self.connected = False
+        self.sends_at = 0.0  # when it has to send its request; 0: not waiting
         self.received = b""
 
     @property
@@ -342,7 +344,9 @@ class _Running:
                 if code:
                     return self._failed(code)
                 self.connected = True
-                if self.attempt.port != FTP:
+                if self.attempt.long:
+                    self.sends_at = time.monotonic() + _PAUSE
+                elif self.attempt.port != FTP:
                     self.socket.send(self.attempt.request)
                 return None
             chunk = self.socket.recv(_CHUNK)
@@ -362,6 +366,12 @@ class _Running:
                 return self._failed(error.errno or 0)
         name, complaint = _answer(self.received)
         return self.result(FAILED if complaint else SERVED, name, complaint)
+
+    def send_late(self) -> None:
+        """A server that has closed the connection meanwhile is told by recv()."""
+        self.sends_at = 0.0
+        with suppress(OSError):
+            self.socket.send(self.attempt.request)
 
     def _talk(self, line: bytes) -> Trial | None:
         """Log in, and connect to where the server names a port for data."""
@@ -487,9 +497,14 @@ def _serve(
     selector: DefaultSelector, running: Mapping[int, _Running], results: dict[int, Trial], until: float
 ) -> None:
     while selector.get_map():
-        left = until - time.monotonic()
-        ready = selector.select(max(0.0, left))
-        if left <= 0 and not ready:
+        now = time.monotonic()
+        waiting = [trial for at, trial in running.items() if trial.sends_at and at not in results]
+        for trial in waiting:
+            if trial.sends_at <= now:
+                trial.send_late()
+        wake = min([until, *(trial.sends_at for trial in waiting if trial.sends_at)])
+        ready = selector.select(max(0.0, wake - now))
+        if until <= now and not ready:
             return
         for key, _ in ready:
             trial = running[key.data]

@@ -9,7 +9,10 @@ from doctor.causes import Cause
 from doctor.causes.port_remapped import listens_elsewhere
 from doctor.queries import (
     FTP,
+    ends_at,
     is_redirected,
+    leads_to_program,
+    may_be_redirected,
     redirected,
     restart_httpd,
     restore_httpd,
@@ -27,7 +30,10 @@ def find(state: LabState) -> Iterator[Cause]:
         address = host.main.address if state.method == "nat" else state.vip
         for port in _expected(state, host):
             rule = redirected(host, address, port)
-            if rule and not is_redirected(host, address, port):
+            some = may_be_redirected(host, address, port) if ends_at(state, host) else None
+            if some and not leads_to_program(host, port, some):
+                yield _redirected_away(host, address, port, some)
+            elif rule and not is_redirected(host, address, port):
                 yield _redirected_away(host, address, port, rule)
             elif not rule and not host.listens(address, port) and not listens_elsewhere(state, host):
                 yield _cause(host, address, port)

@@ -319,6 +319,13 @@ def without_hop(state: LabState, name: str, target: str, source: str) -> tuple[N
     return tuple(hop for hop in hops if (hop.target, hop.source) != (target, source))
 
 
+def own_prohibited(state: LabState, name: str) -> LabState:
+    """The kernel refuses what the host sends by itself, and forwards as before."""
+    hops = host(state, name).next_hops
+    own = tuple(hop if hop.inbound or hop.local else NextHop(hop.target, source=hop.source) for hop in hops)
+    return on(state, name, next_hops=own, rules=(PolicyRule(32765, "from all iif lo prohibit"),))
+
+
 def answers(state: LabState, name: str, outcome: str, detail: str = "", by: str = "") -> LabState:
     """With trials of that real server, tried from the director, that ended so."""
     trials = (
@@ -470,7 +477,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ),
     ("no_route", "nat", "d", lambda s: next_hop(s, "d", CLIENT)),
     ("no_route", "dr", "c1", lambda s: next_hop(s, "c1", VIP)),
-    ("no_route", "tun", "r0", lambda s: on(s, "r0", routes=host(s, "r0").routes[-1:])),
+    ("no_route", "tun", "r0", lambda s: on(s, "r0", routes=host(s, "r0").routes[-1:], next_hops=())),
     (
         "no_route",
         "dr",
@@ -573,6 +580,14 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
         lambda s: on(s, "rs1", filters=(rule("prerouting", "redirect 81", HTTP_PORT),)),
     ),
     (
+        "not_listening",  # of some connections only
+        "tun",
+        "rs1",
+        lambda s: on(
+            ends_at(s, "rs1"), "rs1", filters=(rule("prerouting", "redirect 81", HTTP_PORT, LIMIT),)
+        ),
+    ),
+    (
         "no_gateway",
         "dr",
         "rs1",
@@ -669,6 +684,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
+    ("a router's rule for packets of its own: iif lo prohibit", "dr", lambda s: own_prohibited(s, "r0")),
     ("arp_ignore for all", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=0, all__arp_ignore=1)),
     ("arp_ignore 2", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=2)),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -305,6 +306,26 @@ def test_collecting_this_machine() -> None:
     assert host.link("lo")
     assert all(process.pid and process.state for process in host.processes)
     assert any(process.files and process.most for process in host.processes)
+
+
+def test_a_director_that_has_no_files_left_is_asked_briefly(tmp_path: Path) -> None:
+    """Its socket takes the connection, and accept() fails."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        assert collect_lab._owner(path) == os.getpid()
+        assert not collect_lab._has_no_files(os.getpid())
+        code = "import os, time; os.write(1, b'.'); time.sleep(60)"
+        with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE) as other:
+            assert other.stdout
+            assert other.stdout.read(1)
+            _, hard = resource.prlimit(other.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(other.pid, resource.RLIMIT_NOFILE, (3, hard))
+            assert collect_lab._has_no_files(other.pid)
+            other.kill()
+    assert collect_lab._owner(path) == 0
+    assert not collect_lab._has_no_files(0x7FFFFFFF)
 
 
 def test_a_listener_and_its_process_are_found(tmp_path: Path) -> None:

@@ -470,6 +470,18 @@ def test_a_long_request_fills_a_packet_and_its_answer_more_than_one() -> None:
         assert trials._answer(answer) == expected
 
 
+def test_a_server_that_waits_for_requests_too_briefly_closes() -> None:
+    def hasty(connection: socket.socket) -> None:
+        connection.settimeout(trials._PAUSE / 10)
+        with suppress(TimeoutError):
+            connection.recv(2000)
+
+    with server(hasty) as port:
+        attempt = Attempt("c1", "127.0.0.1", port, long=True)
+        (trial,) = try_all([attempt], lambda _: trials._tcp(), ["rs1"], 5.0)
+    assert (trial.outcome, trial.connected, trial.detail) == (RESET, True, trials.CLOSED)
+
+
 def test_the_kernel_chooses_a_port_of_its_own_range() -> None:
     taken = set[int]()
     with trials._tcp(of_kernel=taken) as first, trials._tcp(of_kernel=taken) as second:
