@@ -121,7 +121,9 @@ def _verdict(expression: Mapping[str, Any]) -> str:
             return f"{name} {expression[name]['target']}"
     for name in _TRANSLATES:
         if name in expression:
-            return f"{name} {(expression[name] or {}).get('port', '')}".strip()
+            to = expression[name] or {}
+            stays = name == "dnat" and "addr" not in to  # `dnat to :81` changes the port only
+            return f"{'redirect' if stays else name} {to.get('port', '')}".strip()
     for name in _TRANSLATES_SOURCE:
         if name in expression:
             return f"{name} {(expression[name] or {}).get('addr', '')}".strip()

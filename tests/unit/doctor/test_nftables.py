@@ -115,6 +115,19 @@ def test_a_rule_has_its_text() -> None:
     assert (found.text, found.handle) == ("icmp type destination-unreachable drop", 2)
 
 
+@pytest.mark.parametrize(
+    ("statement", "verdict"),
+    [
+        ({"redirect": {"port": 81}}, "redirect 81"),
+        ({"dnat": {"port": 81}}, "redirect 81"),
+        ({"dnat": {"addr": "203.0.113.9", "port": 81}}, "dnat 81"),
+    ],
+)
+def test_where_a_translation_leads(statement: dict[str, Any], verdict: str) -> None:
+    (found,) = rules([chain("guard", "prerouting"), rule("guard", statement)], "")
+    assert found.verdict == verdict
+
+
 def test_a_redirected_port() -> None:
     listed = [
         chain("guard", "prerouting"),
