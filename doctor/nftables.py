@@ -27,6 +27,7 @@ _INTERFACES = ("iifname", "oifname")
 _DROPPED = ("drop", "reject")
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "arp", "ether", "vlan")
 _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
+_USUAL = {"ct packets": 1_000, "ct bytes": 1_000_000}  # of a connection that fetches some files
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
 _DEEPEST = 16  # nested chains
@@ -165,6 +166,18 @@ def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
     """Whether nothing but a random number, or a counter, decides if a suspect drops the packet."""
     open_ones = [match for match in rule.matches if _is_met(match, packet) is None]
     return bool(open_ones) and all(_name(_left(match)).startswith(_RANDOM) for match in open_ones)
+
+
+def drops_long(rule: FilterRule, packet: Packet) -> bool:
+    """Whether a suspect drops the packet once its connection has had a usual number of packets."""
+    open_ones = [match for match in rule.matches if _is_met(match, packet) is None]
+    return bool(open_ones) and all(map(_is_of_long, open_ones))
+
+
+def _is_of_long(expression: Mapping[str, Any]) -> bool:
+    match = expression.get("match", {})
+    most, right = _USUAL.get(_name(match.get("left")), 0), match.get("right")
+    return match.get("op") in (">", ">=") and isinstance(right, int) and right < most
 
 
 def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting") -> FilterRule | None:

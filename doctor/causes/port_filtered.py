@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import Packet, dropped, drops_at_random, suspects
+from doctor.nftables import Packet, dropped, drops_at_random, drops_long, suspects
 from doctor.queries import outer_packet, reply_packet, request_packet, served_port
 from doctor.sightings import last_seen
 from doctor.state import (
@@ -45,6 +45,10 @@ def find(state: LabState) -> Iterator[Cause]:
             at_random = next((rule for rule in may if drops_at_random(rule, packet)), None)
             if at_random:
                 yield _cause(host, at_random, f"some {what}")
+                break
+            long = next((rule for rule in may if drops_long(rule, packet)), None)
+            if long:
+                yield _cause(host, long, f"{what} in longer connections")
                 break
             if may and lost_here:
                 yield _cause(host, may[0], what, certain=False)

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from doctor.nftables import Packet, changes, dropped, drops_at_random, redirection, rules, suspects
+from doctor.nftables import (
+    Packet,
+    changes,
+    dropped,
+    drops_at_random,
+    drops_long,
+    redirection,
+    rules,
+    suspects,
+)
 from doctor.queries import reply_packet, request_packet
 
 MESSAGE = {
@@ -126,6 +135,23 @@ def test_a_rule_has_its_text() -> None:
 def test_where_a_translation_leads(statement: dict[str, Any], verdict: str) -> None:
     (found,) = rules([chain("guard", "prerouting"), rule("guard", statement)], "")
     assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("key", "op", "number", "expected"),
+    [
+        ("packets", ">", 6, True),
+        ("bytes", ">=", 20_000, True),
+        ("packets", ">", 1_000_000, False),
+        ("packets", "<", 6, False),
+        ("mark", ">", 6, False),
+    ],
+)
+def test_a_rule_for_the_later_packets_of_a_connection(key: str, op: str, number: int, expected: bool) -> None:
+    counted = match({"ct": {"key": key, "dir": "original"}}, number, op)
+    listed = [chain("guard", "input"), rule("guard", field("tcp", "dport", 80), counted, DROP)]
+    (found,) = suspects(rules(listed, ""), REQUEST, "input")
+    assert drops_long(found, REQUEST) is expected
 
 
 def test_a_redirected_port() -> None:
