@@ -673,6 +673,7 @@ KINDS: tuple[Kind, ...] = (
         "port_filtered",
         _filter("input", "tcp dport <port> limit rate over 1/hour burst 1 packets drop"),
         _filter("input", "tcp dport <port> ct count over 0 drop"),
+        _filter("input", "tcp dport <port> ct original packets gt 6 drop"),
     ),
     _extra(
         "dropped by a field that tells little",
