@@ -267,6 +267,34 @@ def test_an_instant_has_an_address_that_another_browser_can_open(
         assert other.locator("#time").inner_text() == page.locator("#time").inner_text()
 
 
+def test_no_label_of_a_path_and_no_packet_covers_a_host(run: Path, page: Any) -> None:
+    """At every hop of one connection."""
+    choose(page, report_of(run)["packets"][0]["source"])
+    covering = page.evaluate(
+        """async () => {
+            const network = document.getElementById("network"), found = [];
+            const frame = () => new Promise((done) => requestAnimationFrame(done));
+            for (let step = 0; step < page.player.steps.length; step += 1) {
+                page.player.goToStep(step);
+                await frame();
+                await frame();
+                network.getAnimations({ subtree: true }).forEach((one) => one.finish());
+                const { interface: port } = page.player.current.sighting;
+                const onCable = port.includes("-eth"); // a tunnel's end is inside its host
+                const marks = network.querySelectorAll(onCable ? ".waylabel, .marker .inner" : ".waylabel");
+                for (const mark of marks) for (const box of network.querySelectorAll(".host .box")) {
+                    const [one, other] = [mark, box].map((part) => part.getBoundingClientRect());
+                    if (one.left < other.right && one.right > other.left
+                        && one.top < other.bottom && one.bottom > other.top)
+                        found.push(`${step} ${mark.textContent || "packet"} ${port}`);
+                }
+            }
+            return found;
+        }"""
+    )
+    assert covering == []
+
+
 @in_one_lab
 def test_the_back_button_returns_to_the_same_instant(chromium: Any, address: str) -> None:
     """Steps do not fill the browser's history: one press leaves the page, and the way back leads there."""

@@ -2,10 +2,10 @@
 // column for each step of the way, a switch as a vertical bar between its hosts. Numbers only; no drawing.
 
 export const WIDTH = 178; // of a host
-const GAP = 128; // between columns of hosts, at least
+const GAP = 142; // between columns of hosts, at least: half of it holds the widest label of a path
 const BETWEEN = 14; // boxes of a column
 const MARGIN = 14;
-const LEAST = 1124;
+const LEAST = 1166;
 const LABEL = 120; // of a switch
 const FOLD = 8; // more real servers than this are folded into groups
 

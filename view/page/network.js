@@ -415,10 +415,11 @@ export class Network {
     const owner = box && this.boxes.get(box.name);
     if (owner) owner.node.classList.add("here");
     if (!box) return this.markerLayer.replaceChildren();
-    const x = stub ? stub.edge + (stub.right ? 30 : -30) : box.x + WIDTH / 2;
-    const y = stub ? stub.y + this.#laneOf(sighting, walk) : box.y + box.height / 2;
     const text = briefly(sighting);
     const half = Math.max(20, text.length * 3.7 + 8);
+    const beside = Math.max(30, half + (sighting.outer ? 8 : 3)); // clear of the host's own addresses
+    const x = stub ? stub.edge + (stub.right ? beside : -beside) : box.x + WIDTH / 2;
+    const y = stub ? stub.y + this.#laneOf(sighting, walk) : box.y + box.height / 2;
     const known = this.markerLayer.firstChild;
     const marker = draw("g", { class: `marker ${sighting.direction || ""}` },
       sighting.outer ? draw("rect", { class: "outer", x: -half - 5, y: -15, width: 2 * half + 10, height: 30, rx: 7 }) : null,
