@@ -25,7 +25,7 @@ function show(runs) {
   const finished = (run) => run.checks > 0 && run.checks_passed === run.checks;
   const order = [...runs].sort((a, b) => finished(a) - finished(b) || a.since - b.since);
   const done = runs.filter(finished).length;
-  setText(find("about"), runs.length ? `${runs.length} exercises run, ${done} of them solved` : "No exercise is running on this machine.");
+  setText(find("about"), runs.length ? `Running exercises: ${runs.length}, solved: ${done}` : "No exercise is running on this machine.");
   const focused = document.activeElement?.dataset.run;
   find("tiles").replaceChildren(...order.map((run) => tile(run, now, finished(run))));
   if (focused) document.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
