@@ -28,9 +28,12 @@ _COLLECT = (20_000, 20, 20)  # as for gc.set_threshold
 LONG = bool(os.environ.get("LVS_LONG"))
 _UNIT = "tests/unit/"
 # Their tests share something whatever their parameters; each worker would make it anew.
-_WHOLE = tuple(
-    f"tests/labs/test_{name}.py"
-    for name in ("ebpf_program", "ha", "monitor", "operating", "realserver", "terminal", "view_page")
+_WHOLE = (
+    *(
+        f"tests/labs/test_{name}.py"
+        for name in ("ebpf_program", "ha", "monitor", "operating", "realserver", "terminal", "view_page")
+    ),
+    *("tests/vm/test_labs.py", "tests/vm/test_sync.py"),
 )
 # Groups over 20 s, in seconds on two processors: if one started last, the run would wait for it.
 _LONGEST = {

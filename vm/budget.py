@@ -4,6 +4,9 @@ Tests of what has changed come first, then the core, then the rest (marks `chang
 LVS_MINUTES, no test starts that is not expected to end in time, and one that takes far longer fails, so
 that there is always a summary; it names the tests that were left out. LVS_RESULTS is a file with the
 result of each test so far: it is outside of the machine, and remains when the machine is ended.
+
+With pytest-xdist, each worker decides what fits into the time, at its own pace; the process that has started
+them makes the forecast, and writes the results.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from labs.run import json_lines
 from vm import pace
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
 
 GRACE = 300.0  # seconds that the running test may take beyond LVS_MINUTES
 RESULTS = "results.jsonl"  # in a run's folder
@@ -26,7 +33,9 @@ _NO_TIME = "no time left"
 
 def pytest_configure(config: pytest.Config) -> None:
     minutes = float(os.environ.get("LVS_MINUTES") or "inf")
-    config.pluginmanager.register(Budget(60 * minutes, os.environ.get("LVS_RESULTS", os.devnull)))
+    is_worker = hasattr(config, "workerinput")
+    results = os.devnull if is_worker else os.environ.get("LVS_RESULTS", os.devnull)
+    config.pluginmanager.register(Budget(60 * minutes, results))
 
 
 def order(item: pytest.Item) -> int:
@@ -48,7 +57,7 @@ class Budget:
         self._seconds, self._file = seconds, Path(file)
         self._began = time.monotonic()
         self._pace = pace.Pace(1)
-        self._started = 0
+        self._started = self._workers = 0
         self._took: dict[str, float] = {}
         self._left_out: list[str] = []
         self._closed_modules: set[str] = set()
@@ -63,9 +72,23 @@ class Budget:
         self._began = time.monotonic()
         begin_results(self._file, [item.nodeid for item in session.items])
 
+    @pytest.hookimpl(optionalhook=True)  # only pytest-xdist calls it
+    def pytest_xdist_node_collection_finished(self, node: WorkerController, ids: Sequence[str]) -> None:
+        """All workers collect the same tests."""
+        if not self._workers:
+            self._pace = pace.Pace(pace.slowness())
+            begin_results(self._file, ids)
+        self._workers += 1
+        if self._workers == node.config.getvalue("numprocesses"):
+            reporter = node.config.pluginmanager.getplugin("terminalreporter")
+            reporter.write_line(f"\n{self._forecast(ids)}")
+
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> str:
-        minutes = self._pace.expects(*(item.nodeid for item in items)) / 60
-        forecast = f"{len(items)} tests will take about {max(minutes, 1):.0f} min here ({self._pace})"
+        return self._forecast([item.nodeid for item in items])
+
+    def _forecast(self, tests: Sequence[str]) -> str:
+        minutes = self._pace.expects(*tests) / 60 / max(self._workers, 1)
+        forecast = f"{len(tests)} tests will take about {max(minutes, 1):.0f} min here ({self._pace})"
         if minutes * 60 <= self._seconds:
             return f"{forecast}."
         return f"{forecast}; there are {self._seconds / 60:g} min: some will be left out."

@@ -22,6 +22,7 @@ _TRUST = 60.0  # reference seconds of tests that count as much as the measured s
 # something, the first of them creates it.
 _SECONDS: Sequence[tuple[str, float]] = (
     ("test_a_lab_with_kernel_ipvs[nat]", 150.0),  # starts all three
+    ("test_a_lab_with_kernel_ipvs_in_ipv6", 90.0),
     ("test_a_lab_with_kernel_ipvs", 10.0),
     ("test_a_lab_with_our_program", 90.0),
     ("test_the_recording_holds", 14.0),

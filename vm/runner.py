@@ -32,6 +32,7 @@ _SINGLE = {
 }
 _MORE = "tests/vm/test_oracle.py::test_more_of_them"
 _NOT_ELSEWHERE = "not scapy and not ebpf"  # `./inv test` runs those, which need no IPVS
+_SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")  # the machine has two processors
 # Those in tests/labs run on every engine.
 _TESTS = ("tests/vm", "tests/labs/test_oracle_live.py", "tests/labs/test_director_features.py")
 
@@ -71,7 +72,7 @@ def run_suite(options: VmTestOptions, *, here: bool | None = None) -> int:
     wanted = f"({options.only}) and {_NOT_ELSEWHERE}" if options.only else _NOT_ELSEWHERE
     tests = (*dict.fromkeys(_SINGLE.values()), _RECORDING) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider", "-v", "-rfEs"]
-    command += ["-p", "vm.budget", f"--timeout={SUITE_TIMEOUT:.0f}", "--durations=20"]
+    command += ["-p", "vm.budget", f"--timeout={SUITE_TIMEOUT:.0f}", "--durations=20", *_SIDE_BY_SIDE]
     if not more:
         command.append(f"--deselect={_MORE}")
     with _results() as folder:

@@ -52,6 +52,15 @@ def test_a_lab_with_kernel_ipvs(labs: dict[str, subprocess.Popen[str]], method: 
     assert "engine ipvs" in output
 
 
+@pytest.mark.rest
+@pytest.mark.parametrize("method", [method for method in OPTIONS if "--family" not in OPTIONS[method]])
+def test_a_lab_with_kernel_ipvs_in_ipv6(tmp_path: Path, method: str) -> None:
+    lab = _start(tmp_path, method, "ipvs", "--family", "6")
+    output, _ = lab.communicate(timeout=patient(100))
+    assert lab.returncode == 0, output
+    assert "engine ipvs, IPv6" in output
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_this_kernels_verifier_accepts_our_program(family: int) -> None:
     BpfObject(compiler.compiled(family), {"connections": 1000}, {}).close()

@@ -35,7 +35,9 @@ TEN = "pace.reference = lambda test: 10"  # seconds that each of them is expecte
 IN_ORDER = ["test_changed_core", "test_changed_rest", "test_core", "test_rest"]
 
 
-def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, tests: str, plugin: str = "", *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run pytest with the plugin, at the pace of the reference machine; `plugin` is code to run first."""
     (folder / "test_these.py").write_text(tests)
     (folder / "reference_pace.py").write_text(
@@ -44,7 +46,7 @@ def run(folder: Path, tests: str, plugin: str = "", **environment: str) -> subpr
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    changed\n    rest\n")
     plugins = ("pytest_timeout", "reference_pace", "vm.budget", "no:cacheprovider")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", *(f"-p{name}" for name in plugins)],
+        [sys.executable, "-m", "pytest", "-v", *(f"-p{name}" for name in plugins), *options],
         cwd=folder,
         env={
             **os.environ,
@@ -70,6 +72,30 @@ def test_what_has_changed_comes_first_then_the_core_then_the_rest(tmp_path: Path
     assert outcomes(tmp_path) == [(name, "passed") for name in IN_ORDER]
     assert "4 tests will take about 2 min here (3.0 times as slow as the reference machine)." in done.stdout
     assert "no time left" not in done.stdout
+
+
+SIDE_BY_SIDE = ("-pxdist.plugin", "-n2", "--dist=loadscope")
+
+
+def test_side_by_side_they_take_half_as_long(tmp_path: Path) -> None:
+    done = run(tmp_path, TESTS, "pace.slowness = lambda: 12.0", *SIDE_BY_SIDE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(outcomes(tmp_path)) == [(name, "passed") for name in sorted(IN_ORDER)]
+    first = json.loads((tmp_path / budget.RESULTS).read_text().splitlines()[0])
+    assert [test.partition("::")[2] for test in first["tests"]] == IN_ORDER
+    assert "4 tests will take about 4 min here (12.0 times as slow as the reference machine)." in done.stdout
+
+
+def test_side_by_side_tests_are_left_out_and_named_once(tmp_path: Path) -> None:
+    (tmp_path / "test_others.py").write_text(TESTS)
+    late = "budget.time = type('Clock', (), {'monotonic': staticmethod(iter(range(0, 10**6, 4)).__next__)})"
+    done = run(tmp_path, TESTS, late, *SIDE_BY_SIDE, LVS_MINUTES="0.25")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ended = outcomes(tmp_path)
+    assert len(ended) == 8
+    left = sum(outcome == "left" for _, outcome in ended)
+    assert left >= 6
+    assert f"no time left for these {left}" in done.stdout
 
 
 def test_tests_that_are_left_out_are_named(tmp_path: Path) -> None:
