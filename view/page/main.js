@@ -210,7 +210,8 @@ class Page {
     const playing = player.playing;
     setText(find("play"), playing ? "❚❚ Pause" : "▶ Play");
     const live = store.document.live && !store.ended;
-    setText(find("mode"), this.lost ? "connection lost" : player.following ? "● live" : live ? `paused, ${freshness(store, player)}` : store.document.live ? "ended" : "replay");
+    const following = store.version ? "● live" : "reading …";
+    setText(find("mode"), this.lost ? "connection lost" : player.following ? following : live ? `paused, ${freshness(store, player)}` : store.document.live ? "ended" : "replay");
     find("mode").className = player.following && !this.lost ? "mode live" : "mode";
     find("live").hidden = !store.document.live || player.following;
     if (store.version !== this.binned) this.histogram();
