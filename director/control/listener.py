@@ -31,6 +31,7 @@ from director.control.channel import (
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 MAX_CLIENTS = 64  # at a time
+_LONGEST_PATH = 107  # bytes: unix(7)
 LINE_TIMEOUT = 5.0  # seconds for each line of a request
 REPLY_TIMEOUT = 3600.0  # seconds in which a client takes nothing of its answer, as with a pager
 SLICE = 100  # steps of work in one turn of the loop, at most
@@ -66,18 +67,8 @@ class Listener:
         self._run_queue: deque[_Client | _BackgroundTask] = deque()
         self._selector: BaseSelector | None = None
         self._is_accepting = False
-        _remove_stale(path)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            self._socket.bind(path)
-        except OSError:
-            self._socket.close()
-            raise
-        finally:
-            os.umask(before)
+        self._socket = _listening(path)
         self._identity = _identity(path)
-        self._socket.listen(MAX_CLIENTS)
 
     def serve_one(self) -> None:
         """Accept the next client and serve it to the end."""
@@ -373,6 +364,31 @@ def _decode_request(line: bytes, parts: deque[bytes]) -> Message:
 def _decode_parts(parts: deque[bytes]) -> Iterator[Message]:
     while parts:
         yield decode_line(parts.popleft())
+
+
+def _listening(path: str) -> socket.socket:
+    """A socket that appears at `path` once it listens: others wait for the file, and connect at once.
+
+    Raises OSError.
+    """
+    _remove_stale(path)
+    new = f"{path}~" if len(os.fsencode(path)) < _LONGEST_PATH else path
+    if new != path:
+        _remove_stale(new)
+        if os.path.lexists(path):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listening.bind(new)
+        listening.listen(MAX_CLIENTS)
+        os.rename(new, path)
+    except OSError:
+        listening.close()
+        raise
+    finally:
+        os.umask(before)
+    return listening
 
 
 def _remove_stale(path: str) -> None:

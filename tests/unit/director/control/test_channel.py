@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -87,6 +88,31 @@ def test_the_socket_of_a_killed_process_is_replaced(path: str) -> None:
         dead.listen()
     Listener(path, lambda _request: {}).close()
     assert not Path(path).exists()
+
+
+def test_a_socket_appears_once_it_listens(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for the file connects at once."""
+    seen: list[bool] = []
+
+    class Observed(socket.socket):
+        def listen(self, backlog: int = 0, /) -> None:
+            seen.append(os.path.lexists(path))
+            super().listen(backlog)
+
+    monkeypatch.setattr("director.control.listener.socket.socket", Observed)
+    listener = Listener(path, lambda _request: {"ok": True})
+    assert seen == [False]
+    assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
+    listener.close()
+
+
+def test_the_longest_path_is_as_long_as_the_kernel_allows() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        longest = f"{folder}/".ljust(107, "x")
+        Listener(longest, lambda _request: {"ok": True}).close()
+        assert os.listdir(folder) == []
+        with pytest.raises(OSError, match="too long"):
+            Listener(f"{longest}x", lambda _request: {"ok": True})
 
 
 def test_a_socket_in_use_is_not_replaced(listener: Listener, path: str) -> None:
