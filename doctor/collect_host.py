@@ -219,7 +219,7 @@ def _processes() -> tuple[list[tuple[int, str, str, bool, int, int]], dict[str, 
             with open(f"/proc/{pid}/stat", errors="replace") as file:
                 name, _, rest = file.read().partition("(")[2].rpartition(")")
             state = rest.split()[0]
-            targets = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+            targets = list(_open_files(pid))
             shown = (command or name)[:_LONGEST]
             found.append((int(pid), shown, state, _TUN in targets, len(targets), _most_files(pid)))
             for target in targets:
@@ -228,6 +228,15 @@ def _processes() -> tuple[list[tuple[int, str, str, bool, int, int]], dict[str, 
         except (OSError, IndexError):
             continue
     return found, sockets
+
+
+def _open_files(pid: str) -> Iterator[str]:
+    """What its descriptors stand for; a busy process may close one meanwhile."""
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            yield os.readlink(f"/proc/{pid}/fd/{number}")
+        except FileNotFoundError:
+            yield ""
 
 
 def _most_files(pid: str) -> int:

@@ -513,7 +513,7 @@ def test_an_exercise_s_page_does_not_give_the_answer_away(exercise: tuple[Any, A
 def test_a_button_gives_its_command_and_its_packets_appear(exercise: tuple[Any, Any]) -> None:
     """By keyboard: the panel, a choice, the button."""
     page, _ = exercise
-    assert page.locator("#mode").inner_text() == "● live"
+    wait(page, "document.querySelector('#mode').textContent === '● live'", "the first items")
     press(page, "8")
     form = page.locator("form.action").first
     form.locator("button").focus()
@@ -668,7 +668,7 @@ def test_two_directors_in_ipv6_while_the_vip_moves(chromium: Any, tmp_path: Path
         served(*words, runs=tmp_path, log=tmp_path / "log", code=code) as address,
         opened(chromium, address) as page,
     ):
-        assert page.locator("#mode").inner_text() == "● live"
+        wait(page, "document.querySelector('#mode').textContent === '● live'", "the first items")
         wait(page, "page.store.reports.length", "the checks of the lab")
         (folder,) = tmp_path.glob("*-lab-ha")
         report = report_of(folder)

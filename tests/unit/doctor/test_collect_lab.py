@@ -343,6 +343,24 @@ def test_a_listener_and_its_process_are_found(tmp_path: Path) -> None:
     assert [process.pid for process in host.processes if process.pid == os.getpid()] == [os.getpid()]
 
 
+def test_a_process_that_closes_a_file_meanwhile_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As lvs-monitor does all the time."""
+    readlink = os.readlink
+    with subprocess.Popen(["sleep", "60"]) as other:
+        closed = f"/proc/{other.pid}/fd/1"
+
+        def vanished(path: str) -> str:
+            if path == closed:
+                raise FileNotFoundError(path)
+            return readlink(path)
+
+        monkeypatch.setattr("doctor.collect_host.os.readlink", vanished)
+        processes, _ = collect_host._processes()
+        other.kill()
+    (found,) = (process for process in processes if process[0] == other.pid)
+    assert found[1].startswith("sleep")
+
+
 def test_a_listener_for_ipv6_only_is_told_from_one_for_both() -> None:
     listeners = [
         socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=both) for both in (True, False)
