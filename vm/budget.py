@@ -68,20 +68,22 @@ class Budget:
 
     @pytest.hookimpl(tryfirst=True)  # before the reporter asks for the forecast
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._pace = pace.Pace(pace.slowness())
-        self._began = time.monotonic()
-        begin_results(self._file, [item.nodeid for item in session.items])
+        self._begin([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)  # only pytest-xdist calls it
     def pytest_xdist_node_collection_finished(self, node: WorkerController, ids: Sequence[str]) -> None:
         """All workers collect the same tests."""
         if not self._workers:
-            self._pace = pace.Pace(pace.slowness())
-            begin_results(self._file, ids)
+            self._begin(ids)
         self._workers += 1
         if self._workers == node.config.getvalue("numprocesses"):
             reporter = node.config.pluginmanager.getplugin("terminalreporter")
             reporter.write_line(f"\n{self._forecast(ids)}")
+
+    def _begin(self, tests: Sequence[str]) -> None:
+        self._pace = pace.Pace(pace.slowness())
+        self._began = time.monotonic()
+        begin_results(self._file, tests)
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> str:
         return self._forecast([item.nodeid for item in items])

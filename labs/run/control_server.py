@@ -46,7 +46,7 @@ class ControlServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT, signal.SIGINT})  # for the prompt's thread
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the prompt's thread
         while True:
             self._listener.serve_one()
             while self._afterwards:

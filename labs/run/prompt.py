@@ -225,7 +225,7 @@ def _on_continue(action: Callable[[], None]) -> None:
     signal.signal(signal.SIGCONT, lambda _number, _frame: None)
 
     def wait() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT, signal.SIGINT})  # for the prompt's thread
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the prompt's thread
         while True:
             if signal.SIGCONT in os.read(continued, 1):
                 action()
