@@ -16,7 +16,7 @@ from director.core.family import IPV4, Family, family_of
 LINKS, NEIGHBOURS, ADDRESSES, ROUTES, RULES = 0x01, 0x04, 0x110, 0x440, 0x40080  # groups, of IPv4 and IPv6
 _NLM_F_REQUEST, _NLM_F_DUMP, _NLMSG_DONE, _NLMSG_ERROR = 1, 0x300, 3, 2
 _NLMSGHDR, _RTATTR = struct.Struct("IHHII"), struct.Struct("HH")
-_LARGEST = 65536  # bytes of a netlink message
+_LARGEST, _LAST_SEQUENCE = 65536, 2**32 - 1  # bytes of a netlink message; number of one
 _ANSWER_TIMEOUT, _ANSWER_SIZE = 1.0, 4096  # seconds; bytes, more than one message has
 
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
@@ -76,6 +76,10 @@ def _kind_of(message: bytes) -> int:
     return int(_NLMSGHDR.unpack_from(message)[1])
 
 
+def _sequence_of(message: bytes) -> int:
+    return int(_NLMSGHDR.unpack_from(message)[3])
+
+
 def _attributes(message: bytes, at: int) -> dict[int, bytes]:
     """The attributes of a netlink message by their numbers; the first is at `at`."""
     found: dict[int, bytes] = {}
@@ -101,14 +105,19 @@ class _Query:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._socket.settimeout(_ANSWER_TIMEOUT)
+        self._sequence = 0
 
     def _ask(self, request: int, body: bytes, kind: int, address: bytes, wanted: int) -> bytes:
         """The answer to a request about an address, which is an attribute of this kind; empty if refused."""
         body += _RTATTR.pack(_RTATTR.size + len(address), kind) + address
-        header = _NLMSGHDR.pack(_NLMSGHDR.size + len(body), request, _NLM_F_REQUEST, 0, 0)
+        self._sequence = self._sequence + 1 & _LAST_SEQUENCE
+        length = _NLMSGHDR.size + len(body)
+        header = _NLMSGHDR.pack(length, request, _NLM_F_REQUEST, self._sequence, 0)
         try:
             self._socket.send(header + body)
             answer = self._socket.recv(_ANSWER_SIZE)
+            while _sequence_of(answer) != self._sequence:  # of a request that was given up
+                answer = self._socket.recv(_ANSWER_SIZE)
         except OSError:
             return b""
         return answer if _kind_of(answer) == wanted else b""
