@@ -107,7 +107,9 @@ def _row(frame: Frame, expected: Row) -> Row:
 
 MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # pcap in microseconds, by byte order
 FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes
-_DLT_ETHERNET = 1  # any other interface of a lab is a tunnel: IP without a link layer
+_DLT_ETHERNET, _DLT_RAW = 1, 101  # any other interface of a lab is a tunnel: IP without a link layer
+# libpcap does not know the type of the kernel's ip6tnl0: its own header comes before IP (pcap-linktype(7)).
+_DLT_LINUX_SLL, _SLL_HEADER = 113, 16
 _ETHERTYPES = {0x0800: 4, 0x86DD: 41}  # of both IP versions, and their protocol numbers inside a tunnel
 _IPIP, _IPV6, _TCP = 4, 41, 6  # protocol numbers
 _OFFSET = 0x1FFF  # of a fragment, in the flags' field
@@ -137,20 +139,22 @@ def frames_with(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
 
 
 def link_type(content: bytes) -> int:
-    """The link type of a pcap file; Ethernet where there is no file header yet."""
+    """The link type of the `records` of a pcap file; Ethernet where there is no file header yet."""
     order = _order(content)
-    return int(struct.unpack_from(f"{order}I", content, 20)[0]) if order else _DLT_ETHERNET
+    found = int(struct.unpack_from(f"{order}I", content, 20)[0]) if order else _DLT_ETHERNET
+    return _DLT_RAW if found == _DLT_LINUX_SLL else found
 
 
 def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
     """The packets of a pcap file, up to one that is still incomplete.
 
     Each is its time in microseconds, where its record and its bytes begin, and how many bytes were
-    captured and were on the wire.
+    captured and were on the wire; a header that libpcap has put before them does not count.
     """
     order = _order(content)
     if not order:
         return
+    skipped = _SLL_HEADER if struct.unpack_from(f"{order}I", content, 20)[0] == _DLT_LINUX_SLL else 0
     header = struct.Struct(f"{order}IIII")
     at = FILE_HEADER
     while at + _RECORD_HEADER <= len(content):
@@ -158,7 +162,8 @@ def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
         start = at + _RECORD_HEADER
         if start + captured > len(content):
             return
-        yield seconds * 1_000_000 + micros, at, start, captured, length
+        here = min(skipped, captured)
+        yield seconds * 1_000_000 + micros, at, start + here, captured - here, length - here
         at = start + captured
 
 

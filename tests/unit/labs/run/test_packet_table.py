@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, CookedLinux, Ether
 from scapy.packet import Packet
 from scapy.utils import wrpcap
 
-from labs.run.packet_table import Frame, Hop, Row, frames_with, observe
+from labs.run.packet_table import Frame, Hop, Row, frames_with, link_type, observe, records
 from labs.wait import patient
 
 OWN, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -122,6 +122,16 @@ def test_ip_in_ip_shows_the_outer_header_first(tmp_path: Path) -> None:
 def test_a_tunnel_has_no_link_layer(tmp_path: Path) -> None:
     (frame,) = frames_in(captured(tmp_path, SEGMENT, linktype=101))
     assert frame == Frame(None, None, (INNER,), 40001, 80, b"GET /x")
+
+
+def test_the_header_that_libpcap_gives_a_tunnel_of_the_kernel_does_not_count(tmp_path: Path) -> None:
+    inner = IPv6(src="2001:db8::65", dst="2001:db8::1") / TCP(sport=40001, dport=80) / b"GET /x"
+    capture = captured(tmp_path, CookedLinux(proto=0x86DD) / inner, linktype=113)
+    assert frames_in(capture) == [Frame(None, None, (("2001:db8::65", "2001:db8::1"),), 40001, 80, b"GET /x")]
+    content = capture.read_bytes()
+    assert link_type(content) == 101
+    assert [(start, captured, length) for *_, start, captured, length in records(content)] == [(56, 66, 66)]
+    assert list(records(content[:50])) == []
 
 
 def test_a_growing_capture_ends_with_its_last_complete_record(tmp_path: Path) -> None:
