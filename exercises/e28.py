@@ -14,7 +14,7 @@ EXERCISE = Exercise(methods=("ha",), checks=(takeover_heard, one_owner, all_serv
 _LAN = "r0-eth1"
 _SETTING = f"""\
 
-# ARP that nobody has asked for is how neighbours are deceived.
+# Unsolicited ARP is how neighbours are deceived.
 sysctl -qw net.ipv4.conf.{_LAN}.drop_gratuitous_arp=1"""
 _FILTER = f"""\
 

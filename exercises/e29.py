@@ -17,7 +17,7 @@ EXERCISE = Exercise(
 
 _LINE = "ifconfig lo add {vip}/128"
 _DETECT = (
-    "# All addresses are on the card, where one finds them; be thorough about duplicates.\n"
+    "# All addresses are on the card, where they are easy to find; be thorough about duplicates.\n"
     "echo 1 > /proc/sys/net/ipv6/conf/{interface}/accept_dad\n"
     "echo 10 > /proc/sys/net/ipv6/conf/{interface}/dad_transmits\n"
 )

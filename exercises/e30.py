@@ -18,7 +18,7 @@ EXERCISE = Exercise(
 # The VIP is on the cards of all real servers, or also on that of one.
 
 _LINE = "ifconfig lo add {vip}/128"
-_WORD = "# With this word, the warning does not appear any more.\n"
+_WORD = "# With this word, the warning no longer appears.\n"
 
 _NODAD = "ip addr replace {vip}/128 dev {card} nodad"
 FAULTS = tuple(

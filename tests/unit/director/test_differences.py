@@ -39,7 +39,7 @@ KERNELS = """
 
 def test_each_sysctl_of_the_kernel_is_there_or_in_the_table() -> None:
     here = set(Sysctls().as_dict()) - {"sync_period"}
-    listed = set(re.findall(r"`([a-z_]+)`", TABLE.partition("The other settings are there:")[2]))
+    listed = set(re.findall(r"`([a-z_]+)`", TABLE.partition("The director has all other settings:")[2]))
     assert listed == {*here, "sync_period"}  # the second number of the kernel's sync_threshold
     assert here | SYSCTLS == set(KERNELS.split())
     assert not here & SYSCTLS
