@@ -94,14 +94,28 @@ def _serve(site: Any, opened: socket, incomplete: str | None = None) -> int:
 def pidfd_of_caller() -> int | None:
     """A descriptor that becomes readable when the shell or program that started this one ends.
 
-    None under nohup, whose programs live on, and where the kernel has no pidfd_open(2).
+    None under nohup, whose programs live on, and where the kernel has no pidfd_open(2). Raises Unable where
+    it has ended already.
     """
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or os.getppid() <= 1:
+    caller = _caller()
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or caller <= 1:
         return None
     try:
-        return os.pidfd_open(os.getppid())
+        opened = os.pidfd_open(caller)
+    except ProcessLookupError:
+        opened = None
     except OSError:
         return None
+    if os.getppid() != caller:  # another process may have its number by now
+        raise Unable("The shell or program that started this has ended: to outlive it, start it with nohup.")
+    return opened
+
+
+def _caller() -> int:
+    """The process that called ./inv, which has told us: our parent may be another one by now."""
+    own, _, caller = os.environ.get("LVS_CALLER", "").partition(" ")
+    is_ours = own == str(os.getpid()) and caller.isdecimal()  # and not of an ./inv that runs us indirectly
+    return int(caller) if is_ours else os.getppid()
 
 
 def wait_for(descriptor: int | None) -> None:

@@ -236,6 +236,14 @@ def test_ctrl_c_is_held_back_until_tasks_py_handles_it(checkout: Checkout, tool:
     assert [call.split()[1] for call in checkout.calls("with")] == ["2" if tool else "0"]
 
 
+def test_it_says_who_called_it(checkout: Checkout) -> None:
+    """Python keeps the number of the shell that runs ./inv, so it knows that these words are for it."""
+    assert checkout.run("lab-nat").returncode == 0
+    (checkout.lab / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$LVS_CALLER, and $$"\n')
+    process = checkout.start("view")
+    assert process.communicate(timeout=patient(30))[0] == f"{process.pid} {os.getpid()}, and {process.pid}\n"
+
+
 def test_no_service_starts_during_the_installation(checkout: Checkout) -> None:
     checkout.run("--list")
     assert checkout.calls("policy:") == ["policy: 101"] * 2

@@ -227,3 +227,32 @@ def test_a_lab_without_a_view_loads_nothing_of_it() -> None:
         "sys.exit(any(name.split('.')[0] in ('view', 'starlette', 'uvicorn') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_caller_that_has_ended_before_it_is_watched_is_noticed(ended: bool) -> None:
+    """The kernel has given us another parent by then: PID 1, or a subreaper that lives on."""
+    code = (
+        "from labs.errors import Unable\nfrom view import command\n"
+        "try: print('watched' if command.pidfd_of_caller() else 'on its own')\n"
+        "except Unable: print('refused')"
+    )
+    inner = 'export LVS_CALLER="$$ $PPID"; echo $PPID; read -r _; exec "$@"'
+    shell = ["sh", "-c", 'exec 3<&0; sh -c "$0" sh "$@" <&3 & wait', inner, sys.executable, "-c", code]
+    outer = subprocess.Popen(
+        shell,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert outer.stdin
+    assert outer.stdout
+    assert int(outer.stdout.readline()) == outer.pid  # it has started
+    if ended:
+        outer.kill()
+        outer.wait()
+    outer.stdin.write("go\n")
+    outer.stdin.close()
+    assert outer.stdout.read() == ("refused\n" if ended else "watched\n")
+    outer.wait()
