@@ -2,7 +2,7 @@
 
 Block by block: a keyword (other spellings behind slashes), the form of its values (values.py), and what it
 does. REFUSED has, for each block, keywords of keepalived 2.2.7 that are not supported, by the reason why.
-docs/availability.md has both tables; a test compares them. Everything else in a file is not a keyword.
+docs/keepalived.md has both tables; a test compares them. Everything else in a file is not a keyword.
 Sources: keepalived.conf(5), and keepalived's own answers to `keepalived -t`.
 """
 
@@ -41,8 +41,8 @@ _CHECK = _CONNECTION + _TIMES + _LOG
 _HTTP = (
     _CHECK
     + """
-    nb_get_retry                 number 1..         older spelling of retry
-    url                          block              a page to ask for; all of them must be right
+    nb_get_retry                 number 1..         an older name of retry
+    url                          block              a page to fetch; all of them must be right
     http_protocol                one 1.0|1.0C|1.1   the protocol's version (1.0)
     fast_recovery                bool               no delay_loop between the pages while the server is down
 """
@@ -69,7 +69,7 @@ _BLOCKS = {
                                                     ADDRESS[-ADDRESS|/BITS] PORT and fwmark MARK
     vrrp_instance                block              a virtual router
     vrrp_sync_group              block              virtual routers that change state together
-    vrrp_script                  block              a program that is run again and again, for track_script
+    vrrp_script                  block              a program that is run at intervals, for track_script
     """,
     "global_defs": """
     router_id                    text               the director's name, in mail
@@ -82,7 +82,7 @@ _BLOCKS = {
     smtp_alert_checker           bool               as smtp_alert
     no_checker_emails            flag               no mail about real servers
     script_user                  user               who runs scripts (keepalived_script, or else root)
-    enable_script_security       flag               refuse scripts that others than root could change
+    enable_script_security       flag               refuse scripts that a user other than root could change
     rs_init_notifies             flag               notify_up runs at the start, too
     checker_log_all_failures     bool               every failed check is an event
     lvs_timeouts                 words              tcp, tcpfin and udp with seconds, as ipvsadm --set
@@ -90,15 +90,15 @@ _BLOCKS = {
     lvs_sync_daemon              words              interface, [inst] INSTANCE, id, maxlen, port, ttl, group
     vrrp_version                 one 2|3            version of VRRP (2)
     vrrp_mcast_group4            group4             where advertisements go (224.0.0.18)
-    vrrp_mcast_group6            group6             where those over IPv6 go (ff02::12)
-    vrrp_garp_master_delay       seconds 0..        until gratuitous ARP is sent once more (5; 0: not)
+    vrrp_mcast_group6            group6             where IPv6 advertisements go (ff02::12)
+    vrrp_garp_master_delay       seconds 0..        until gratuitous ARP is sent again (5; 0: never)
     vrrp_garp_master_repeat      number 1..         gratuitous ARP requests at a time (5)
-    vrrp_garp_master_refresh     seconds 0..        between further ones (0: none)
-    vrrp_garp_master_refresh_repeat  number 1..     how many then (1)
+    vrrp_garp_master_refresh     seconds 0..        between further requests (0: none)
+    vrrp_garp_master_refresh_repeat  number 1..     how many at a time then (1)
     vrrp_garp_lower_prio_delay   seconds 0..        as vrrp_garp_master_delay, after an advertisement of lower
                                                     priority (vrrp_garp_master_delay)
     vrrp_garp_lower_prio_repeat  number 0..         as vrrp_garp_master_repeat, which is its default
-    vrrp_skip_check_adv_addr     flag               addresses are checked all the same: it takes no time here
+    vrrp_skip_check_adv_addr     flag               addresses are checked all the same, at no cost here
     vrrp_priority                number -20..19     the nice value of lvs-vrrp
     vrrp_rt_priority             number 1..99       lvs-vrrp runs before all ordinary programs (SCHED_RR)
     checker_priority             number -20..19     the nice value of lvs-monitor
@@ -118,11 +118,11 @@ _BLOCKS = {
     mh-fallback                  flag               the scheduler's flag
     omega                        flag               notify_down and quorum_down run at the end, too
     quorum                       number 1..         total weight of live servers that the service needs (1)
-    hysteresis                   number 0..         gained so far above the quorum, lost so far below (0)
+    hysteresis                   number 0..         gained this far above the quorum, lost this far below (0)
     quorum_up                    script             run when the quorum is gained
     quorum_down                  script             run when it is lost
     sorry_server                 words              address and port of a server for a lost quorum
-    sorry_server_inhibit         flag               it has weight 0 meanwhile, instead of no rule
+    sorry_server_inhibit         flag               while unused it has weight 0, instead of no rule
     sorry_server_lvs_method      one NAT|TUN|DR     its forwarding method
     ip_family                    one inet|inet6     the family of a firewall mark's packets (that of its
                                                     real servers)
@@ -142,7 +142,7 @@ _BLOCKS = {
     DNS_CHECK                    block              answers a query over UDP without an error
     UDP_CHECK                    block              no ICMP error comes back
     PING_CHECK                   block              answers ping
-    MISC_CHECK                   block              a program ends with exit code 0, as mon's monitors do
+    MISC_CHECK                   block              a program exits with 0, as mon's monitors do
     """,
     "TCP_CHECK": _CHECK,
     "HTTP_GET": _HTTP,
@@ -209,7 +209,7 @@ _BLOCKS = {
     garp_lower_prio_repeat       number 0..         as in global_defs
     skip_check_adv_addr          flag               as vrrp_skip_check_adv_addr
     dont_track_primary           flag               its own interface is not watched
-    native_ipv6                  flag               its addresses are IPv6, as the first of them shows as well
+    native_ipv6                  flag               its addresses are IPv6 (the first of them shows that, too)
     use_vmac                     words              [NAME] [MAC]: its addresses are on an interface of their
                                                     own (vrrp.ID) with the virtual router's MAC address
     vmac_xmit_base               flag               ... but advertisements have the interface's MAC address
@@ -221,11 +221,11 @@ _BLOCKS = {
     "vrrp_sync_group": _NOTIFIED + """
     group                        list               the instances
     track_interface              list               as in vrrp_instance, for all of them, without a weight
-    track_script                 list               as in vrrp_instance, for all of them, of weight 0
+    track_script                 list               as in vrrp_instance, for all of them, with weight 0
     """,
     "vrrp_script": """
     script                       text               the program and its arguments, in quotation marks;
-                                                    exit code 0 is success
+                                                    exit code 0 means success
     interval                     number 1..4294     seconds from one start to the next (1)
     timeout                      number 1..4294     seconds after which it has failed (interval)
     weight                       weight             NUMBER [reverse]: with 0 a failure is a fault, any
@@ -239,7 +239,7 @@ _BLOCKS = {
 
 _NAMESPACE = "run the monitor in the namespace instead, with ip netns exec"
 _SCHEDULING = "start the monitor with nice, chrt or taskset instead"
-_ONE_PROCESS = "there is one process, without a name or files of its own"
+_ONE_PROCESS = "there is one process, without its own name or files"
 _BUFFERS = "buffers have the kernel's sizes"
 _SNMP = "there is no SNMP and no D-Bus"
 _FIFO = "changes of state are events (--events) instead of lines in a FIFO"
@@ -282,17 +282,17 @@ REFUSED = {
         _FIREWALL: "vrrp_iptables vrrp_ipsets nftables nftables_priority nftables_ifindex nftables_counters "
         "nftables_ipvs nftables_ipvs_priority nftables_ipvs_start_fwmark disable_local_igmp",
         _UNICAST: "vrrp_check_unicast_src",
-        "it has keepalived drop packets for the VIP, unless the priority is 255": "vrrp_strict",
+        "it makes keepalived drop packets for the VIP, unless the priority is 255": "vrrp_strict",
         _UNSPACED: "vrrp_garp_interval vrrp_gna_interval",
-        "what is not the default of VRRP is set in vrrp_instance": "vrrp_min_garp vrrp_garp_extra_if "
+        "settings that differ from VRRP's defaults go into vrrp_instance": "vrrp_min_garp vrrp_garp_extra_if "
         "vrrp_lower_prio_no_advert vrrp_higher_prio_send_advert vrrp_down_timer_adverts "
         "vrrp_startup_delay dynamic_interfaces default_interface "
         "log_unknown_vrids vmac_prefix vmac_addr_prefix",
         "mail is about real servers only": "smtp_alert_vrrp no_email_faults",
-        "own rules are removed at the end": "lvs_flush_on_stop lvs_flush_onstop",
+        "the monitor always removes its own rules at the end": "lvs_flush_on_stop lvs_flush_onstop",
     },
     "virtual_server": {
-        "a server is checked even where this director does not own the VIP": "ha_suspend",
+        "a server is checked even while this director does not own the VIP": "ha_suspend",
         "there are no persistence engines": "persistence_engine",
         "say sh-port, sh-fallback, mh-port or mh-fallback": "flag-1 flag-2 flag-3 hashed",
         _SNMP: "snmp_name",
@@ -314,7 +314,7 @@ REFUSED = {
         "mail is about real servers only": "smtp_alert",
         "a master answers lower priorities at once, as in the RFC": "lower_prio_no_advert "
         "higher_prio_send_advert garp_extra_if mcast_dst_ip debug",
-        "it has keepalived drop packets for the VIP, unless the priority is 255": "strict_mode",
+        "it makes keepalived drop packets for the VIP, unless the priority is 255": "strict_mode",
     },
     "vrrp_sync_group": {
         _TRACKED: "track_file track_process track_bfd",
