@@ -125,9 +125,9 @@ def _timeouts(settings: Block) -> Fields:
     return seconds
 
 
-def _port(block: Block, keyword: str, word: str) -> int:
+def _port(block: Block, keyword: str, word: str, least: int = 1) -> int:
     try:
-        return values.port(word)
+        return values.port(word, least)
     except ValueError as error:
         raise block.error(f"{keyword}: {error}.", keyword) from None
 
@@ -242,7 +242,7 @@ class _Reader:
         if not 1 <= len(words) <= 2:
             raise self.block.error("virtual_server: expected ADDRESS [PORT], fwmark MARK or group NAME.")
         address = _address(self.block, "virtual_server", words[0])
-        port = _port(self.block, "virtual_server", words[1]) if len(words) > 1 else 0
+        port = _port(self.block, "virtual_server", words[1], 0) if len(words) > 1 else 0
         key = self._key(address, port)
         return f"{key['protocol']} {key['address']}", [key]
 
@@ -280,7 +280,7 @@ class _Reader:
             if len(line.words) > 2:
                 raise line.place.error("virtual_server_group: expected ADDRESSES [PORT] or fwmark MARK.")
             try:
-                port = values.port(line.words[1]) if len(line.words) > 1 else 0
+                port = values.port(line.words[1], 0) if len(line.words) > 1 else 0
                 for address in _addresses(line.words[0]):
                     count += 1
                     if count > _MAX_ADDRESSES:
@@ -292,10 +292,11 @@ class _Reader:
     # ---- real servers ----
 
     def _endpoint(self, inner: Block, keyword: str, words: list[str], port: int) -> tuple[str, int]:
+        """`port`, the service's, is that of a server without one, or with 0."""
         if not 1 <= len(words) <= 2:
             raise inner.error(f"{keyword}: expected ADDRESS [PORT].", keyword)
         address = _address(inner, keyword, words[0])
-        return address, _port(inner, keyword, words[1]) if len(words) > 1 else port
+        return address, (_port(inner, keyword, words[1], 0) if len(words) > 1 else 0) or port
 
     def _sorry(self, port: int) -> RealServer | None:
         block = self.block

@@ -64,7 +64,8 @@ _TRACKING = """
 _BLOCKS = {
     "": """
     global_defs                  block              settings for all servers
-    virtual_server               block              a virtual service: ADDRESS PORT, fwmark MARK or group NAME
+    virtual_server               block              a virtual service: ADDRESS [PORT] (none or 0: all ports),
+                                                    fwmark MARK or group NAME
     virtual_server_group         list               services that share their real servers: a list of
                                                     ADDRESS[-ADDRESS|/BITS] PORT and fwmark MARK
     vrrp_instance                block              a virtual router
@@ -126,7 +127,7 @@ _BLOCKS = {
     sorry_server_lvs_method      one NAT|TUN|DR     its forwarding method
     ip_family                    one inet|inet6     the family of a firewall mark's packets (that of its
                                                     real servers)
-    real_server                  block              a real server: ADDRESS [PORT]
+    real_server                  block              a real server: ADDRESS [PORT] (none or 0: its service's)
     """,
     "real_server": _SERVERS + """
     weight                       number 0..65535    (1)

@@ -3,6 +3,7 @@
     include FILE                a file, or several (wildcards), relative to the including file
     # !                         comments, to the end of the line
     "two words" 'two words'     one word, with the escapes of the C language
+    WORD{WORD}                  as WORD { WORD }: braces need no space around them
     @NAME, @^NAME               this line only if the configuration's name is NAME (or is not)
     $NAME=VALUE $NAME ${NAME}   a parameter and its uses; a value may have several lines, all but its last
                                 ending with a backslash
@@ -226,7 +227,7 @@ def _included(line: _Line, words: list[str], folder: Path) -> list[Path]:
 
 
 def _split(line: _Line) -> Iterator[list[str]]:
-    """The words of a line; a brace that is a word of its own, outside quotes, is a list of its own."""
+    """The words of a line; a brace outside quotes is a list of its own."""
     words: list[str] = []
     for word, is_quoted in _words(line):
         if word in _BRACES and not is_quoted:
@@ -241,14 +242,18 @@ def _split(line: _Line) -> Iterator[list[str]]:
 
 
 def _words(line: _Line) -> Iterator[tuple[str, bool]]:
-    """Each word, and whether some of it was quoted."""
+    """Each word, and whether some of it was quoted. A brace outside quotes needs no space around it."""
     word: list[str] = []
     quote, is_quoted, started = "", False, False
     text, place = line.text, 0
     while place < len(text):
         character = text[place]
+        unknown = None if quote else _USE.match(text, place)
         place += 1
-        if character == "\\":
+        if unknown:  # a parameter without a value stays as it is, braces and all
+            word.append(unknown[0])
+            started, place = True, unknown.end()
+        elif character == "\\":
             unescaped, place = _unescape(text, place)
             word.append(unescaped)
             is_quoted = started = True
@@ -259,9 +264,11 @@ def _words(line: _Line) -> Iterator[tuple[str, bool]]:
                 word.append(character)
         elif character in "\"'":
             quote, is_quoted, started = character, True, True
-        elif character.isspace():
+        elif character.isspace() or character in _BRACES:
             if started:
                 yield "".join(word), is_quoted
+            if character in _BRACES:
+                yield character, False
             word, is_quoted, started = [], False, False
         else:
             word.append(character)

@@ -180,6 +180,8 @@ def _choice(keyword: Keyword, statement: Statement) -> str:
         raise ValueError("TUN type ... is not supported here: say TUN, which is IP in IP")
     word = _one_value(statement)
     choices = keyword.choices.split("|")
+    if keyword.name == "type":  # of a DNS record: keepalived takes small letters, too
+        word = word.upper()
     if word not in choices:
         raise ValueError(f"expected {' or '.join(choices)}, got {word!r:.60}")
     return word
@@ -274,10 +276,10 @@ def bits(address: str) -> int:
     return 128 if ":" in address else 32
 
 
-def port(word: str) -> int:
+def port(word: str, least: int = 1) -> int:
     """Raises ValueError."""
-    if not 1 <= (number := parse_number(word, 5)) <= 65535:
-        raise ValueError(f"expected a port from 1 to 65535, got {word!r:.60}")
+    if not least <= (number := parse_number(word, 5)) <= 65535:
+        raise ValueError(f"expected a port from {least} to 65535, got {word!r:.60}")
     return number
 
 

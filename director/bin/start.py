@@ -9,7 +9,12 @@ import os
 import sys
 
 OLDEST = (3, 10)
-PROGRAMS = {"lvs-director": "director.__main__", "lvs-explain": "director.explain"}
+PROGRAMS = {
+    "lvs-director": "director.__main__",
+    "lvs-explain": "director.explain",
+    "lvs-vrrp": "availability.vrrp.process",
+    "lvs-heartbeat": "availability.heartbeat.beating",
+}
 
 
 def main(program: str) -> int:

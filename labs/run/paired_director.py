@@ -99,7 +99,7 @@ class PairedDirector(DirectorProcess):
 
     def end_takeover(self) -> None:
         """In order: the VIP is given away, if this director has it; whoever has started the program."""
-        self.host.run(["pkill", "-f", rf"availability\.(vrrp|heartbeat).*events-{self.host.name}\."])
+        self.host.run(["pkill", "-f", rf"lvs-(vrrp|heartbeat).*events-{self.host.name}\."])
         _end(self._programs["takeover"])
 
     def restart_takeover(self) -> None:

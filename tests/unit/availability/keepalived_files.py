@@ -389,6 +389,43 @@ vrrp_instance second {
 }
 """
 
+# As files in the wild are written: braces without spaces, port 0 for every port.
+TIGHT = """\
+virtual_server_group every{
+    203.0.113.1 0
+    203.0.113.2 0
+}
+virtual_server group every{
+    lvs_sched wlc
+    lvs_method DR
+    protocol TCP
+    persistence_timeout 60
+    sorry_server 192.0.2.9 0
+    real_server 192.0.2.2 0{
+        PING_CHECK{}
+    }
+}
+virtual_server fwmark 1 {
+    lvs_sched wlc
+    lvs_method DR
+    real_server 192.0.2.2 0 {
+        TCP_CHECK {connect_port 80}
+    }
+}
+virtual_server 203.0.113.3 80{lvs_sched rr
+    lvs_method DR
+    protocol TCP
+    real_server 192.0.2.2 0 {weight 2}
+    real_server 192.0.2.3 80 {DNS_CHECK{type txt
+            name example.com}}}
+vrrp_instance one{
+    interface eth0
+    virtual_router_id 51
+    track_interface{eth1}
+    virtual_ipaddress{203.0.113.1}
+}
+"""
+
 FILES = {
     "web": WEB,
     "old_style": OLD_STYLE,
@@ -399,4 +436,5 @@ FILES = {
     "virtual_mac": VIRTUAL_MAC,
     "sample": SAMPLE,
     "ipv6": IPV6,
+    "tight": TIGHT,
 }

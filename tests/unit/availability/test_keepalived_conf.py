@@ -111,10 +111,40 @@ def test_parameters_and_conditions(tmp_path: Path) -> None:
         ("a \\\nb", ["a", "b"]),
         ("a ${NO} $NO", ["a", "${NO}", "$NO"]),
         ("a '{' \"}\"", ["a", "{", "}"]),
+        ('a"{x}"', ["a{x}"]),
     ],
 )
 def test_words(tmp_path: Path, line: str, expected: list[str]) -> None:
     assert words(tmp_path, line + "\n") == [expected]
+
+
+def test_braces_need_no_space_around_them(tmp_path: Path) -> None:
+    """As in keepalived 2.2.7: a brace ends a word, quotes protect it."""
+    tight = "$IN=two\na{${IN} 'x}'{three ${NO}}}b{} #}\nc\n{\n}d"
+
+    def whole(statements: list[text.Statement]) -> list[object]:
+        return [
+            statement.words if statement.inside is None else (statement.words, whole(statement.inside))
+            for statement in statements
+        ]
+
+    file = tmp_path / "a.conf"
+    file.write_text(tight)
+    assert whole(text.read(file)) == [
+        (["a"], [(["two", "x}"], [["three", "${NO}"]])]),
+        (["b"], []),
+        (["c"], []),
+        ["d"],
+    ]
+
+
+def test_port_0_is_every_port_and_a_server_without_a_port_has_its_services(tmp_path: Path) -> None:
+    every, marked, web = load(tmp_path, FILES["tight"]).servers
+    assert [key["address"] for key in every.keys] == ["203.0.113.1:0", "203.0.113.2:0"]
+    assert ([str(server) for server in every.servers], str(every.sorry)) == (["192.0.2.2:0"], "192.0.2.9:0")
+    assert [str(server) for server in marked.servers] == ["192.0.2.2:0"]
+    assert [str(server) for server in web.servers] == ["192.0.2.2:80", "192.0.2.3:80"]
+    assert web.servers[1].checks[0].query == ("TXT", "example.com")
 
 
 def test_a_parameter_is_replaced_when_it_is_used(tmp_path: Path) -> None:

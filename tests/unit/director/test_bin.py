@@ -19,6 +19,7 @@ from director.ipvsadm import arguments
 from labs.wait import patient
 
 BIN = Path(director.__file__).parent / "bin"
+AVAILABILITY = BIN.parents[1] / "availability" / "bin"
 THIS = shlex.quote(sys.executable)
 USAGES = {
     "ippfvsadm": ippfvsadm.USAGE,
@@ -89,13 +90,16 @@ def a_python(folder: Path, line: str) -> dict[str, str]:
     return {"LVS_PYTHON": str(python), "PATH": "/usr/bin:/bin"}
 
 
-@pytest.mark.parametrize("program", ["lvs-director", "lvs-explain"])
-def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str) -> None:
+NEED_PACKAGES = [BIN / "lvs-director", AVAILABILITY / "lvs-vrrp", AVAILABILITY / "lvs-heartbeat"]
+
+
+@pytest.mark.parametrize("program", [*NEED_PACKAGES, BIN / "lvs-explain"], ids=lambda program: program.name)
+def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: Path) -> None:
     """A package named director in the working directory is not the one that runs."""
     (tmp_path / "director").mkdir()
     (tmp_path / "director" / "__init__.py").write_text("raise SystemExit('not this one')")
-    link = tmp_path / f"another name for {program}"
-    link.symlink_to(BIN / program)
+    link = tmp_path / f"another name for {program.name}"
+    link.symlink_to(program)
     done = subprocess.run(
         [link, "--help"],
         cwd=tmp_path,
@@ -105,7 +109,7 @@ def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str
         timeout=patient(60),
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: {program} ")
+    assert done.stdout.startswith(f"usage: {program.name} ")
 
 
 @pytest.mark.parametrize(
@@ -120,16 +124,17 @@ def test_a_program_with_packages_runs_from_anywhere(tmp_path: Path, program: str
     ],
     ids=["too old", "without packages"],
 )
-def test_a_wrong_python_is_one_sentence(tmp_path: Path, python: str, says: str) -> None:
+@pytest.mark.parametrize("program", NEED_PACKAGES, ids=lambda program: program.name)
+def test_a_wrong_python_is_one_sentence(tmp_path: Path, program: Path, python: str, says: str) -> None:
     done = subprocess.run(
-        [BIN / "lvs-director", "--socket", tmp_path / "control", "lo"],
+        [program, "--socket", tmp_path / "control", "lo"],
         env=a_python(tmp_path, python),
         capture_output=True,
         text=True,
         timeout=patient(60),
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith(f"lvs-director: {says}")
+    assert done.stderr.startswith(f"{program.name}: {says}")
     assert done.stderr.endswith(", or name another Python in LVS_PYTHON.\n")
 
 
