@@ -379,18 +379,18 @@ def restart_director(state: LabState) -> Iterator[str]:
 
 START_TAKEOVER = "setsid sh takeover.sh > /dev/null 2>&1 &"
 START_CHECKS = "setsid sh monitor.sh > /dev/null 2>&1 &"
-_CHECKS = {"availability.monitor": "lvs-monitor"}  # modules and programs
-_TAKEOVER = {"availability.vrrp": "lvs-vrrp", "availability.heartbeat": "lvs-heartbeat"}
+_CHECKS = {"availability.monitor": "lvs-monitor"}  # by what is in the command line
+_TAKEOVER = {f"start.py {program}": program for program in ("lvs-vrrp", "lvs-heartbeat")}
 
 
 def takeover_of(host: HostState) -> list[Process]:
     """The processes that move the VIP."""
-    return [process for process in host.processes if any(module in process.command for module in _TAKEOVER)]
+    return [process for process in host.processes if any(words in process.command for words in _TAKEOVER)]
 
 
 def checks_of(host: HostState) -> list[Process]:
     """The processes that check real servers."""
-    return [process for process in host.processes if any(module in process.command for module in _CHECKS)]
+    return [process for process in host.processes if any(words in process.command for words in _CHECKS)]
 
 
 def program_of(process: Process) -> str:
