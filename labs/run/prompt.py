@@ -51,18 +51,19 @@ _SERVE = (
 )
 
 
+_HELP = (
+    "Type a host and a command; names of hosts in it become their addresses:\n"
+    "  c1 ping -c 1 {director}\n"
+    "Ctrl-C ends the command; exit or Ctrl-D ends the lab.\n"
+    "In another terminal, ./inv shell c1 opens a shell on a host.\n\n"
+)
+
+
 class Prompt(CLI):  # type: ignore[misc]
     """Runs until the user leaves: exit, quit or Ctrl-D."""
 
-    helpStr = (
-        "Type a host and a command; names of hosts in it become their addresses:\n"
-        "  c1 ping -c 1 d\n"
-        "Ctrl-C ends the command; exit or Ctrl-D ends the lab.\n"
-        "In another terminal, ./inv shell c1 opens a shell on a host.\n\n"
-    )
-
     def __init__(self, mininet: Any) -> None:
-        lg.ch.setStream(sys.stderr)  # the stream of the first import may be closed by now
+        lg.ch.stream = sys.stderr  # that of the first import may be closed by now: setStream would flush it
         lg.setLogLevel("output")  # Mininet treats the output of commands as messages
         for node in mininet.values():
             node.decoder = _DECODER("replace")
@@ -71,6 +72,7 @@ class Prompt(CLI):  # type: ignore[misc]
         if sys.stdin.isatty():
             readline.set_pre_input_hook(self._remember_mode)
             _on_continue(self._draw_again)
+        self.helpStr = _HELP.format(director="d" if "d" in mininet else "d1")
         super().__init__(mininet, stdin=sys.stdin)
 
     def _remember_mode(self) -> None:

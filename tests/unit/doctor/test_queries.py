@@ -22,10 +22,8 @@ BIN = Path(availability.__file__).parent / "bin"
 def test_a_program_is_known_by_the_command_line_that_starts_it(program: str, find: object) -> None:
     """The command line is that of the start script, which here runs `echo` as its Python."""
     variables = {"LVS_PYTHON": "/bin/echo", "PATH": "/usr/bin:/bin"}
-    words = subprocess.run(
-        [BIN / program, "FILE"], env=variables, capture_output=True, text=True, timeout=patient(20), check=True
-    )
-    process = Process(7, f"python {words.stdout}", "S")
+    done = subprocess.run([BIN / program, "FILE"], env=variables, capture_output=True, timeout=patient(20))
+    process = Process(7, f"python {done.stdout.decode()}", "S")
     others = (Process(8, "bash", "S"), Process(9, f"tail -f {program}.log", "S"))
     host = HostState("d1", "director", (), processes=(*others, process))
     assert callable(find)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,3 +27,12 @@ def test_ctrl_c_leaves_a_prompt_into_which_no_one_can_type(monkeypatch: pytest.M
         monkeypatch.setattr(sys, "stdin", stdin)
         Prompt({})
     os.close(writing)
+
+
+@pytest.mark.parametrize("director", ["d", "d1"])
+def test_help_names_a_director_of_this_lab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], director: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("help\nexit\n"))
+    Prompt({director: SimpleNamespace(cmd=lambda _line: "")})
+    assert f"c1 ping -c 1 {director}\n" in capsys.readouterr().err
