@@ -33,6 +33,10 @@ def test_ctrl_c_leaves_a_prompt_into_which_no_one_can_type(monkeypatch: pytest.M
 def test_help_names_a_director_of_this_lab(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], director: str
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("help\nexit\n"))
-    Prompt({director: SimpleNamespace(cmd=lambda _line: "")})
+    reading, writing = os.pipe()
+    os.write(writing, b"help\nexit\n")
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        Prompt({director: SimpleNamespace(cmd=lambda _line: "", waiting=False)})
+    os.close(writing)
     assert f"c1 ping -c 1 {director}\n" in capsys.readouterr().err
