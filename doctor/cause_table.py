@@ -13,7 +13,7 @@ from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.difference import Difference
 from doctor.path import differences
-from doctor.sightings import last_seen
+from doctor.sightings import ASKS, last_seen
 from doctor.state import (
     CLIENT,
     DIRECTOR,
@@ -253,7 +253,10 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         why = ", ".join(dict.fromkeys(trial.detail for trial, _ in lost if trial.detail))
         inside = Text(f"{name} sends nothing{f': {why}' if why else ''}")
         look = "ip route; ip neighbour; nft list ruleset; tc -s qdisc show\n"
-        look += "sysctl net.ipv4.ip_local_port_range"
+        look += "sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports"
+    elif place.what == ASKS and place.way == OUT and not _is_known(state, place.dest):
+        inside = Text(f"{name} asks for {place.dest}, an address that no host of the lab has")
+        look = f"ip route get {lost[0][0].address}; ip rule; ip route show table all"
     elif place.what in ("RST", "FIN") and place.way == OUT:
         inside = Text(f"{name} ends the connection")
         look += "nft list ruleset; ss -ltnp"
@@ -279,6 +282,11 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     filters = [("filters", Text("\n".join(drops[:_FEW])))]
     rows = (*_seen(lost), ("is", inside), *(filters if drops else ()), *(counters if counted else ()))
     return _grid(*rows, ("look at", Text(look, "green")))
+
+
+def _is_known(state: LabState, address: str) -> bool:
+    planned = {plug.address for host in state.hosts for plug in host.plugs}
+    return address in planned | {state.vip, *state.moving} or any(host.has(address) for host in state.hosts)
 
 
 def _towards(state: LabState, host: HostState | None, place: Sighting) -> str:

@@ -1,9 +1,10 @@
 """Runs on a host of the lab and prints the state of its kernel as one Python literal.
 
-    python collect_host.py TARGET... FOLDER...
+    python collect_host.py TARGET... FOLDER... FILE...
 
-with the next hop to each target, an address or what else `ip route get` takes, and whether files can be
-written in each folder, an absolute path.
+with the next hop to each target, an address or what else `ip route get` takes, whether files can be written
+in each folder, an absolute path, and which of the files are missing: `has:` and a path. Another file system
+may have been mounted on this host only.
 
 It is started once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is
 left out.
@@ -31,13 +32,15 @@ _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
 _LONGEST = 400  # characters of a command line: a Python program's name may come late
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
+_HAS = "has:"  # before the path of a file that should be there
 _ANY6, _BOTH = "::", "*"
 
 
 def collect(asked_for: list[str]) -> dict[str, object]:
     """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
     folders = [name for name in asked_for if name.startswith("/")]
-    targets = [name for name in asked_for if name not in folders]
+    files = [name[len(_HAS) :] for name in asked_for if name.startswith(_HAS)]
+    targets = [name for name in asked_for if not name.startswith(("/", _HAS))]
     version = 6 if any(":" in target for target in targets) else 4
     asked = [
         "route show",
@@ -69,6 +72,7 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "iptables": _legacy_tables(),
         "iptables_rules": _output("", "iptables-legacy-save") if _legacy_tables() else "",
         "unwritable": [f"{folder}: {why}" for folder, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
+        "missing": [os.path.basename(file) for file in files if not os.path.exists(file)],
     }
 
 

@@ -113,7 +113,8 @@ def _targets(plan: Plan, node: Node) -> Iterator[str]:
     for other in plan.topology.nodes:
         if other.role in (Role.CLIENT, Role.DIRECTOR):
             yield from (interface.address for interface in other.interfaces)
-    yield plan.vip
+    # Of clients, as their requests: a rule of policy routing may be for a port.
+    yield f"{plan.vip} ipproto tcp dport {_HTTP}" if node.role is Role.CLIENT else plan.vip
     if node.role is Role.DIRECTOR:
         yield from (server.address for server in plan.servers)
     if node.role in (Role.ROUTER, Role.SERVER):
@@ -160,7 +161,8 @@ def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> H
     planned = HostState(node.name, node.role.value, plugs, planned=_prescribed(plan, setup))
     try:
         host, targets = running.network.hosts[node.name], list(dict.fromkeys(_targets(plan, node)))
-        done = host.run(program(_COLLECT, *targets, *_folders(running, node.name)), timeout=_HOST)
+        places = (*_folders(running, node.name), *_files(running, node.name))
+        done = host.run(program(_COLLECT, *targets, *places), timeout=_HOST)
         if done.exit_code == 0:
             return _with_unreachable(parse_host(planned, done.stdout), targets)
         error = (done.stderr.strip().splitlines() or [f"exit code {done.exit_code}"])[-1]
@@ -221,7 +223,6 @@ def _site(running: RunningLab, host: HostState) -> Site:
         host.site,
         root=str(root),
         changed=tuple(_changed(folder / ORIGINAL, folder / CONFIGURATION)),
-        missing=tuple(name for name in LISTING if not (root / name).exists()),
     )
 
 
@@ -231,6 +232,14 @@ def _folders(running: RunningLab, name: str) -> list[str]:
         return []
     folder, root = running.evidence.folder.resolve() / "servers" / name, running.farm.root(name)
     return [str(path) for path in (folder, folder / "logs", folder / "tmp", root, root / UPLOAD)]
+
+
+def _files(running: RunningLab, name: str) -> list[str]:
+    """The files that a real server serves, as collect_host.py takes them."""
+    if name not in {server.name for server in running.plan.servers}:
+        return []
+    root = running.farm.root(name)
+    return [f"has:{root / file}" for file in LISTING]
 
 
 def _changed(original: Path, configuration: Path) -> Iterator[str]:

@@ -20,14 +20,28 @@ Packet = Mapping[str, Any]
 
 _FINAL = ("accept", "drop", "reject", "return")
 _JUMPS = ("jump", "goto")
+_TAKES = ("fwd", "queue")  # by another interface, and by a program that says what becomes of the packet
 _TRANSLATES = ("redirect", "dnat")
 _TRANSLATES_SOURCE = ("snat", "masquerade")
-_COUNTS = (*_FINAL, *_JUMPS, *_TRANSLATES, *_TRANSLATES_SOURCE, "counter", "log", "comment", "mangle")
+_COUNTS = (
+    *_FINAL,
+    *_TAKES,
+    *_JUMPS,
+    *_TRANSLATES,
+    *_TRANSLATES_SOURCE,
+    "counter",
+    "log",
+    "comment",
+    "mangle",
+)
 _INTERFACES = ("iifname", "oifname")
-_DROPPED = ("drop", "reject")
+_DROPPED = ("drop", "reject", "fwd")
+_MAY_DROP = (*_DROPPED, "queue")
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "arp", "ether", "vlan")
 _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
 _USUAL = {"ct packets": 1_000, "ct bytes": 1_000_000}  # of a connection that fetches some files
+_USUAL_IN_ALL = 100_000_000  # bytes of all connections in an afternoon
+_UNITS = {"bytes": 1, "kbytes": 2**10, "mbytes": 2**20, "gbytes": 2**30}  # of a quota
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
 _DEEPEST = 16  # nested chains
@@ -123,12 +137,15 @@ def _verdict(expression: Mapping[str, Any]) -> str:
     for name in _TRANSLATES:
         if name in expression:
             to = expression[name] or {}
-            stays = name == "dnat" and "addr" not in to  # `dnat to :81` changes the port only
-            return f"{'redirect' if stays else name} {to.get('port', '')}".strip()
+            if name == "dnat" and "addr" in to:
+                return f"{name} {to['addr']} {to.get('port', '')}".strip()
+            return f"redirect {to.get('port', '')}".strip()  # `dnat to :81` changes the port only
     for name in _TRANSLATES_SOURCE:
         if name in expression:
             return f"{name} {(expression[name] or {}).get('addr', '')}".strip()
-    return next((name for name in _FINAL if name in expression), "")
+    if "bypass" in (expression.get("queue") or {}).get("flags", ()):
+        return "accept"  # where no program reads the queue
+    return next((name for name in (*_FINAL, *_TAKES) if name in expression), "")
 
 
 def _policy(chain: Mapping[str, Any]) -> FilterRule:
@@ -151,7 +168,7 @@ def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 def suspects(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iterator[FilterRule]:
     """The rules at these hooks that drop the packet, or may, in the order in which it meets them."""
-    return (rule for rule in _met(filters, packet, hooks) if rule.verdict in _DROPPED)
+    return (rule for rule in _met(filters, packet, hooks) if rule.verdict in _MAY_DROP)
 
 
 def changes(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> FilterRule | None:
@@ -169,15 +186,22 @@ def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
 
 
 def drops_long(rule: FilterRule, packet: Packet) -> bool:
-    """Whether a suspect drops the packet once its connection has had a usual number of packets."""
+    """Whether a suspect drops the packet once its connection, or all, have had a usual amount of data."""
     open_ones = [match for match in rule.matches if _is_met(match, packet) is None]
     return bool(open_ones) and all(map(_is_of_long, open_ones))
 
 
 def _is_of_long(expression: Mapping[str, Any]) -> bool:
+    quota = expression.get("quota")
+    if isinstance(quota, Mapping):
+        return bool(quota.get("inv")) and _bytes(quota) < _USUAL_IN_ALL
     match = expression.get("match", {})
     most, right = _USUAL.get(_name(match.get("left")), 0), match.get("right")
     return match.get("op") in (">", ">=") and isinstance(right, int) and right < most
+
+
+def _bytes(quota: Mapping[str, Any]) -> int:
+    return int(quota.get("val", 0)) * _UNITS.get(str(quota.get("val_unit", "bytes")), 1)
 
 
 def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting") -> FilterRule | None:
@@ -257,7 +281,7 @@ def _met_in(
                 yield from _met_in(filters, base, rule.verdict.partition(" ")[2], packet, deep - 1)
         else:
             yield rule
-        if rule.verdict in _FINAL and all(met):
+        if rule.verdict in (*_FINAL, *_TAKES) and all(met):
             return
 
 

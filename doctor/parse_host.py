@@ -52,7 +52,10 @@ def parse_host(host: HostState, printed: str) -> HostState:
             TrafficFilter(interface, hook, _first_filter(printed))
             for interface, hook, printed in printed_state["tc"]
         ),
-        site=Site(unwritable=tuple(printed_state.get("unwritable", ()))),
+        site=Site(
+            unwritable=tuple(printed_state.get("unwritable", ())),
+            missing=tuple(printed_state.get("missing", ())),
+        ),
         legacy_tables=tuple(printed_state.get("iptables", ())),
         legacy_rules=tuple(_legacy_rules(printed_state.get("iptables_rules", ""))),
         ipsec=tuple(_policies(printed_state.get("xfrm", ""))),

@@ -9,6 +9,7 @@ from doctor.difference import Difference, PathPacket
 from doctor.host_checks import INPUT, filtered, link, reverse_path
 from doctor.nftables import redirection
 from doctor.queries import METHODS, option, services_of, tunnel
+from doctor.routing import policy_text
 from doctor.state import HostState, LabState, Process, Service, Target
 
 
@@ -91,7 +92,7 @@ def accepts(state: LabState, server: HostState, request: PathPacket, target: Tar
         inbound = tunnel(state)
         yield from _decapsulates(server, inbound)
     hop = server.next_hop(request.dest, request.source, inbound)
-    if not server.has(request.dest):
+    if not server.has(request.dest) and not server.takes(request.dest):
         down = next((address for address in server.addresses if address.address == request.dest), None)
         where = f" on {server.planned.vip_on}" if server.planned.vip_on and state.method != "nat" else ""
         yield Difference(
@@ -108,8 +109,8 @@ def accepts(state: LabState, server: HostState, request: PathPacket, target: Tar
             server.name,
             "route",
             f"{request} from {request.source} on {inbound} are delivered to its own sockets",
-            str(hop) if hop.interface else "the kernel drops them",
-            f"ip route get {request.dest} from {request.source} iif {inbound}",
+            f"{hop if hop.interface else 'the kernel drops them'}{policy_text(server)}",
+            f"ip route get {request.dest} from {request.source} iif {inbound}; ip rule show",
         )
     if not redirection(server.filters, request.facts):
         yield from listens(state, server, request.dest, target.port, target)

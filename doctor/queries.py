@@ -106,10 +106,11 @@ def is_redirected(host: HostState, address: str, port: int) -> bool:
 
 def leads_to_program(host: HostState, port: int, rule: FilterRule) -> bool:
     """Whether a program listens where that rule redirects requests for `port`."""
-    other = rule.verdict.partition(" ")[2]
-    number = int(other) if other.isdigit() else port
-    # DNAT may lead to another host, of which this one knows nothing.
-    return not rule.verdict.startswith("redirect") or host.listens(host.main.address, number)
+    _, *to = rule.verdict.split()
+    address = to.pop(0) if rule.verdict.startswith("dnat") else host.main.address
+    number = int(to[0]) if to and to[0].isdigit() else port
+    # Of another host, to which DNAT may lead, this one knows nothing.
+    return not host.has(address) or host.listens(address, number)
 
 
 def start_httpd(host: HostState) -> Iterator[str]:

@@ -42,6 +42,11 @@ class Step:
     def is_right(self) -> bool:
         return self._is_planned(self.actual)
 
+    @property
+    def takes(self) -> bool:
+        """Whether a local route keeps the packets in the host, which does not have the address."""
+        return self.actual.local and self.host.takes(self.target)
+
     def _is_planned(self, hop: NextHop) -> bool:
         return (hop.gateway, hop.interface) == (self.gateway, self.interface)
 
@@ -115,9 +120,12 @@ def repairs(step: Step) -> Iterator[str]:
     """The commands that lead the step's packets as planned.
 
     A route that should not be there is deleted, the one that is missing then is restored; where the routing
-    table is right, a rule of policy routing (ip-rule(8)) overrides it.
+    table is right, a rule of policy routing (ip-rule(8)) overrides it, or a route of the local table does.
     """
     host, target = step.host, step.target
+    if step.takes:
+        yield f"ip route del local {target} table local"
+        return
     left = list(host.routes)
     while (used := longest(left, target)) and not _is_planned(host, used):
         left.remove(used)

@@ -120,6 +120,7 @@ class Trials:
         services = director.services
         self._plan = running.plan
         self._pids = {name: host.pid for name, host in running.network.hosts.items()}
+        self._known = set(_addresses(running.plan))
         without = set(_left_out(running, director))
         self._attempts = list(attempts_for(running.plan, services, without, rounds=_ROUNDS, host=host))
         if 0 < director.limit < director.entries + _ROOM * len(self._attempts):
@@ -140,7 +141,7 @@ class Trials:
             late = min(_LATE, _LATEST / patient(1))
             places = poll_until(lambda: _lost(watch, trials), lambda found: not found, late)
             sightings = watch.sightings()
-            seen = {trial: _seen_of(watch, sightings, trial) for trial in trials if not trial.served}
+            seen = {trial: self._seen_of(watch, sightings, trial) for trial in trials if not trial.served}
         return tuple(
             replace(trial, resent=True, seen=(places[trial.source_port],))
             if trial.source_port in places
@@ -148,6 +149,25 @@ class Trials:
             if trial.served
             else replace(trial, seen=seen[trial])
             for trial in trials
+        )
+
+    def _seen_of(
+        self, watch: Watch, sightings: Mapping[int, tuple[Sighting, ...]], trial: Trial
+    ) -> tuple[Sighting, ...]:
+        """What was seen of a trial that failed; and of ARP, where that keeps its last packet from being sent.
+
+        Of a request for an address that the plan does not have, only that it was sent: nobody has to answer.
+        """
+        seen = sightings.get(trial.source_port or -1, ())
+        if not seen and watch.watches(trial.host):
+            seen = (Sighting(trial.host, "", OUT, NOTHING, "", endpoint(trial.address, trial.port)),)
+        last = last_seen(replace(trial, seen=seen))
+        if not last or not (last.way == IN or last.what == NOTHING):
+            return seen
+        asked = watch.unanswered(last.host)
+        return (
+            *seen,
+            *(packet for packet in asked if packet.dest in self._known or packet.host == last.host),
         )
 
     def _try(self, seconds: float, watch: Watching | None = None) -> tuple[Trial, ...]:
@@ -172,16 +192,11 @@ class Trials:
         return in_network(self._pids[host], make)
 
 
-def _seen_of(
-    watch: Watch, sightings: Mapping[int, tuple[Sighting, ...]], trial: Trial
-) -> tuple[Sighting, ...]:
-    """What was seen of a trial that failed; and of ARP, where that keeps its last packet from being sent."""
-    seen = sightings.get(trial.source_port or -1, ())
-    if not seen and watch.watches(trial.host):
-        seen = (Sighting(trial.host, "", OUT, NOTHING, "", endpoint(trial.address, trial.port)),)
-    last = last_seen(replace(trial, seen=seen))
-    is_held = last and (last.way == IN or last.what == NOTHING)
-    return (*seen, *(watch.unanswered(last.host) if last and is_held else ()))
+def _addresses(plan: Plan) -> Iterator[str]:
+    """Those that some host of the plan has; of two directors, in turn."""
+    yield plan.vip
+    yield from (interface.address for interface in plan.topology.interfaces)
+    yield from (address for setup in plan.pair for address, _ in setup.virtual)
 
 
 def _lost(watch: Watch, trials: Iterable[Trial]) -> dict[int, Sighting]:

@@ -1,39 +1,54 @@
-"""A router or a client changes the destination of requests."""
+"""A router, a client or a real server changes the destination of requests to an address of another host."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import redirection
-from doctor.queries import HTTP, request_packet
-from doctor.state import CLIENT, DIRECTOR, ROUTER, FilterRule, HostState, LabState
+from doctor.nftables import redirection, suspect_redirection
+from doctor.queries import HTTP, ends_at, request_packet, served_port
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
 TITLE = "destination NAT sends requests elsewhere"
 
 _KERNEL = "ipvs"  # the engine whose packets pass the host's own packet filter
-_HOOKS = {CLIENT: "output", ROUTER: "prerouting", DIRECTOR: "prerouting"}
+_HOOKS = {CLIENT: "output", ROUTER: "prerouting", DIRECTOR: "prerouting", SERVER: "prerouting"}
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    for host in state.by_role(CLIENT, ROUTER, DIRECTOR):
+    for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         if host.role == DIRECTOR and state.director.engine != _KERNEL:
             continue
+        # What depends on a rate, or on a random number, counts where a trial ends.
+        redirects = suspect_redirection if ends_at(state, host) else redirection
         for client in (host.main,) if host.role == CLIENT else state.clients:
-            packet = request_packet(client.address, state.vip, HTTP)
-            rule = redirection(host.filters, packet, _HOOKS[host.role])
-            if rule:
-                yield _cause(state, host, rule)
+            address, port = _dest(state, host)
+            rule = redirects(host.filters, request_packet(client.address, address, port), _HOOKS[host.role])
+            if rule and not (host.role == SERVER and _stays(host, rule)):
+                yield _cause(host, rule, address)
                 break
 
 
-def _cause(state: LabState, host: HostState, rule: FilterRule) -> Cause:
+def _dest(state: LabState, host: HostState) -> tuple[str, int]:
+    """To which address and port a request comes there."""
+    server = next((server for server in state.servers if server.name == host.name), None)
+    port = served_port(state, server) if server else HTTP
+    return (host.main.address if server and state.method == "nat" else state.vip), port
+
+
+def _stays(host: HostState, rule: FilterRule) -> bool:
+    """Whether a real server keeps the request: on another port, or at another of its addresses."""
+    how, _, to = rule.verdict.partition(" ")
+    return how != "dnat" or host.has(to.partition(" ")[0]) is not None
+
+
+def _cause(host: HostState, rule: FilterRule, address: str) -> Cause:
     place = f"{rule.family} {rule.table} {rule.chain}"
     return Cause(
         "dest_nat",
         host.name,
         f"nftables, chain {place} at {rule.hook}: {rule.text or rule.verdict}",
-        f"Requests for {state.vip} leave {host.name} for another address: they bypass the director, and "
-        "are answered there, if at all.",
+        f"Requests for {address} leave {host.name} for another address: they bypass the path that the method "
+        "prescribes, and are answered there, if at all.",
         f"nft delete rule {place} handle {rule.handle}",
     )

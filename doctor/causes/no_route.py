@@ -15,7 +15,8 @@ EXPLAINS = ("rp_filter",)
 def find(state: LabState) -> Iterator[Cause]:
     seen: set[str] = set()
     for step in steps(state, CLIENT, ROUTER, DIRECTOR):
-        if not step.is_right and step.host.name not in seen and not step.actual.local:
+        has_it = step.actual.local and not step.takes  # a cause of its own
+        if not step.is_right and step.host.name not in seen and not has_it:
             seen.add(step.host.name)
             yield _cause(state, step)
 
@@ -23,7 +24,7 @@ def find(state: LabState) -> Iterator[Cause]:
 def _cause(state: LabState, step: Step) -> Cause:
     host = step.host
     right = f"via {step.gateway}" if step.gateway else f"directly dev {step.interface}"
-    used = longest(host.routes, step.target)
+    used = longest(host.routes, step.target) if not step.takes else f"local {step.target}"
     return Cause(
         "no_route",
         host.name,

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.queries import FTP, HTTP, listed, services_of
-from doctor.state import LabState, PlannedServer
+from doctor.state import LabState, Mark, PlannedServer
 
 TITLE = "the director has no service for this address and port"
 EXPLAINS = ("quiesced", "wrong_rule")  # of services for something else
+
+_ALL_PORTS = (0, 2**16 - 1)
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -28,7 +30,7 @@ def find(state: LabState) -> Iterator[Cause]:
         f"{listed(state.director.services)}",
         f"Packets that match no rule are left to the director's own kernel. It has {state.vip}, but nothing "
         "listens there, so it refuses the connection at once; another port or protocol is another service.",
-        "\n".join(_rule(state, server, port) for port in missing for server in _servers(state, port)),
+        "\n".join(dict.fromkeys(line for port in missing for line in _repair(state, port))),
     )
 
 
@@ -41,7 +43,31 @@ def _ports(state: LabState) -> Iterator[int]:
 
 def _evidence(state: LabState, port: int) -> str:
     service = f"TCP {endpoint(state.vip, port)}"
-    return f"{service} has no real server" if services_of(state, port) else f"there is no service {service}"
+    found = services_of(state, port)
+    if found and found[0].mark:
+        return f"packets to {service} have the mark of {found[0]}, which has no real server"
+    return f"{service} has no real server" if found else f"there is no service {service}"
+
+
+def _repair(state: LabState, port: int) -> Iterator[str]:
+    """A mark comes before addresses: without it, the service of the port counts, which may be there."""
+    yield from (f"fwmark -D {_words(mark)}" for mark in state.director.marks if mark.covers(state.vip, port))
+    here = (service for service in state.director.services if not service.mark)
+    has_servers = any(
+        service.targets
+        for service in here
+        if (service.protocol, service.address, service.port) == ("TCP", state.vip, port)
+    )
+    if not has_servers:
+        yield from (_rule(state, server, port) for server in _servers(state, port))
+
+
+def _words(mark: Mark) -> str:
+    """As `fwmark -L` lists it."""
+    protocol = "" if mark.protocol == "any" else f"-p {mark.protocol.lower()} "
+    ports = str(mark.first) if mark.first == mark.last else f"{mark.first}:{mark.last}"
+    dport = "" if (mark.first, mark.last) == _ALL_PORTS else f"--dport {ports} "
+    return f"{protocol}-d {mark.network} {dport}--set-mark {mark.mark}"
 
 
 def _servers(state: LabState, port: int) -> Iterator[PlannedServer]:

@@ -25,6 +25,7 @@ from doctor.state import (
 TITLE = "a packet filter drops requests or replies"
 
 _HTTP, _FTP = 80, 21
+_ERRORS = ("RST", "ICMP")
 _KERNEL = "ipvs"  # the engine whose packets pass the director's own packet filter
 _IN, _THROUGH, _OUT = (
     ("ingress", "prerouting", "input"),
@@ -36,6 +37,7 @@ _IN, _THROUGH, _OUT = (
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         lost_here = any(_is_last(trial, host) for trial in state.troubled)
+        rejected_here = any(_is_rejected(trial, host) for trial in state.troubled)
         for what, packet, hooks in passing(state, host):
             rule = dropped(host.filters, packet, *hooks)
             if rule:
@@ -50,8 +52,9 @@ def find(state: LabState) -> Iterator[Cause]:
             if long:
                 yield _cause(host, long, f"{what} in longer connections")
                 break
-            if may and lost_here:
-                yield _cause(host, may[0], what, certain=False)
+            here = [rule for rule in may if lost_here or (rejected_here and rule.verdict == "reject")]
+            if here:
+                yield _cause(host, here[0], what, certain=False)
                 break
 
 
@@ -59,6 +62,12 @@ def _is_last(trial: Trial, host: HostState) -> bool:
     """Whether a packet of the trial has come as far as this host, and got lost there."""
     last = last_seen(trial)
     return last is not None and (last.host, last.way) == (host.name, IN)
+
+
+def _is_rejected(trial: Trial, host: HostState) -> bool:
+    """Whether the trial ended with a RST or an ICMP error of this host's."""
+    last = last_seen(trial)
+    return last is not None and last.host == host.name and last.what.startswith(_ERRORS)
 
 
 _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
@@ -140,7 +149,7 @@ def _cause(host: HostState, rule: FilterRule, what: str, *, certain: bool = True
         if rejects
         else "A dropped packet leaves no trace at its sender, who repeats it until it gives up."
     )
-    doubt = "" if certain else f"; a request came as far as {host.name}, and it was not answered"
+    doubt = "" if certain else f"; a request came as far as {host.name}, and it was not served"
     return Cause(
         "port_filtered",
         host.name,

@@ -16,7 +16,7 @@ def find(state: LabState) -> Iterator[Cause]:
         return
     device = tunnel(state) if state.method == "tun" else "lo"
     for host in state.by_role(SERVER):
-        if not host.has(state.vip):
+        if not host.has(state.vip) and not host.takes(state.vip):
             yield Cause(
                 "vip_missing",
                 host.name,

@@ -151,6 +151,11 @@ class HostState:
         """The host's entry for an address, if it can be used."""
         return next((held for held in self.addresses if held.address == address and held.works), None)
 
+    def takes(self, address: str) -> bool:
+        """Whether a local route makes it accept packets to an address that none of its interfaces has."""
+        held = any(entry.address == address for entry in self.addresses)
+        return not held and any(hop.local for hop in self.next_hops if hop.target == address)
+
     def next_hop(self, target: str, source: str = "", inbound: str = "") -> NextHop:
         """The kernel's answer to `ip route get TARGET from SOURCE iif INBOUND`."""
         asked = (target, source, inbound)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
+_LOOPBACK = "lo"
 _UNVERIFIED = ("PERMANENT", "NOARP")  # states of neighbour entries that no ARP reply changes
 
 
@@ -65,7 +66,9 @@ class Address:
 
     @property
     def works(self) -> bool:
-        return self.up and not self.detection
+        """While lo is down the kernel keeps its local routes of IPv4, and still delivers requests."""
+        stays = self.interface == _LOOPBACK and ":" not in self.address
+        return (self.up or stays) and not self.detection
 
     def __str__(self) -> str:
         down = "" if self.up else ", which is down"

@@ -81,6 +81,11 @@ def _nat(rule: str) -> Variant:
     return Variant(typed, "nft delete table ip f")
 
 
+def _dest_nat(hook: str, rule: str, methods: str = "nat tun dr") -> Variant:
+    chain = f"add chain ip f c {{ type nat hook {hook} priority -100; }}"
+    return Variant(f"nft 'add table ip f; {chain}; add rule ip f c {rule}'", "nft delete table ip f", methods)
+
+
 def _sysctl(name: str, value: int, before: int, methods: str = "nat tun dr") -> Variant:
     return Variant(f"sysctl -w net.ipv4.{name}={value}", f"sysctl -w net.ipv4.{name}={before}", methods)
 
@@ -674,6 +679,17 @@ KINDS: tuple[Kind, ...] = (
         _filter("input", "tcp dport <port> limit rate over 1/hour burst 1 packets drop"),
         _filter("input", "tcp dport <port> ct count over 0 drop"),
         _filter("input", "tcp dport <port> ct original packets gt 6 drop"),
+        _filter(
+            "input",
+            "tcp dport <port> ct state new limit rate over 1/hour burst 1 packets reject with tcp reset",
+        ),
+        _filter("input", "tcp dport <port> quota over 1 mbytes drop"),
+    ),
+    _extra(
+        "handed to another interface",
+        "server",
+        "port_filtered",
+        _filter("ingress", "ip protocol tcp fwd to lo", family="netdev", methods="nat dr"),
     ),
     _extra(
         "dropped by a field that tells little",
@@ -922,6 +938,95 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     _extra(
+        "destination NAT at a rate",
+        "router",
+        "dest_nat",
+        _dest_nat(
+            "prerouting", "ip daddr <vip> limit rate over 1/hour burst 1 packets dnat to 203.0.113.200"
+        ),
+    ),
+    _extra(
+        "destination NAT on a server",
+        "server",
+        "dest_nat",
+        _dest_nat("prerouting", "tcp dport <port> dnat to 203.0.113.200"),
+        _dest_nat("prerouting", "tcp dport <port> numgen inc mod 2 0 dnat to 203.0.113.200"),
+    ),
+    _extra(
+        "destination NAT to a port without a listener",
+        "server",
+        "not_listening",
+        _dest_nat("prerouting", "tcp dport <port> dnat to :81"),
+    ),
+    _extra(
+        "a router's rule for replies",
+        "router",
+        "no_route",
+        Variant(
+            "ip rule add iif r0-eth1 to <clients> priority 40 prohibit", "ip rule del priority 40", "nat dr"
+        ),
+    ),
+    _extra(
+        "a site router's rule for replies",
+        "site",
+        "no_route",
+        Variant(
+            "ip rule add iif <inner> to <clients> priority 40 blackhole", "ip rule del priority 40", "tun"
+        ),
+    ),
+    _extra(
+        "a client's rule for a port",
+        "client",
+        "no_route",
+        Variant(
+            "ip route add default via <free_ip> table 77; "
+            "ip rule add ipproto tcp dport 80 priority 40 lookup 77",
+            "ip rule del priority 40; ip route flush table 77",
+        ),
+    ),
+    _extra(
+        "a local route for a client",
+        "server",
+        "no_gateway",
+        Variant("ip route add local <client_ip> dev lo", "ip route del local <client_ip> table local"),
+    ),
+    _extra(
+        "a local route for the VIP",
+        "router client",
+        "no_route",
+        Variant("ip route add local <vip> dev lo", "ip route del local <vip> table local"),
+    ),
+    _extra(
+        "a mark whose service has no server",
+        "director",
+        "no_service",
+        Variant(
+            "ipvsadm -A -f 7 -s rr; fwmark -A -p tcp -d <vip> --dport 1:1000 --set-mark 7",
+            "fwmark -F; ipvsadm -D -f 7",
+        ),
+    ),
+    _extra(
+        "the director without file descriptors",
+        "director",
+        "no_files",
+        Variant(
+            f"pid=$({_DIRECTOR} | head -n 1); prlimit --pid $pid --nofile=$(ls /proc/$pid/fd | wc -l):",
+            "; ".join(RESTART_DIRECTOR).replace("&;", "&"),
+        ),
+    ),
+    _extra(
+        "a hasty httpd",
+        "server",
+        "http_error",
+        _configured("s/sendfile on;/sendfile on; client_header_timeout 1ms;/"),
+    ),
+    _extra(
+        "an empty file system where the files were",
+        "server",
+        "http_error",
+        Variant("mount -t tmpfs none /run/lvs/<host>", "umount /run/lvs/<host>"),
+    ),
+    _extra(
         "a TTL that a router sets",
         "router",
         "packet_mangled",
@@ -1019,6 +1124,33 @@ KINDS: tuple[Kind, ...] = (
         "",
         Variant("ip address add <free_ip>/<prefix> dev <lan>", "ip address del <free_ip>/<prefix> dev <lan>"),
         Variant("ip address add 10.9.9.9/24 dev <lan>", "ip address del 10.9.9.9/24 dev <lan>"),
+    ),
+    _extra(
+        "a router's rule for packets of its own",
+        "router",
+        "",
+        Variant("ip rule add iif lo priority 40 prohibit", "ip rule del priority 40"),
+    ),
+    _extra(
+        "a local route instead of the VIP",
+        "server",
+        "",
+        Variant(
+            "ip address del <vip>/32 dev lo; ip route add local <vip> dev lo",
+            "ip route del local <vip> table local; ip address add <vip>/32 dev lo",
+            "dr",
+        ),
+    ),
+    _extra("lo down", "server", "", Variant("ip link set lo down", "ip link set lo up", "nat dr")),
+    _extra(
+        "the VIP on the LAN's interface",
+        "server",
+        "",
+        Variant(
+            "ip address del <vip>/32 dev tunl0; ip address add <vip>/32 dev <lan>",
+            "ip address del <vip>/32 dev <lan>; ip address add <vip>/32 dev tunl0",
+            "tun",
+        ),
     ),
     _extra("loose reverse-path filter", "server router", "", _sysctl("conf.all.rp_filter", 2, 0)),
     _extra("no answer to ping", "server director", "", _sysctl("icmp_echo_ignore_all", 1, 0)),

@@ -32,6 +32,17 @@ def on(state: LabState, name: str, **changes: Any) -> LabState:
     return replace(state, hosts=tuple(after if other is before else other for other in state.hosts))
 
 
+def without(state: LabState, name: str, address: str) -> LabState:
+    """Without an address of a host, to which its kernel then delivers nothing."""
+    before = host(state, name)
+    hops = (
+        replace(hop, local=False, interface="") if hop.local and hop.target == address else hop
+        for hop in before.next_hops
+    )
+    held = (entry for entry in before.addresses if entry.address != address)
+    return on(state, name, addresses=tuple(held), next_hops=tuple(hops))
+
+
 def setting(state: LabState, name: str, **values: int) -> LabState:
     """`conf_all_rp_filter=1`; LAN is the host's first interface."""
     lan = host(state, name).main.interface

@@ -19,6 +19,7 @@ from doctor.state import (
     FAILED,
     IN,
     OUT,
+    REFUSED,
     RESET,
     TIMED_OUT,
     WRONG_SERVER,
@@ -50,7 +51,17 @@ from labs.run.options import LabOptions
 from tests.labs.fault_drawing import draw, fill, hosts, kinds_for
 from tests.labs.faults import KINDS, LOCATED
 from tests.labs.ha_doctor_trial import FAULTS
-from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
+from tests.unit.doctor.recorded import (
+    METHODS,
+    director,
+    healthy,
+    host,
+    http,
+    http_service,
+    on,
+    setting,
+    without,
+)
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "doctor.md"
 VIP, CLIENT = "203.0.113.1", "198.51.100.101"
@@ -161,7 +172,12 @@ def without_checks(state: LabState, name: str) -> tuple[Process, ...]:
 
 
 def without_vip(state: LabState, name: str) -> LabState:
-    return on(state, name, addresses=tuple(a for a in host(state, name).addresses if a.address != VIP))
+    return without(state, name, VIP)
+
+
+def local_route_alone(state: LabState) -> LabState:
+    """rs1 delivers packets to the VIP, which none of its interfaces has."""
+    return on(state, "rs1", addresses=tuple(a for a in host(state, "rs1").addresses if a.address != VIP))
 
 
 def with_vip(state: LabState, name: str, **changes: Any) -> LabState:
@@ -209,6 +225,13 @@ def by_mark(state: LabState, second: int) -> LabState:
     services = tuple(replace(service, mark=mark) for mark in {1, second})
     servers = tuple(replace(server, ports=(80, 8080)) for server in state.servers)
     return director(replace(state, servers=servers), services=services, marks=marks)
+
+
+def marked_without_servers(state: LabState) -> LabState:
+    """A mark for the VIP's port, whose service is empty; that of the port is as it was."""
+    service = replace(http_service(state), protocol="FWM", address="0.0.0.0", port=0, mark=7, targets=())
+    services = (*state.director.services, service)
+    return director(state, services=services, marks=(Mark(7, f"{VIP}/32", "TCP", 80, 80),))
 
 
 def deleted(state: LabState) -> LabState:
@@ -326,6 +349,12 @@ def own_prohibited(state: LabState, name: str) -> LabState:
     return on(state, name, next_hops=own, rules=(PolicyRule(32765, "from all iif lo prohibit"),))
 
 
+def refused_by(state: LabState, name: str) -> LabState:
+    """A client's connection was refused with a RST of that host's."""
+    seen = Sighting(name, f"{name}-eth0", OUT, "RST", f"{VIP}:80", f"{CLIENT}:61000")
+    return replace(state, trials=(Trial("c1", VIP, 80, REFUSED, source_port=61000, seen=(seen,)),))
+
+
 def answers(state: LabState, name: str, outcome: str, detail: str = "", by: str = "") -> LabState:
     """With trials of that real server, tried from the director, that ended so."""
     trials = (
@@ -357,6 +386,9 @@ LEGACY = "-t filter -A FORWARD -p tcp"
 
 
 DENIED = Site("/run/lvs/rs1", changed=("line 36: deny all;",))
+REJECTS = rule("input", "reject", HTTP_PORT, LIMIT)
+AWAY = rule("prerouting", "dnat 203.0.113.9")
+AT_A_RATE = rule("prerouting", "dnat 203.0.113.9", LIMIT)
 TTL_1 = replace(rule("forward", ""), changes=("ip ttl",))
 EXCEPT_SSH = (
     rule("input", "accept", {"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}),
@@ -372,7 +404,12 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("arp_announced", "dr", "rs3", lambda s: setting(s, "rs3", LAN__arp_announce=0)),
     ("arp_announced", "dr", "rs3", lambda s: setting(s, "rs3", LAN__arp_announce=1)),
     ("vip_missing", "dr", "rs1", lambda s: without_vip(s, "rs1")),
-    ("vip_missing", "tun", "rs1", lambda s: with_vip(s, "rs1", address="203.0.113.113")),
+    (
+        "vip_missing",
+        "tun",
+        "rs1",
+        lambda s: extra(without(s, "rs1", VIP), "rs1", "203.0.113.113", 32, "tunl0"),
+    ),
     ("vip_missing", "tun", "rs2", lambda s: with_vip(s, "rs2", up=False)),
     ("rp_filter", "tun", "rs1", lambda s: setting(s, "rs1", all__rp_filter=1)),
     ("rp_filter", "tun", "rs1", lambda s: setting(s, "rs1", tunl0__rp_filter=1)),
@@ -387,6 +424,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("no_service", "tun", "d", lambda s: http(s, protocol="UDP")),
     ("no_service", "dr", "d", lambda s: director(s, services=())),
     ("no_service", "nat", "d", lambda s: http(s, targets=())),
+    ("no_service", "dr", "d", marked_without_servers),
     ("no_service", "nat", "d", lambda s: http(s, port=8080, targets=(Target("172.16.0.2", 8080, 1),))),
     ("icmp_filtered", "tun", "r0", lambda s: on(s, "r0", filters=(rule("forward", "drop", TYPE_3),))),
     ("icmp_filtered", "tun", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", ONLY_PING),))),
@@ -400,10 +438,20 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("wrong_program", "dr", "rs1", lambda s: program(answers(s, "rs1", FAILED, "404"), "rs1", "python3")),
     ("no_space", "tun", "rs2", lambda s: on(s, "rs2", site=Site(unwritable=("/run/x: no space left",)))),
     ("bridge_port", "dr", "rs1", lambda s: failing(link(s, "rs1", master="br0"))),
-    ("dest_nat", "dr", "c1", lambda s: on(s, "c1", filters=(rule("output", "dnat 81"),))),
+    ("dest_nat", "dr", "c1", lambda s: on(s, "c1", filters=(rule("output", "dnat 203.0.113.9 81"),))),
+    ("dest_nat", "dr", "rs1", lambda s: on(s, "rs1", filters=(AWAY,))),
+    ("dest_nat", "nat", "r0", lambda s: ends_at(on(s, "r0", filters=(AT_A_RATE,)), "r0")),
+    ("dest_nat", "nat", "rs1", lambda s: ends_at(on(s, "rs1", filters=(AT_A_RATE,)), "rs1")),
     ("dest_nat", "nat", "r0", lambda s: on(s, "r0", filters=(rule("prerouting", "redirect 81"),))),
     ("packet_mangled", "dr", "r0", lambda s: failing(on(s, "r0", filters=(TTL_1,)))),
     ("port_filtered", "dr", "rs1", lambda s: on(s, "rs1", filters=EXCEPT_SSH)),
+    ("port_filtered", "dr", "rs3", lambda s: refused_by(on(s, "rs3", filters=(REJECTS,)), "rs3")),
+    (
+        "port_filtered",
+        "dr",
+        "rs2",
+        lambda s: on(s, "rs2", filters=(rule("ingress", "fwd", family="netdev"),)),
+    ),
     ("port_filtered", "nat", "d", lambda s: on(s, "d", filters=(rule("egress", "drop", family="netdev"),))),
     ("short_timeout", "dr", "d", lambda s: director(s, timeouts={"tcp": 2, "tcpfin": 120, "udp": 300})),
     ("server_deleted", "nat", "d", lambda s: connected(deleted(s), "172.16.0.2:80")),
@@ -684,6 +732,8 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
+    ("lo down: its local routes stay", "dr", lambda s: with_vip(s, "rs1", up=False)),
+    ("a local route instead of the VIP", "dr", local_route_alone),
     ("a router's rule for packets of its own: iif lo prohibit", "dr", lambda s: own_prohibited(s, "r0")),
     ("arp_ignore for all", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=0, all__arp_ignore=1)),
     ("arp_ignore 2", "dr", lambda s: setting(s, "rs1", LAN__arp_ignore=2)),
@@ -819,11 +869,7 @@ def holds(state: LabState, name: str, device: str, detection: str = "") -> LabSt
 
 
 def without_vip6(state: LabState, name: str) -> LabState:
-    return on(
-        state,
-        name,
-        addresses=tuple(address for address in host(state, name).addresses if address.address != VIP6),
-    )
+    return without(state, name, VIP6)
 
 
 DENIES = "flags=O\npython3 router_discovery.py announce r0-eth1 $flags\n"

@@ -39,7 +39,6 @@ from labs.hosts.environment import DIRECTOR
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from realserver_setup.apply import Result
-from realserver_setup.files import SIZES
 
 RS1 = HostState("rs1", "real server", (Plug("rs1-eth0", "s2", "203.0.113.11", 24),))
 DEVICES = (
@@ -238,13 +237,10 @@ def test_what_a_httpd_works_with_is_compared(tmp_path: Path) -> None:
     (folder / "nginx.conf.orig").write_text("server {\n    listen 80;\n    root /x;\n}\n")
     (folder / "nginx.conf").write_text("server {\n    deny all;\n    listen 80;\n}\n")
     root = tmp_path / "roots" / "rs1"
-    root.mkdir(parents=True)
-    for name in (*SIZES, "name", "upload"):
-        (root / name).touch()
     sites = {host.name: host.site for host in collect_lab.collect_lab(running).hosts}
-    assert sites["rs1"] == Site(str(root), ("line 2: deny all;", "gone: root /x;"), ("index.html",))
+    assert sites["rs1"] == Site(str(root), ("line 2: deny all;", "gone: root /x;"))
     assert sites["c1"] == Site()
-    assert {str(root), str(folder / "logs")} < set(asked)
+    assert {str(root), str(folder / "logs"), f"has:{root}/index.html"} < set(asked)
 
 
 @pytest.mark.usefixtures("director")
@@ -297,12 +293,14 @@ def test_parsing_a_hosts_output() -> None:
 
 
 def test_collecting_this_machine() -> None:
-    command = [sys.executable, "-S", "-E", collect_host.__file__, "127.0.0.1"]
+    files = "has:/proc/version", "has:/proc/no-such-file"
+    command = [sys.executable, "-S", "-E", collect_host.__file__, "127.0.0.1", *files]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     host = parse_host.parse_host(RS1, printed)
     assert host.has("127.0.0.1")
     assert host.next_hop("127.0.0.1").interface == "lo"
     assert "conf.all.rp_filter" in host.settings
+    assert host.site.missing == ("no-such-file",)
     assert host.link("lo")
     assert all(process.pid and process.state for process in host.processes)
     assert any(process.files and process.most for process in host.processes)

@@ -129,10 +129,14 @@ def test_a_rule_has_its_text() -> None:
     [
         ({"redirect": {"port": 81}}, "redirect 81"),
         ({"dnat": {"port": 81}}, "redirect 81"),
-        ({"dnat": {"addr": "203.0.113.9", "port": 81}}, "dnat 81"),
+        ({"dnat": {"addr": "203.0.113.9", "port": 81}}, "dnat 203.0.113.9 81"),
+        ({"dnat": {"addr": "203.0.113.9"}}, "dnat 203.0.113.9"),
+        ({"fwd": {"dev": "lo"}}, "fwd"),
+        ({"queue": {"num": 3}}, "queue"),
+        ({"queue": {"num": 3, "flags": ["bypass"]}}, "accept"),
     ],
 )
-def test_where_a_translation_leads(statement: dict[str, Any], verdict: str) -> None:
+def test_where_a_statement_leads(statement: dict[str, Any], verdict: str) -> None:
     (found,) = rules([chain("guard", "prerouting"), rule("guard", statement)], "")
     assert found.verdict == verdict
 
@@ -152,6 +156,29 @@ def test_a_rule_for_the_later_packets_of_a_connection(key: str, op: str, number:
     listed = [chain("guard", "input"), rule("guard", field("tcp", "dport", 80), counted, DROP)]
     (found,) = suspects(rules(listed, ""), REQUEST, "input")
     assert drops_long(found, REQUEST) is expected
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ({"val": 1, "val_unit": "mbytes", "inv": True}, True),
+        ({"val": 500, "val_unit": "bytes", "inv": True}, True),
+        ({"val": 1, "val_unit": "gbytes", "inv": True}, False),
+        ({"val": 1, "val_unit": "mbytes"}, False),
+    ],
+)
+def test_a_quota_that_some_files_use_up(quota: dict[str, Any], expected: bool) -> None:
+    listed = [chain("guard", "input"), rule("guard", field("tcp", "dport", 80), {"quota": quota}, DROP)]
+    (found,) = suspects(rules(listed, ""), REQUEST, "input")
+    assert drops_long(found, REQUEST) is expected
+
+
+def test_what_another_interface_or_a_program_gets_does_not_pass() -> None:
+    to_lo = rules([chain("guard", "input"), rule("guard", {"fwd": {"dev": "lo"}})], "")
+    assert dropped(to_lo, REQUEST, "input")
+    queued = rules([chain("guard", "input"), rule("guard", {"queue": {"num": 3}}), rule("guard", DROP)], "")
+    assert not dropped(queued, REQUEST, "input")
+    assert [found.verdict for found in suspects(queued, REQUEST, "input")] == ["queue"]
 
 
 def test_a_redirected_port() -> None:

@@ -30,7 +30,17 @@ from doctor.state import (
     Target,
     Trial,
 )
-from tests.unit.doctor.recorded import METHODS, director, healthy, host, http, http_service, on, setting
+from tests.unit.doctor.recorded import (
+    METHODS,
+    director,
+    healthy,
+    host,
+    http,
+    http_service,
+    on,
+    setting,
+    without,
+)
 
 VIP = "203.0.113.1"
 
@@ -101,12 +111,6 @@ def moved(state: LabState, name: str, address: str, **changes: Any) -> LabState:
     addresses = host(state, name).addresses
     kept = (replace(held, **changes) if held.address == address else held for held in addresses)
     return on(state, name, addresses=tuple(kept))
-
-
-def without(state: LabState, name: str, address: str) -> LabState:
-    return on(
-        state, name, addresses=tuple(held for held in host(state, name).addresses if held.address != address)
-    )
 
 
 def filtered(state: LabState, name: str, hook: str, field: str, value: Any) -> LabState:
