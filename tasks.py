@@ -1,6 +1,6 @@
-"""The commands of the lab, for Invoke: each parses its options, calls one function and ends with its code.
+"""The commands of the lab, for Invoke: each parses its options, calls one function and exits with its code.
 
-Exit codes: 0 every check passed, 1 a check failed, 2 the request or the machine can't do it.
+Exit codes: 0 every check passed, 1 a check failed, 2 the request makes no sense or the machine can't do it.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def exercise(
 
 @task(audience=STUDENTS, help={"student": WHOSE, "lab": WHICH})
 def check(_context: Context, student: str = "", lab: str = "") -> None:
-    """Check the running exercise: what works, what does not."""
+    """Check the running exercise: what works and what does not."""
     from classroom import command
 
     _run(lambda: command.check(student, lab))
@@ -215,9 +215,9 @@ def status(_context: Context) -> None:
 
 @task(audience=STUDENTS, help={"student": WHOSE, "lab": WHICH})
 def reset(_context: Context, student: str = "", lab: str = "") -> None:
-    """Start the running exercise again, as it was at first.
+    """Restart the running exercise in its original state.
 
-    Its journal is kept: hints, checks and time go on.
+    Its journal is kept: hints, checks and time continue.
     """
     from classroom import command
 
@@ -254,7 +254,7 @@ def doctor(_context: Context, student: str = "", lab: str = "", machine: bool = 
 def wireshark(_context: Context, lab: str = "") -> None:
     """Merge the captures of a run into one file for Wireshark.
 
-    A running lab has captured up to now.
+    If the lab is still running: all that it has captured so far.
     """
     from labs.run.merged_capture import merged
 
@@ -360,14 +360,14 @@ def grade(
     positional=["name"],
     help={
         "name": "An exercise that ./inv exercises lists.",
-        "student": "Students who get a sheet each, separated by commas (default: your user name).",
+        "student": "Students to write a sheet for, separated by commas (default: your user name).",
         "output": "File to write (default NAME-handout.html in this folder).",
     },
 )
 def handout(_context: Context, name: str, student: str = "", output: str = "") -> None:
-    """Write an exercise to be printed, one sheet per student.
+    """Write an exercise for printing, one sheet per student.
 
-    Each has the picture, symptom and task, and room for the diagnosis.
+    Each sheet has the picture, symptom and task, and room for the diagnosis.
     """
     work = _teachers_module("sheets").handout
     _run(lambda: work(name, student, output))
@@ -380,7 +380,7 @@ def handout(_context: Context, name: str, student: str = "", output: str = "") -
     help={
         "name": "An exercise that ./inv exercises lists.",
         "student": "Show only this student's variant (default: every fault of the exercise).",
-        "output": "File to write, an HTML page to be printed (default: print the text).",
+        "output": "HTML page to write, for printing (default: show the text here).",
     },
 )
 def solution(_context: Context, name: str, student: str = "", output: str = "") -> None:
@@ -401,7 +401,7 @@ def solution(_context: Context, name: str, student: str = "", output: str = "") 
 def student_archive(_context: Context, secret: str = "", output: str = "") -> None:
     """Pack this checkout for students, without the solutions.
 
-    The archive holds the public key of the class.
+    The archive contains the public key of the class.
     """
     work = _teachers_module("archive").student_archive
     _run(lambda: work(secret, output))
@@ -478,7 +478,7 @@ def vm(_context: Context, command: str = "", shell: bool = False, kernel: str = 
 def vm_test(_context: Context, **words: Any) -> None:
     """Compare the director with kernel IPVS.
 
-    Where this kernel has no IPVS, this runs in a virtual machine.
+    If this kernel has no IPVS, it runs in a virtual machine.
     """
     _require_tests()
 

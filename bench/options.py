@@ -24,7 +24,7 @@ class BenchOptions:
     )
     growth: bool = option(False, "Measure how cost grows instead: with connections, real servers, services.")
     seconds: int = option(3, "Duration of one measurement, 1 to 60 (default 3).")
-    rounds: int = option(3, "Number of times each is measured, in turns (default 3).")
+    rounds: int = option(3, "Number of times each is measured, in turn (default 3).")
     quick: bool = option(False, "One round of one second each: a smoke test, not a measurement.")
     keep: str = option("", "Also keep the results in docs/bench, under this name.")
 

@@ -40,7 +40,7 @@ _COMMANDS = {
     "./inv shell HOST": "a shell on a host of the lab: {hosts}",
     "./inv check": "what works and what does not, as often as you like",
     "./inv hint": "the next hint",
-    "./inv reset": "start again, as it was at first",
+    "./inv reset": "restart in its original state",
     "./inv submit": "write the file to hand in",
 }
 
@@ -206,7 +206,7 @@ def _duration(seconds: float) -> str:
 
 
 def reset(student: str, lab: str = "") -> int:
-    """Start the running exercise again, as it was at first; returns when it is up."""
+    """Restart the running exercise in its original state; returns when it is up."""
     found = attached(student, lab)
     before = resets_of(found)
     found.ask("reset")
@@ -222,7 +222,7 @@ def reset(student: str, lab: str = "") -> int:
         hosts = fresh.hosts  # answered once it is built
     assert hosts
     console = make_console()
-    print_wrapped(console, f"{found} is as it was at first. Its journal goes on, with hints and checks.")
+    print_wrapped(console, f"{found} is in its original state. Its journal continues, with hints and checks.")
     old = found.folder / evidence.BEFORE.format(before + 1)
     print_wrapped(console, f"The scripts and files that you have changed are in {old}.")
     return 0

@@ -202,7 +202,7 @@ def run(
         watch = watcher() if watcher else None
         while (code := run_in_sandbox(in_sandbox)) == _AGAIN:
             resets += 1
-            print_wrapped(make_console(), "\nReset: the exercise starts again, as it was at first.")
+            print_wrapped(make_console(), "\nReset: the exercise restarts in its original state.")
             evidence.begin_again(resets, keep=(JOURNAL, ABOUT, SOCKET))
         return code
     finally:

@@ -43,6 +43,6 @@ class CompareOptions:
         given = self.servers is not None or self.rate is not None or self.methods or self.quick
         if self.dispatch and (given or self.family != _IPV4):
             raise BadRequest(
-                "--dispatch has servers, methods and addresses (IPv4) of its own: leave out everything but "
+                "--dispatch has its own servers, methods and addresses (IPv4): leave out everything but "
                 "--engine."
             )

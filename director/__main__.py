@@ -39,21 +39,39 @@ def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="A Linux Virtual Server's director: see docs/operating.md.")
     add = parser.add_argument
     add("--method", choices=METHODS, default="nat", help="forwarding method of ippfvsadm's rules")
-    add("--scheduler", choices=schedulers.names(), default="wrr", help="for new connections")
+    add("--scheduler", choices=schedulers.names(), default="wrr", help="scheduler of ippfvsadm's services")
     add("--scheduler-file", type=Path, metavar="FILE", help="a custom scheduler, for -s NAME")
-    add("--engine", choices=engines.names(), default="scapy", help="data plane")
+    add("--engine", choices=engines.names(), default="scapy", help="data plane (default: scapy)")
     add("--short-cut", action="store_true", help="ebpf engine: see docs/ebpf.md")
     add("--rules", type=Path, metavar="FILE", help="rules to load, as ipvsadm -Sn writes them")
     add("--reload", action="store_true", help="make a running director load --rules")
-    add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="control socket")
-    add("--events", type=Path, help="append events to this file, as lines of JSON")
-    add("--conn-tab-bits", type=int, default=12, help="2^BITS buckets of the connection table (8-20)")
-    add("--conn-limit", type=int, default=DEFAULT_LIMIT, help="maximum number of connections")
-    add("--no-ftp-helper", dest="ftp_helper", action="store_false", help="as the kernel without ip_vs_ftp")
+    add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, metavar="FILE", help="control socket")
+    add("--events", type=Path, metavar="FILE", help="append events to this file, as lines of JSON")
+    add(
+        "--conn-tab-bits",
+        type=int,
+        default=12,
+        metavar="BITS",
+        help="2^BITS buckets in the connection table, 8 to 20 (default: 12)",
+    )
+    add("--conn-limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="maximum number of connections")
+    add("--no-ftp-helper", dest="ftp_helper", action="store_false", help="like a kernel without ip_vs_ftp")
     many = partial(add, action="append", default=[])
-    many("--sysctl", dest="sysctls", metavar="NAME=VALUE", help="setting under net.ipv4.vs")
-    many("--timeout", dest="timeouts", metavar="STATE=SECONDS", help="idle time of a state")
-    add("interfaces", nargs="*", metavar="IFACE", help="default: all with an IPv4 address")
+    many(
+        "--sysctl",
+        dest="sysctls",
+        metavar="NAME=VALUE",
+        help="a setting, as under net.ipv4.vs (ipvs-sysctl -a)",
+    )
+    many(
+        "--timeout",
+        dest="timeouts",
+        metavar="STATE=SECONDS",
+        help="how long an idle connection may stay in a state",
+    )
+    add(
+        "interfaces", nargs="*", metavar="IFACE", help="interfaces to use (default: all that have an address)"
+    )
     return parser
 
 
@@ -65,7 +83,7 @@ def _settings(parser: Parser, options: argparse.Namespace) -> Settings:
         parser.error("--scheduler-file: with the engine ipvs the schedulers are the kernel's")
     names = tuple(dict.fromkeys(options.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
-        parser.error("no network interface has an IPv4 address: configure one on those it is to use")
+        parser.error("no network interface has an address: configure one on each that it is to use")
     options.method, options.interfaces = METHODS[options.method], names
     options.sysctls, options.timeouts = _sysctls(options.sysctls), _timeouts(options.timeouts)
     return Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})

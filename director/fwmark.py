@@ -37,7 +37,7 @@ USAGE = f"""\
 {PROGRAM} -h                                                                            this help
 
 Packets of this protocol to this address and these ports belong to the virtual service
-ipvsadm -A -f MARK; for an address of IPv6, -A -f MARK -6. Replies need no rule.
+ipvsadm -A -f MARK; for an IPv6 address, -A -f MARK -6. Replies need no rule.
 """
 _COMMANDS = {"A": "AddMark", "D": "DeleteMark", "F": "ClearMarks", "L": "", "h": ""}
 _KINDS = {**dict.fromkeys(_COMMANDS, NO_VALUE), **dict.fromkeys(("p", "d", "dport", "set-mark"), VALUE)}

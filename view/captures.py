@@ -82,7 +82,7 @@ class Captures:
         return [name for name, file in self._files.items() if file.left and not file.damaged]
 
     def new(self, most: int | None = None) -> list[Record]:
-        """The complete records that have been written since the last call, in the order of their times.
+        """The complete records that have been written since the last call, in chronological order.
 
         Of more than `most` bytes only the first of them; the next call goes on at the end.
         """

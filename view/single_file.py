@@ -29,7 +29,7 @@ def write(folder: Path, target: Path) -> int:
     """Write the run of `folder` into `target`. Raises LabError."""
     target = target.absolute()
     if target.is_dir() or not target.parent.is_dir():
-        raise BadRequest(f"--html {target}: no file can be made there; name one in an existing folder.")
+        raise BadRequest(f"--html {target}: no file can be created there: name one in an existing folder.")
     document = run.document(folder)
     with busy(f"reading {folder.name}"):
         text = whole(document, items_of(folder, document, RATE))

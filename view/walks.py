@@ -95,7 +95,7 @@ def _raw(address: str) -> bytes:
 
 
 class Walks:
-    """Turns records, in the order of their times, into packet items.
+    """Turns records, in chronological order, into packet items.
 
     `macs` has each interface's MAC, `clients` the addresses of clients, `vips` those of services.
     """

@@ -18,7 +18,7 @@ class VmTestOptions:
     more: int = option(0, "Run N freshly generated scenarios per method and scheduler only.")
     seed: int = option(2000, "Random seed for generated scenarios.")
     replay: str = option("", "Run one scenario on both directors and print both, such as 'wlc 1999/3 (nat)'.")
-    record: bool = option(False, "Renew the recordings (oracle/recorded) of whatever has changed.")
+    record: bool = option(False, "Record again (oracle/recorded) what has changed.")
     force: bool = option(False, "With --record: record every scenario again.")
     minutes: int = option(0, "Run only tests that should finish within N minutes, and list the others.")
     kernel: str = option("", KERNEL)

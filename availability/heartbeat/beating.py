@@ -221,7 +221,7 @@ class Beating:
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(prog=PROGRAM, description="Takes over the VIP of a dead director: docs/availability.md.")
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a folder as /etc/ha.d, with ha.cf and haresources"
+        "folder", type=Path, metavar="FOLDER", help="a folder like /etc/ha.d, with ha.cf and haresources"
     )
     parser.add_argument(
         "--node", default=os.uname().nodename, metavar="NAME", help="this node (default: the host's name)"

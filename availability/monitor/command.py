@@ -33,7 +33,7 @@ def parser() -> Parser:
     add("--check", action="store_true", help="only say whether the file is valid, as keepalived -t does")
     add("--from-rules", action="store_true", help="print a file for the rules that the director has")
     add("--socket", default=os.environ.get(SOCKET_VARIABLE) or SOCKET, help="the director's control socket")
-    add("--no-vrrp", action="store_true", help="leave out what the file says about virtual routers")
+    add("--no-vrrp", action="store_true", help="ignore the file's virtual routers")
     made.add_common_options()
     return made
 

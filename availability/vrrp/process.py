@@ -300,12 +300,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--socket",
         default=os.environ.get(SOCKET_VARIABLE) or SOCKET,
-        help="the director's, for lvs_sync_daemon",
+        help="the director's control socket, for lvs_sync_daemon",
     )
     parser.add_argument(
         "--resync",
         action="store_true",
-        help="lvs_sync_daemon: ask for the whole table at the start, and answer; the kernel can't",
+        help="lvs_sync_daemon: ask for the whole table at the start, and answer such requests",
     )
     parser.add_common_options()
     options = parser.parse_args(arguments)

@@ -34,15 +34,15 @@ _KNOWN = "docs/director.md#3-a-packet-of-a-known-connection"
 
 KNOWN = {
     "arp_answered": Explanation(
-        "In VS-DR the real servers have the VIP as well, and only the director may answer ARP for it: "
-        "the host that answers first gets all requests of that router.",
+        "In VS-DR the real servers have the VIP, too, and only the director may answer ARP for it: the host "
+        "that answers first gets all requests of that router.",
         "On r0, `tcpdump -eni r0-eth1 arp` while it asks again shows more than one reply; `ip neigh` "
         "there shows whose MAC address it has for {vip}.",
         _ARP,
     ),
     "arp_ignore_on_lo": Explanation(
-        "arp_ignore counts on the interface on which the ARP request arrives, or for all; on lo, which "
-        "has the VIP, and as a default for later interfaces it has no effect.",
+        "arp_ignore takes effect on the interface on which the ARP request arrives, or on all; on lo, which "
+        "has the VIP, and as a default for later interfaces, it has no effect.",
         "`sysctl -a -r arp_ignore` on a real server: 0 for all and for its network card.",
         _ARP,
     ),
@@ -54,8 +54,8 @@ KNOWN = {
         _ARP,
     ),
     "vip_missing": Explanation(
-        "VS-TUN and VS-DR leave the destination of a request as it is, the VIP; a host that does not have "
-        "this address drops the packet without a word.",
+        "VS-TUN and VS-DR do not change the destination of a request, the VIP; a host that does not have "
+        "this address silently drops the packet.",
         "`ip addr` on {server} lacks {vip}, and `nstat -az IpInAddrErrors` grows there with each lost "
         "request.",
     ),
@@ -83,7 +83,7 @@ KNOWN = {
     ),
     "icmp_filtered": Explanation(
         "A tunnel leaves 1480 bytes of 1500; senders learn that from ICMP 'fragmentation needed', and "
-        "without it they send packets that are too long again and again.",
+        "without it they keep sending packets that are too long.",
         "`tcpdump -ni any icmp`, host by host: the message is seen before the packet filter (`nft list "
         "ruleset`) and not after it.",
     ),
@@ -113,8 +113,8 @@ KNOWN = {
         "docs/director.md#5-the-decision-carried-out",
     ),
     "ports_apart": Explanation(
-        "Each service has persistence of its own: a customer's two ports are scheduled separately, and "
-        "meet the same server only by accident.",
+        "Each service has its own persistence: a customer's two ports are scheduled separately, and reach "
+        "the same server only by accident.",
         "`ipvsadm -L -n -c` on d: two templates of one customer with different servers.",
         _NEW,
     ),
@@ -127,8 +127,8 @@ KNOWN = {
         "labs/vs_{method}/README.md#the-real-server",
     ),
     "ip_forward": Explanation(
-        "The director's process rewrites packets; with ip_forward=1 its kernel forwards the same packets "
-        "as well, unchanged, and clients reset what comes from a real server's address.",
+        "The director's process rewrites packets; with ip_forward=1 its kernel forwards the same packets, "
+        "too, unchanged, and clients reset what comes from a real server's address.",
         "A capture on r0 has every reply twice, from {vip} and from a real server; `sysctl "
         "net.ipv4.ip_forward` on d is 1.",
         "labs/vs_nat/README.md#the-director",
@@ -145,8 +145,8 @@ KNOWN = {
         "request, and no reply.",
     ),
     "wrong_netmask": Explanation(
-        "With a netmask shorter than /32 on lo, a host takes its whole network for addresses of its "
-        "own, and packets to its neighbours there never leave it.",
+        "With a netmask shorter than /32 on lo, a host treats all addresses of that network as its own, and "
+        "packets to its neighbours there never leave it.",
         "`ip addr show lo` on {server} shows {vip}/24, and `ip route get {dip}` leads to lo.",
     ),
     "duplicate_address": Explanation(
@@ -156,33 +156,33 @@ KNOWN = {
         _ARP,
     ),
     "wrong_neighbour": Explanation(
-        "A static neighbour entry is never asked for again: it keeps the MAC address of a host that has "
-        "been replaced, and packets go to a card that no one has.",
+        "A host never asks for a static neighbour entry again: it keeps the MAC address of a host that has "
+        "been replaced, and packets go to a network card that no longer exists.",
         "`ip neigh` on the host before the loss shows a PERMANENT entry with a MAC address that no card has.",
         _ARP,
     ),
     "dad_failed": Explanation(
-        "Before a host uses an IPv6 address on a segment, it asks whether a neighbour has it. One that is "
-        "answered stays dadfailed: the host drops packets to it. On lo nobody is asked.",
+        "Before a host uses an IPv6 address on a segment, it asks whether a neighbour has it. If one "
+        "answers, the address stays dadfailed, and the host drops packets to it. On lo it does not ask.",
         "`ip -6 addr show to {vip}` on {server}: it is on {interface}, and dadfailed.",
         _ARP,
     ),
     "router_flag_lost": Explanation(
-        "A host that gets a neighbour advertisement of its router without the router flag deletes the "
-        "default route it has learnt from it (RFC 4861, 7.2.5), until the next router advertisement.",
+        "A host that gets a neighbour advertisement from its router without the router flag deletes the "
+        "default route that it has learnt from it (RFC 4861, 7.2.5), until the next router advertisement.",
         "`tcpdump -tvni r0-eth1 icmp6` on r0: an advertisement about its own address without `router` "
         "among the flags, after which `ip -6 route show default` on a real server is empty.",
         _ARP,
     ),
     "packet_too_big_filtered": Explanation(
-        "A tunnel of IPv6 leaves 1460 bytes of 1500; senders learn that from ICMPv6 'packet too big', and "
-        "without it they send packets that are too long again and again.",
+        "A tunnel over IPv6 leaves 1460 bytes of 1500; senders learn that from ICMPv6 'packet too big', and "
+        "without it they keep sending packets that are too long.",
         "`tcpdump -ni any 'icmp6 and ip6[40] == 2'`, host by host: the message is seen before the packet "
         "filter (`nft list ruleset`) and not after it.",
     ),
     "small_mtu": Explanation(
-        "A cable whose MTU is smaller than its neighbours' drops long packets, and tells no one if it "
-        "is inside a segment: small requests work, long replies hang.",
+        "A cable whose MTU is smaller than its neighbours' drops long packets, and tells no one if it is "
+        "within a segment: small requests work, long replies hang.",
         "`ping -M do -s 1472` along the path, hop by hop, and `ip link`: one interface has a smaller MTU.",
     ),
     "table_full": Explanation(

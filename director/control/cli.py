@@ -195,7 +195,7 @@ def getopt(
     """The options by their keys, with their values, in order; and the other words.
 
     `kinds` says what follows each option: a key of one letter is an option of its own, and long `names`
-    lead to keys. `--` ends the options where there are long ones. Raises UsageError.
+    lead to keys; `--help` is always `-h`. `--` ends the options where there are long ones. Raises UsageError.
     """
     options: Options = []
     rest: list[str] = []
@@ -206,6 +206,8 @@ def getopt(
             return options, rest + queue
         if not word.startswith("-") or word in ("-", "--"):
             rest.append(word)
+        elif word == "--help" and "h" in kinds:
+            options.append(("h", None))
         elif names and word.startswith("--"):
             options.append(_long(program, word, queue, kinds, names))
         else:

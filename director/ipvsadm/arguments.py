@@ -42,20 +42,20 @@ Services and servers:
   -C --clear           remove all services
   -S --save            print the rules as lines that -R understands
   -R --restore         carry out the lines on standard input, all of them or none
-     --line-by-line    ... one by one: go on after a line that is refused
+     --line-by-line    ... one by one, continuing after a refused line
   -L -l --list         print the rules, or with -c the connections
   -Z --zero            reset the counters to 0
   --set                timeouts of idle connections in seconds; 0 keeps a timeout as it is
-  --start-daemon       tell another director of connections (master), or listen to one (backup)
-  --stop-daemon        ... no more
+  --start-daemon       tell another director about connections (master), or listen (backup)
+  --stop-daemon        stop doing so
 
 SERVICE is one of:
   -t --tcp-service ADDRESS[:PORT]     -u --udp-service ADDRESS[:PORT]
   -f --fwmark-service MARK            all packets that carry this firewall mark
-An address of IPv6 is in brackets before a port: [2001:db8::80]:80.
+An IPv6 address is in brackets before a port: [2001:db8::80]:80.
 
 Options:
-  -6 --ipv6                   packets of IPv6 that carry the mark (after -f)
+  -6 --ipv6                   IPv6 packets that carry the mark (after -f)
   -s --scheduler SCHEDULER    the scheduler (default: wlc)
   -p --persistent [SECONDS]   keep each client on one server for this long (default: 360)
   -M --netmask NETMASK        ... and all clients of a network; for IPv6, a prefix length

@@ -41,7 +41,7 @@ def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
 
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
-    """The address and the port of HOST[:PORT] or [ADDRESS]:PORT; None where no port is given.
+    """The address and the port of HOST[:PORT] or [HOST]:PORT, for IPv6; None where no port is given.
 
     Raises UsageError.
     """
@@ -53,9 +53,11 @@ def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]
     bracketed = text.startswith("[")
     is_ipv6 = bracketed or text.count(":") > 2
     name, colon, service = text.removeprefix("[").partition("]:" if is_ipv6 else ":")
-    address = (
-        parse_ipv6(name) if bracketed and colon else None if is_ipv6 or text.isdigit() else _address(name)
-    )
+    address = None
+    if bracketed and colon:
+        address = parse_ipv6(name) or _ipv6_address(name)
+    elif not is_ipv6 and not text.isdigit():
+        address = _address(name)
     if address is None:
         example = "[ADDRESS]:PORT, such as [2001:db8::80]:80" if ":" in name else _EXAMPLE
         raise UsageError(f"bad {what} {text!r}: expected {example}.")
@@ -79,6 +81,17 @@ def _address(name: str) -> str | None:
         return socket.gethostbyname(name)
     except _NONE:
         return None
+
+
+def _ipv6_address(name: str) -> str | None:
+    """Of a name only: what has a colon, or begins with a digit, is an address that is wrong."""
+    if ":" in name or not name[:1].isalpha():
+        return None
+    try:
+        found = socket.getaddrinfo(name, None, socket.AF_INET6)
+    except _NONE:
+        return None
+    return str(found[0][4][0])
 
 
 def _port(service: str, protocol: str) -> int | None:

@@ -23,7 +23,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=6653, help="TCP port for the switches, on 127.0.0.1")
     parser.add_argument("--socket", required=True, help="Unix socket for requests")
     parser.add_argument("--framework", choices=_CHOICES, default="auto", help="auto: Ryu, or else os-ken")
-    parser.add_argument("--ipv6", action="store_true", help="forward IPv6 as well, instead of dropping it")
+    parser.add_argument("--ipv6", action="store_true", help="forward IPv6, too, instead of dropping it")
     options = parser.parse_args(arguments)
     if not 1 <= options.port <= 65535:
         parser.error(f"--port {options.port}: choose from 1 to 65535")

@@ -87,7 +87,7 @@ def _report_file(name: str) -> Path | None:
         return None
     path = Path(name).absolute()
     if path.is_dir() or not path.parent.is_dir():
-        raise BadRequest(f"--report {name}: no file can be made there; name one in an existing folder.")
+        raise BadRequest(f"--report {name}: no file can be created there: name one in an existing folder.")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise BadRequest(f"--report {name}: permission denied: name a file that you may write.")
     return path

@@ -33,7 +33,7 @@ def merged(lab: str = "") -> int:
     give_to_owner_of(PROFILE.parents[2], target)
     console = make_console()
     console.print(f"Written: {target}", soft_wrap=True)
-    console.print(f"{packets} packets, from {interfaces} interfaces, in the order of their times.")
+    console.print(f"{packets} packets, from {interfaces} interfaces, in chronological order.")
     console.print(f"To open it: {_command(target)}", soft_wrap=True, markup=False)
     return 0
 

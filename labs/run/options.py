@@ -38,7 +38,7 @@ def option(default: Any, description: str) -> Any:
 
 
 VIEW = option(False, "Show the lab in the browser while it runs; it stays until Ctrl-C.")
-VIEW_ONLY = option(False, "As --view, but nothing can be changed from the page.")
+VIEW_ONLY = option(False, "Like --view, but nothing can be changed from the page.")
 VIEW_HOST = option("127.0.0.1", "With --view: address for the page (default 127.0.0.1: this machine only).")
 VIEW_PORT = option(0, "With --view: port for the page (default: any free one).")
 
@@ -70,7 +70,7 @@ class LabOptions:
     report: str = option("", "Also write the result to this file, as JSON.")
     cli: bool = option(False, "Keep the lab running after the checks, at Mininet's prompt.")
     show_scripts: bool = option(False, "Print the set-up scripts without running them.")
-    large: bool = option(False, "Transfer 10 MB files as well.")
+    large: bool = option(False, "Also transfer 10 MB files.")
     family: int = option(4, "IP version: 4 (default), 6, or 46 for a VIP of each.")
     dialect: str = option("1999", "Commands of the set-up scripts: 1999 (default) or iproute2.")
     controller: str = option("auto", "OpenFlow framework: auto (default), ryu or os-ken.")
@@ -122,9 +122,7 @@ class HaOptions(LabOptions):
     method: str = option("dr", "Forwarding method: nat, tun or dr (default dr).")
     takeover: str = option("vrrp", "Program that moves the VIP: vrrp (default) or heartbeat.")
     sync: bool = option(True, "Whether the active director tells the other about its connections.")
-    advert_interval: int = option(
-        1000, "Milliseconds between the active director's signs of life (default 1000)."
-    )
+    advert_interval: int = option(1000, "Milliseconds between advertisements or heartbeats (default 1000).")
     every_failure: bool = option(False, "Try every kind of failure, not only killed processes and hosts.")
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 `describe` leaves beside the captures what they do not contain: the names of hosts, what each interface is.
 `merge` needs that folder only, so it works during a run, after it, and on another machine. The format is
 pcapng (draft-ietf-opsawg-pcapng): one section with the names, a description of each interface, and the
-packets in the order of their times. A packet is there once for each interface that it crosses, so the
+packets in chronological order. A packet is there once for each interface that it crosses, so the
 column with the interface shows its path; those of the packet table have its row as a comment.
 
 Written here because mergecap keeps neither names nor comments, and is not installed with the labs.

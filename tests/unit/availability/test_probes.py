@@ -214,9 +214,8 @@ def test_mail_about_a_change() -> None:
     sent, refused = asyncio.run(attempt())
     assert sent == ""
     assert refused.startswith("mail to a@example.com, b@example.com can't be sent by 127.0.0.1:1: ")
-    assert {b"Subject: [lb1] a server is down.", b"rcpt TO:<b@example.com>", b"a server is down."} <= set(
-        received
-    )
+    assert {b"Subject: [lb1] a server is down.", b"a server is down."} <= set(received)
+    assert b"RCPT TO:<B@EXAMPLE.COM>" in {line.upper() for line in received}  # verbs have no case (RFC 5321)
 
 
 # ---- datagrams ----

@@ -37,6 +37,22 @@ def test_a_program_runs_from_anywhere(tmp_path: Path, program: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, USAGES[program], "")
 
 
+_NOT_PROGRAMS = {"run.sh", "start.sh", "start.py"}  # what programs are started by
+_PROGRAMS = sorted(
+    file
+    for folder in (BIN, AVAILABILITY)
+    for file in folder.iterdir()
+    if file.is_file() and file.name not in _NOT_PROGRAMS
+)
+
+
+@pytest.mark.parametrize("program", _PROGRAMS, ids=lambda program: program.name)
+def test_every_program_explains_itself(program: Path) -> None:
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=patient(60))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert program.name in done.stdout
+
+
 def test_a_program_passes_on_its_words_and_its_exit_code(tmp_path: Path) -> None:
     line = [str(BIN / "ipvsadm"), "-A", "-t", "$HOME 'a\" b"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=patient(60))

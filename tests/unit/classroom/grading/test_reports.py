@@ -76,7 +76,7 @@ def test_the_text_report_shows_what_is_missing() -> None:
 @pytest.mark.parametrize("report", [text_report, html_page, gradescope_results])
 def test_every_report_explains_the_cause_and_what_settles_it(report: Callable[..., str]) -> None:
     text = " ".join(report(RIGHT, lessons="https://example.org/lvs").split())
-    assert "a host that does not have this address drops the packet" in text
+    assert "a host that does not have this address silently drops the packet" in text
     assert "nstat -az IpInAddrErrors" in text
     assert "https://example.org/lvs/labs/vs_" in text
     assert "labs/vs_" in report(RIGHT)

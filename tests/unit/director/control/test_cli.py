@@ -70,6 +70,10 @@ def test_a_wrong_option_is_refused(line: str, says: str) -> None:
         getopt("tool", line.split(), KINDS, NAMES)
 
 
+def test_help_is_understood_by_a_tool_without_long_names() -> None:
+    assert getopt("tool", ["--help"], {"h": NO_VALUE}) == ([("h", None)], [])
+
+
 def test_without_long_names_two_dashes_are_a_word() -> None:
     assert getopt("tool", ["-n", "--", "-n"], KINDS) == ([("n", None), ("n", None)], ["--"])
     with pytest.raises(UsageError, match="no option --"):

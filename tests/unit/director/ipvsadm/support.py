@@ -66,6 +66,9 @@ PORTS = {
 }
 
 
+Address6 = tuple[str, int, int, int]
+
+
 class Machine:
     """Fixed names in place of /etc/hosts and /etc/services."""
 
@@ -84,6 +87,9 @@ class Machine:
             raise OSError(f"nobody knows {name}")
         return self._addresses[name]
 
+    def getaddrinfo(self, name: str, _port: None, _family: int) -> list[tuple[int, int, int, str, Address6]]:
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (self.gethostbyname(name), 0, 0, 0))]
+
     def getservbyname(self, name: str, protocol: str) -> int:
         if (protocol, name) not in PORTS:
             raise OSError("service/proto not found")
@@ -101,7 +107,12 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[Table, Mach
     table, machine = Table(), Machine(folder / "hosts")
     monkeypatch.setattr(cli, "stream", table.stream)
     monkeypatch.setattr(names, "HOSTS", str(folder / "hosts"))
-    for function in (machine.gethostbyname, machine.getservbyname, machine.getservbyport):
+    for function in (
+        machine.gethostbyname,
+        machine.getaddrinfo,
+        machine.getservbyname,
+        machine.getservbyport,
+    ):
         monkeypatch.setattr(socket, function.__name__, function)
     return table, machine
 

@@ -84,6 +84,15 @@ def test_saved_rules_are_restored(commands: list[Command], numeric: bool) -> Non
     assert sorted(map(str, restored)) == sorted(map(str, commands))
 
 
+def test_the_name_of_an_ipv6_address_can_be_restored(table: Table, machine: Machine) -> None:
+    """A hosts file names ::1; the kernel's ipvsadm prints such names but can't read them."""
+    machine.set_hosts({"::1": "localhost", "2001:db8::80": "www"})
+    text = "-A -t [localhost]:http -s rr\n-A -t [www]:http -s rr\n"
+    assert table.call("", {"do": "apply", "commands": save_format.read(text)}) == {"ok": True}
+    assert save_format.text(table.services, numeric=True).count("[::1]:80") == 1
+    assert save_format.text(table.services, numeric=False) == text
+
+
 @pytest.mark.parametrize("text", SAVED)
 def test_what_the_kernels_ipvsadm_saves_can_be_restored(table: Table, machine: Machine, text: str) -> None:
     long = "a-rather-long-name-for-a-real-server.example.org"
