@@ -142,10 +142,15 @@ class ConsoleReporter:
         if not found:
             return
         self._console.print()
-        wide = self._wide_packets(found, names)
+        table = self._wide_packets(found, names)
+        if not self._fits(table):
+            table = self._narrow_packets(found, names)
+            table.pad_edge = self._fits(table)  # at 80 columns, MAC addresses with their names need its room
+        self._console.print(table)
+
+    def _fits(self, table: Table) -> bool:
         unbounded = self._console.options.update(width=_UNBOUNDED)
-        fits = self._console.measure(wide, options=unbounded).maximum <= self._console.width
-        self._console.print(wide if fits else self._narrow_packets(found, names))
+        return self._console.measure(table, options=unbounded).maximum <= self._console.width
 
     def _wide_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
         """One packet per row, as in the papers."""

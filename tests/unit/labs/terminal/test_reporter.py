@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,19 @@ def test_no_address_is_split_across_lines(
     for whole in (CLIENT, VIP, *NAMES, "(r0-eth1)", "(d-eth0)", "GET /index.html"):
         assert whole in shown, shown
     assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_two_mac_addresses_with_their_names_are_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The longest pairs of lab-dr and lab-ha with three real servers."""
+    monkeypatch.setattr(make_console, "__defaults__", (80,))
+    forwarded = replace(
+        REQUEST, packet="forwarded", source_mac="02:00:cb:00:71:02", dest_mac="02:00:cb:00:71:0d"
+    )
+    names = {"02:00:cb:00:71:02": "d1-eth0", "02:00:cb:00:71:0d": "rs3-eth0"}
+    ConsoleReporter()._packets([forwarded], names)
+    assert "02:00:cb:00:71:02 (d1-eth0) > 02:00:cb:00:71:0d (rs3-eth0)" in capsys.readouterr().out
 
 
 def test_a_long_note_is_indented(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
