@@ -22,6 +22,7 @@ from labs.run.packet_table import FILE_HEADER, MAGIC, link_type, records
 _ETHERNET = 1
 _RECORD_HEADER = 16
 _CHUNK = 4 * 1024 * 1024  # bytes read of a file at once
+_PART = 128 * 1024  # the same where only the first of what is there is wanted
 _LONGEST = 262_144  # bytes of a record: a longer one is not of tcpdump
 MOST_BEHIND = 768 * 1024  # bytes of all files that a live view may be behind, some 4,000 frames
 MOST_HISTORY = 24 * 1024 * 1024  # the same of a page that is opened: a lab's checks have 5 to 20 MB
@@ -91,8 +92,10 @@ class Captures:
             self._looked = now
             self._look()
         behind = sum(file.behind for file in self._files.values())
-        whole = [_read(name, file) for name, file in self._files.items()]
-        if most is None or behind <= most:
+        takes_all = most is None or behind <= most
+        chunk = _CHUNK if takes_all else _PART
+        whole = [_read(name, file, chunk) for name, file in self._files.items()]
+        if takes_all:
             self.taken += behind
             read = [list(records_) for records_ in whole]
         else:
@@ -136,12 +139,12 @@ def _now() -> int:
     return round(time.time() * 1e6)
 
 
-def _read(name: str, file: _Followed) -> Iterator[Record]:
-    """Complete records to the end of the file."""
+def _read(name: str, file: _Followed, size: int) -> Iterator[Record]:
+    """Complete records to the end of the file, of which `size` bytes are read at once."""
     if file.damaged:
         return
     try:
-        while chunk := file.file.read(_CHUNK):
+        while chunk := file.file.read(size):
             file.read += len(chunk)
             yield from _complete(name, file, chunk)
     except OSError:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from director.core import schedulers
@@ -84,6 +85,7 @@ class Mirror:
         self._connections: dict[str, _Known] = {}
         self._chosen: dict[tuple[str, str], Counter[str]] = {}
         self.differs = False  # whether a scheduler of ours has chosen otherwise
+        self._lossy = False  # events are missing: connections are there that we do not know
 
     @property
     def vips(self) -> set[str]:
@@ -111,20 +113,43 @@ class Mirror:
             return None
         key = key_of(event)
         known = self._connections.get(key)
-        _require_whole(event, known is None or kind == "new")
+        packet = _whole(event, known is None or kind == "new")
         self._connections.pop(key, None)
         if known and known.server:
             known.server.count(active=known.active, by=-1)
         if kind in _ENDS:
             return None
-        service = self._service(event) if kind == "new" else None
-        picture = self._scheduled(service, event, with_picture) if service else None
-        server = known.server if known else self._server(service or self._service(event), event)
+        service = self._service(packet) if packet and (kind == "new" or not self._lossy) else None
+        picture = self._scheduled(service, event, packet, with_picture) if kind == "new" and service else None
+        server = known.server if known else self._server(service, event)
         entry = _Known(event, server, float(event["time"]))
         if server:
             server.count(active=entry.active, by=1)
         self._connections[key] = entry
         return picture
+
+    def forget(self) -> None:
+        """Events were left out: which connections there are is not known any more."""
+        for known in self._connections.values():
+            if known.server:
+                known.server.count(active=known.active, by=-1)
+        self._connections.clear()
+        self._lossy = True
+
+    def adopt(self, services: Iterable[Mapping[str, Any]]) -> None:
+        """Where events were left out, each server has as many connections as the director has listed."""
+        if not self._lossy:
+            return
+        listed = {
+            (_listed(service), server["address"], server["port"]): (server["active"], server["inactive"])
+            for service in services
+            for server in service["servers"]
+        }
+        for service in self._core.rules:
+            of = _listed(service.as_dict())
+            for server in service.servers:
+                address = server.address
+                server.active, server.inactive = listed.get((of, address.address, address.port), (0, 0))
 
     def _with_known_scheduler(self, command: AddService | EditService) -> AddService | EditService:
         name = command.scheduler
@@ -138,24 +163,26 @@ class Mirror:
         self._own[command.key] = name
         return replace(command, scheduler=_STAND_IN, flags=())
 
-    def _service(self, event: Event) -> VirtualService | None:
+    def _service(self, packet: Packet) -> VirtualService | None:
         try:
-            return self._core.rules.find(_packet(event))
+            return self._core.rules.find(packet)
         except (LvsError, ValueError, KeyError):
             return None
 
     def _server(self, service: VirtualService | None, event: Event) -> RealServer | None:
-        address, port = _split(event["server"])
+        wanted = _endpoint(event["server"])
         if service is None:
             return None
-        exact = service.server(Endpoint(address, port))
+        exact = service.server(wanted)
         return exact or next(
-            (server for server in service.servers if server.address.address == address), None
+            (server for server in service.servers if server.address.address == wanted.address), None
         )
 
     # ---- the scheduler ----
 
-    def _scheduled(self, service: VirtualService, event: Event, with_picture: bool) -> dict[str, Any] | None:
+    def _scheduled(
+        self, service: VirtualService, event: Event, packet: Packet | None, with_picture: bool
+    ) -> dict[str, Any] | None:
         """None where no scheduler was asked: a template or an expectation has decided."""
         name, why = self._name_of_scheduler(service), str(event.get("why", ""))
         reasons = why.split("; ")
@@ -163,8 +190,8 @@ class Mirror:
             return None
         chosen = str(event["server"])
         self._recent.setdefault(service.key, deque(maxlen=_RECENT)).append(chosen)
-        if service.key not in self._own:
-            self._advance(service, event, chosen)
+        if packet and service.key not in self._own:
+            self._advance(service, event, packet, chosen)
         if not with_picture:
             return None
         return {
@@ -177,12 +204,12 @@ class Mirror:
             "picture": self._picture(service, name, event, reasons),
         }
 
-    def _advance(self, service: VirtualService, event: Event, chosen: str) -> None:
+    def _advance(self, service: VirtualService, event: Event, packet: Packet, chosen: str) -> None:
         """Ask our scheduler what the director's was asked; until both agree, where events were lost."""
-        packet, now = _packet(event), float(event["time"])
+        wanted, now = _endpoint(chosen), float(event["time"])
         for attempt in range(len(service.servers) * 2 + 1):
             pick = service.scheduler.pick(service.servers, packet, now)
-            if pick is None or str(pick[0].address) == chosen:
+            if pick is None or pick[0].address == wanted:
                 break
             self.differs = self.differs or attempt == 0
         address = str(event["vip"]).rpartition(":")[0]
@@ -255,18 +282,17 @@ class Mirror:
         }
 
 
-def _require_whole(event: Event, is_first: bool) -> None:
-    """Raises KeyError, TypeError or ValueError unless it tells of a connection.
+def _whole(event: Event, is_first: bool) -> Packet | None:
+    """The packet that opened the connection, of its first event: it is found again by the same words.
 
-    What names it is looked at in its first event: it is found again by the same words.
+    Raises KeyError, TypeError or ValueError unless the event tells of a connection.
     """
     for name in ("protocol", "client", "vip", "server", "state"):
         if not isinstance(event[name], str):
             raise TypeError(name)
     if not isinstance(event["expires"], (int, float)) or not math.isfinite(event["expires"]):
         raise TypeError("expires")
-    if is_first:
-        _packet(event)
+    return _packet(event) if is_first else None
 
 
 def key_of(event: Event) -> str:
@@ -277,14 +303,19 @@ def _name(service: VirtualService) -> str:
     return f"FWM {service.key.mark}" if service.key.mark else str(service.key.address)
 
 
-def _split(text: str) -> tuple[str, int]:
-    address, _, port = str(text).rpartition(":")
-    return address.strip("[]"), int(port)
+def _listed(service: Mapping[str, Any]) -> tuple[Any, ...]:
+    return service["protocol"], service["address"], service["port"], service["mark"]
+
+
+@lru_cache(maxsize=4096)
+def _endpoint(text: str) -> Endpoint:
+    address, _, port = text.rpartition(":")
+    return Endpoint(address.strip("[]"), int(port))
 
 
 def _packet(event: Event) -> Packet:
     """The packet that opened the connection, as far as schedulers look at it."""
-    client, vip = (Endpoint(*_split(event[name])) for name in ("client", "vip"))
+    client, vip = _endpoint(event["client"]), _endpoint(event["vip"])
     protocol = PROTOCOLS[event["protocol"]]
     return Packet(protocol, client, vip, 40, flags=SYN if protocol == TCP else 0)
 

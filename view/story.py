@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,11 @@ _MOST_LINE = 4 * 1024 * 1024  # bytes
 _CHUNK = 4 * 1024 * 1024
 MOST_CONNECTIONS = 500  # of a table that the page gets
 CONNECTIONS_RATE = 50.0  # new ones a second whose events are shown, where packets are sampled
+_FEW_CONNECTIONS = 10.0  # the same where most packets are left out: the lab comes first
+_EVENTS = 3  # of what is read of the captures, this part is read of a director's events
+_OF_A_CONNECTION = re.compile(  # most lines of a busy director, as it writes them
+    rb'\{"kind": "(new|state|expired|evicted)".*?"protocol": "(\w+)".*?"client": "([^"]+)", "vip": "([^"]+)"'
+)
 _MOST_SHOWN = 20_000  # connections whose further events are looked for
 _TABLES_EVERY = 0.5  # seconds, of tables that are made from events
 _HOLD = 30_000  # microseconds for which a live record waits for those of other files
@@ -66,20 +73,21 @@ class Lines:
         self._left = b""
         self.skipped = 0
 
-    def new(self, most: int = 0) -> Iterator[dict[str, Any]]:
-        """The complete lines since the last call; of the next `most` bytes, if that is not 0."""
+    def new(self, most: int = 0, wanted: Callable[[bytes], bool] | None = None) -> Iterator[dict[str, Any]]:
+        """The complete lines since the last call; after `most` bytes, if that is not 0, those `wanted`."""
         try:
             with self._path.open("rb") as opened:
                 opened.seek(self._position)
+                beyond = None
                 while chunk := opened.read(most or _CHUNK):
                     self._position += len(chunk)
                     *whole, self._left = (self._left + chunk).split(b"\n")
                     for line in whole:
-                        yield from self._object(line)
+                        if beyond is None or beyond(line):
+                            yield from self._object(line)
                     if len(self._left) > _MOST_LINE:
                         self._left, self.skipped = b"", self.skipped + 1
-                    if most:
-                        return
+                    beyond = wanted if most else None
         except OSError:
             return
 
@@ -103,6 +111,17 @@ class _Director:
     mirror: Mirror
     tables_at: float = 0.0
     shown: dict[str, None] = field(default_factory=dict)  # connections whose events are shown
+    unread: int = 0  # new connections
+    is_lossy: bool = False
+
+    def wants(self, line: bytes) -> bool:
+        """Whether to read a line though there are too many: of a rule, or of a connection that is shown."""
+        found = _OF_A_CONNECTION.match(line)
+        if found is None or " ".join(part.decode() for part in found.groups()[1:]) in self.shown:
+            return True
+        self.is_lossy = True
+        self.unread += found[1] == b"new"
+        return False
 
 
 class Story:
@@ -146,7 +165,7 @@ class Story:
 
         `until`, in seconds since the epoch, keeps younger packets and events for the next call: then none is
         shown before an older one that another file was about to have. Of more than `most` bytes of captures a
-        stretch is left out; of events, so many are read now and the others later.
+        stretch is left out, and so are the events of connections that a third as many bytes do not hold.
         """
         found = [*self._pending, *self._read(most)]
         found.sort(key=lambda item: item[:2])
@@ -162,6 +181,8 @@ class Story:
         if ripe:
             left_out, seen = self._walks.left_out, self._walks.seen - seen
             self.leaves_most_out = self._captures.skipped > 0 or left_out > seen / 2
+            if self._connections.rate is not None:
+                self._connections.rate = _FEW_CONNECTIONS if self.leaves_most_out else CONNECTIONS_RATE
             items += [self._numbered(self._last, item) for item in self._left_out()]
         items += [self._numbered(self._last, item) for item in self._final()]
         return items
@@ -177,7 +198,7 @@ class Story:
             yield {"kind": "missed", "count": self._walks.left_out, "why": why, "what": "packets"}
             self._walks.left_out = 0
         if self._unseen:
-            why = f"more than {CONNECTIONS_RATE:.0f} new connections a second"
+            why = "too many new connections a second"
             yield {"kind": "missed", "count": self._unseen, "why": why, "what": "connections"}
             self._unseen = 0
 
@@ -210,9 +231,14 @@ class Story:
     def _read(self, most: int | None) -> Iterator[tuple[float, int, Any]]:
         """(time, rank among those of the same time, what): events come before the packets that they cause."""
         for director in self._all_directors():
-            for event in director.lines.new(most or 0):
+            latest = 0.0
+            for event in director.lines.new(most // _EVENTS if most else 0, director.wants):
                 if _is_time(event.get("time")) and isinstance(event.get("kind"), str):
-                    yield float(event["time"]), 0, (director, event)
+                    latest = float(event["time"])
+                    yield latest, 0, (director, event)
+            if director.is_lossy:
+                director.is_lossy = False
+                yield latest, 1, director
         for entry in self._added.new():
             if isinstance(entry.get("time"), (int, float)) and _is_polled(entry):
                 yield float(entry["time"]), 1, entry
@@ -240,11 +266,23 @@ class Story:
                 yield item
         elif isinstance(what, tuple):
             yield from self._event(at, *what)
+        elif isinstance(what, _Director):
+            what.mirror.forget()
+            self._unseen += what.unread
+            what.unread = 0
         elif what["kind"] in _POLLED:
-            self._has_tables |= what["kind"] == "tables"  # from here on none are made from events
+            if what["kind"] == "tables":
+                self._has_tables = True  # from here on none are made from events
+                self._adopt(what)
             yield {name: value for name, value in what.items() if name != "time"}
         else:
             yield _command(what)
+
+    def _adopt(self, tables: dict[str, Any]) -> None:
+        for director in self._directors.values():
+            if director.host == tables.get("host", ""):
+                with suppress(KeyError, TypeError):  # of a folder that is damaged
+                    director.mirror.adopt(tables["services"])
 
     def _event(self, at: float, director: _Director, event: dict[str, Any]) -> Iterator[Item]:
         of = {"host": director.host} if director.host else {}

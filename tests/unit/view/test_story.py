@@ -653,6 +653,58 @@ def test_of_too_many_connections_those_that_are_shown_have_all_their_events(fold
     assert len({item["connection"] for item in of_kind(whole, "event") if item["connection"]}) == 300
 
 
+def busy(first: int, count: int) -> list[dict[str, Any]]:
+    """The events of so many connections, a millisecond apart, which all end."""
+    kinds = (("new", "NONE"), ("state", "ESTABLISHED"), ("expired", "ESTABLISHED"))
+    return [
+        packets.connection(kind, 1024 + number, SERVER, 100 + number / 1000, state, why="wrr: its turn")
+        for number in range(first, first + count)
+        for kind, state in kinds
+    ]
+
+
+def test_of_more_events_than_can_be_read_rules_and_shown_connections_are_told(folder: Path) -> None:
+    """Else the page would fall behind the lab, further and further."""
+    rule, *rules = packets.events(packets.server(SERVER, 1), packets.server("172.16.0.3", 1))
+    story = Story(folder, run.document(folder), 1e6)
+    write_events(folder, rule, *rules[:-1], *busy(0, 30)[:-1])
+    assert len({item["connection"] for item in of_kind(story.more(), "event")} - {None}) == 30
+    last = {**rules[-1], "time": 103.1}, {**busy(29, 1)[-1], "time": 103.2}
+    write_events(folder, *busy(30, 3000), *last)
+    items = story.more(most=300_000)
+    (rule_shown, ended) = of_kind(items, "event")[-2:]
+    assert rule_shown["text"] == "ipvsadm -a -t 203.0.113.1:80 -r 172.16.0.3:80 -w 1"
+    assert (ended["event"], ended["connection"]) == ("expired", f"TCP {CLIENT}:1053 {VIP}:80")
+    shown = {item["connection"] for item in of_kind(items, "event")} - {None, ended["connection"]}
+    (missed,) = (item for item in of_kind(items, "missed") if item["what"] == "connections")
+    assert len(shown) + missed["count"] == 3000
+    write_events(folder, *busy(4000, 1))
+    assert len(of_kind(story.more(most=300_000), "event")) == 3
+
+
+def test_after_events_were_left_out_servers_have_as_many_connections_as_the_director_says() -> None:
+    copy = mirror.Mirror("nat", "wlc")
+    for event in packets.events(packets.server(SERVER, 1)):
+        copy.follow(event)
+    copy.follow(packets.connection("new", 40001, SERVER, 100.0, "ESTABLISHED", why="wlc: it"))
+
+    def counts() -> tuple[int, int]:
+        ((server,),) = (service["servers"] for service in copy.tables(101.0, 10)["services"])
+        return server["active"], server["inactive"]
+
+    listed = {"address": SERVER, "port": 80, "active": 5, "inactive": 7}
+    told = [{"protocol": "TCP", "address": VIP, "port": 80, "mark": 0, "servers": [listed]}]
+    copy.adopt(told)
+    assert counts() == (1, 0)  # it knows better
+    copy.forget()
+    assert counts() == (0, 0)
+    copy.adopt(told)
+    copy.follow(packets.connection("expired", 40001, SERVER, 101.0, "ESTABLISHED"))  # is among the five
+    assert counts() == (5, 7)
+    copy.follow(packets.connection("new", 40002, SERVER, 101.0, "ESTABLISHED", why="wlc: it"))
+    assert counts() == (6, 7)
+
+
 # ---- two directors ----
 
 
