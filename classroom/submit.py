@@ -24,7 +24,7 @@ from labs.terminal.exits import print_error
 from labs.terminal.screen import busy, is_interactive, make_console, print_wrapped
 
 _QUESTIONS = {
-    "host": "Which host was it?",
+    "host": "Which host was it? If there are several, name one of them.",
     "cause": "What was the cause?",
     "evidence": "What settled it?",
 }
@@ -180,7 +180,7 @@ def _show(name: str, owner: str, answers: Mapping[str, str], content: Message, f
         ("checks", f"{passed} of {len(checks)} pass now"),
         *(("", f"FAIL {check.name}: {check.observed}") for check in checks if not check.ok),
         *((word, _meaning(answers[word])) for word in answers if catalogue.load(name).diagnosis),
-        ("journal", f"{len(entries)} entries, {entries.count('hint')} of them hints"),
+        ("journal", f"{len(entries)} entries, hints: {entries.count('hint')}"),
         ("file", f"{file}{', which is replaced' if file.exists() else ''}"),
     ]
     for left, right in rows:
