@@ -225,8 +225,8 @@ def _time_table(found: Summary) -> Table:
                 if "master_time" in row and (row["engine"], row["sync"], row["backup"]) == of_mode
             ]
             if rows:
-                each = [median(1e6 * row[name] / row["connections"] for row in rows) for name in _TIMES]
-                table.append([engine, title, *(f"{value:.1f}" for value in each)])
+                costs = [median(1e6 * row[name] / row["connections"] for row in rows) for name in _TIMES]
+                table.append([engine, title, *(f"{value:.1f}" for value in costs)])
     return table
 
 
