@@ -139,7 +139,8 @@ def _only(trials: Sequence[Trial]) -> str:
     served = [trial for trial in trials if trial.served]
     if served and all(trial.long for trial in failed) and not any(trial.long for trial in served):
         return " Only long requests and answers fail."
-    if all(trial.usual for trial in failed) and any(not trial.usual for trial in served):
+    several = len(failed) > 1  # of a single one it may be chance
+    if several and all(trial.usual for trial in failed) and any(not trial.usual for trial in served):
         return " They came from source ports that the kernel chose, with the User-Agent curl."
     return ""
 

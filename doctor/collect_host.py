@@ -205,7 +205,13 @@ def _unix_listeners() -> Iterator[tuple[str, str, str, int]]:
         return
     for word in words:
         if len(word) > 7 and int(word[3], 16) & _ACCEPTS:
-            yield word[6], "UNIX", word[7], 0
+            yield word[6], "UNIX", _now(word[7]), 0
+
+
+def _now(path: str) -> str:
+    """Where a socket is that was bound as `PATH~` and renamed once it listened: the list keeps that name."""
+    renamed = path[:-1]
+    return renamed if path.endswith("~") and os.path.exists(renamed) else path
 
 
 _Socket = tuple[int, str, str]  # a process: pid, program, state

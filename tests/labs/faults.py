@@ -985,6 +985,16 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     _extra(
+        "a client's rule for ports of its own",
+        "client",
+        LOCATED,
+        Variant(
+            "ip route add default via <free_ip> table 77; "
+            "ip rule add ipproto tcp sport 32768-60999 priority 40 lookup 77",
+            "ip rule del priority 40; ip route flush table 77",
+        ),
+    ),
+    _extra(
         "a local route for a client",
         "server",
         "no_gateway",

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from doctor import cause_table, command
 from doctor.causes import diagnose, titles
+from doctor.sightings import ASKS
 from doctor.state import (
     FAILED,
     IN,
@@ -261,13 +262,25 @@ def test_what_could_fail_but_failed_no_trial_is_noted() -> None:
 
 def test_what_failing_trials_have_in_common_is_said() -> None:
     state = healthy("dr")
-    first, *others = state.trials
+    first, second, *others = state.trials
     for long, said in (
         (True, "Only long requests and answers fail."),
         (False, "They came from source ports that the kernel chose, with the User-Agent curl."),
     ):
         failed = replace(first, outcome=TIMED_OUT, server="", seen=(), usual=True, long=long)
-        assert said in words(printed(replace(state, trials=(failed, *others)))[1])
+        assert said in words(printed(replace(state, trials=(failed, failed, *others)))[1])
+        alone = words(printed(replace(state, trials=(failed, second, *others)))[1])
+        assert (said in alone) is long  # of a single one, a port may be chance
+
+
+def test_who_asks_for_an_address_of_nobody_is_where_packets_end() -> None:
+    state = healthy("dr")
+    first, *others = state.trials
+    asks = Sighting("c1", "c1-eth0", OUT, ASKS, "198.51.100.101", "198.51.100.77")
+    failed = replace(first, outcome=UNREACHABLE, server="", seen=(asks,))
+    _, text = printed(replace(state, trials=(failed, *others)))
+    assert "is c1 asks for 198.51.100.77, an address that no host of the lab has" in words(text)
+    assert "ip route get 203.0.113.1; ip rule" in words(text)
 
 
 def test_small_packets_only_are_explained_by_a_small_mtu() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from director.control.channel import ChannelError
+from director.control.listener import Listener as ControlListener
 from doctor import collect_host, collect_lab, parse_host
 from doctor.state import (
     SERVED,
@@ -290,6 +291,15 @@ def test_parsing_a_hosts_output() -> None:
     (dropping,) = host.traffic_filters
     assert (dropping.interface, dropping.hook) == ("rs1-eth0", "ingress")
     assert dropping.text.endswith("handle 0x1 bytecode '1,6 0 0 2' direct-action not_in_hw")
+
+
+def test_a_control_socket_is_listed_by_its_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "control.sock")
+    listener = ControlListener(path, lambda request: request)
+    try:
+        assert path in {address for _, _, address, _ in collect_host._unix_listeners()}
+    finally:
+        listener.close()
 
 
 def test_collecting_this_machine() -> None:
