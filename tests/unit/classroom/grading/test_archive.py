@@ -117,6 +117,7 @@ def unpacked(packed: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for member in tar:
             assert member.isfile()
             assert member.name.startswith(f"{FOLDER}/")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.14's default
         tar.extractall(folder)
     return folder / FOLDER
 
