@@ -70,9 +70,12 @@ def show(
         console.print("That does not explain why clients fail." if causes else none, markup=False)
     lost = {} if explained else _lost(state)
     if found:
-        elsewhere = [each for host, seen in lost.items() for each in seen if host != found[0].host]
+        elsewhere = [place for host, seen in lost.items() for place in seen if host != found[0].host]
         places = [lost.get(found[0].host, elsewhere), *([()] * (len(found) - 1))]
-        blocks = [(one.host, _difference(one, each)) for one, each in zip(found, places, strict=True)]
+        blocks = [
+            (difference.host, _difference(difference, seen))
+            for difference, seen in zip(found, places, strict=True)
+        ]
         console.print(_table("first difference on the path", blocks))
     elif lost:
         rows = ((host, _place(state, host, sightings)) for host, sightings in lost.items())

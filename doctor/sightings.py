@@ -174,9 +174,9 @@ def last_seen(trial: Trial) -> Sighting | None:
 def lost_ack(passed: Iterable[Sighting], port: int) -> Sighting | None:
     """The last place of acknowledgements that a client sent from `port`, and that were lost on the way."""
     places: dict[tuple[str, str, str], list[Sighting]] = {}
-    for one in passed:
-        if one.what == "ACK" and one.source.endswith(f":{port}") and one.way != OTHERS:
-            places.setdefault((one.host, one.interface, one.way), []).append(one)
+    for sighting in passed:
+        if sighting.what == "ACK" and sighting.source.endswith(f":{port}") and sighting.way != OTHERS:
+            places.setdefault((sighting.host, sighting.interface, sighting.way), []).append(sighting)
     for here, there in pairwise(places.values()):
         if len(there) < len(here):
             return replace(here[0], what=LOST_ACK)
