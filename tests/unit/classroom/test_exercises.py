@@ -145,6 +145,11 @@ def test_an_exercise_without_solutions_is_a_students(monkeypatch: pytest.MonkeyP
         catalogue.solutions("e04")
 
 
+def test_the_readme_counts_the_exercises() -> None:
+    page = (catalogue.FOLDER.parent / "README.md").read_text()
+    assert f", {len(catalogue.names())} exercises with automatic grading" in page
+
+
 def test_the_teachers_table_has_every_exercise() -> None:
     page = (catalogue.FOLDER.parent / "docs" / "teaching.md").read_text()
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([A-Z, ]+) \| (.*) \|$", page, re.MULTILINE)
