@@ -190,11 +190,11 @@ _BLOCKS = {
     state                        one MASTER|BACKUP  the first state
     interface                    word               where advertisements are sent and heard
     virtual_router_id            number 1..255      the virtual router
-    priority                     number 1..255      (100)
+    priority                     number 1..255      (100; with state MASTER 255, the owner of the addresses)
     advert_int                   seconds            between advertisements (1)
     version                      one 2|3            (vrrp_version)
     preempt                      flag               take over from a master of lower priority (the default)
-    nopreempt                    flag               ... or not
+    nopreempt                    flag               ... or not, which needs state BACKUP
     preempt_delay                seconds 0..1000    ... after this long
     down_timer_adverts           number 1..100      advertisements that may be missed (3)
     virtual_ipaddress            list               its addresses: ADDRESS[/BITS] [brd ADDRESS] [dev NAME]

@@ -19,6 +19,7 @@ _TRUE, _FALSE = ("on", "true", "yes"), ("off", "false", "no")
 _MOST = {"number": 2**31 - 1, "seconds": 4_294_967}
 _LEAST_SECONDS = 0.000001
 _NAMED = 3  # blocks in a sentence
+_ANY_CASE = ("protocol", "http_protocol", "type")  # keepalived takes small letters, too
 _HEAVIEST = 253  # between the lowest priority, 1, and the highest, 254
 
 
@@ -180,7 +181,7 @@ def _choice(keyword: Keyword, statement: Statement) -> str:
         raise ValueError("TUN type ... is not supported here: say TUN, which is IP in IP")
     word = _one_value(statement)
     choices = keyword.choices.split("|")
-    if keyword.name == "type":  # of a DNS record: keepalived takes small letters, too
+    if keyword.name in _ANY_CASE:
         word = word.upper()
     if word not in choices:
         raise ValueError(f"expected {' or '.join(choices)}, got {word!r:.60}")

@@ -12,7 +12,7 @@ from availability.config.model import Configuration
 from availability.config.text import Statement
 from availability.config.values import Block, Script
 from availability.vrrp import tracking
-from availability.vrrp.router import Settings
+from availability.vrrp.router import OWNER, Settings
 from availability.vrrp.tracking import Tracked, VrrpScript
 from availability.vrrp.virtual_mac import VirtualMac, default_address, default_name
 from director.formats import parse_number
@@ -134,6 +134,10 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
         raise block.error(
             f"advert_int: version {version} has {form}, up to {MAX_INTERVAL[version]:g} s.", "advert_int"
         )
+    first_master = block.get("state") == "MASTER"
+    priority = block.get("priority", OWNER if first_master else 100)
+    if block.get("nopreempt") and (first_master or priority == OWNER):
+        raise block.error("nopreempt needs state BACKUP and a priority below 255.", "nopreempt")
     interface = block.get("interface")
     addresses = [
         _address(line, interface) for inner in block.all("virtual_ipaddress") for line in inner.lines
@@ -163,9 +167,9 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
         interface=interface,
         vrid=block.get("virtual_router_id"),
         version=version,
-        priority=block.get("priority", 100),
+        priority=priority,
         interval=interval,
-        first_master=block.get("state") == "MASTER",
+        first_master=first_master,
         preempt=not block.get("nopreempt", False),
         preempt_delay=block.get("preempt_delay", 0.0),
         missed=block.get("down_timer_adverts", 3),

@@ -389,7 +389,7 @@ vrrp_instance second {
 }
 """
 
-# As files in the wild are written: braces without spaces, port 0 for every port.
+# As files in the wild are written: braces without spaces, port 0 for every port, small letters.
 TIGHT = """\
 virtual_server_group every{
     203.0.113.1 0
@@ -398,7 +398,7 @@ virtual_server_group every{
 virtual_server group every{
     lvs_sched wlc
     lvs_method DR
-    protocol TCP
+    protocol tcp
     persistence_timeout 60
     sorry_server 192.0.2.9 0
     real_server 192.0.2.2 0{
@@ -417,8 +417,11 @@ virtual_server 203.0.113.3 80{lvs_sched rr
     protocol TCP
     real_server 192.0.2.2 0 {weight 2}
     real_server 192.0.2.3 80 {DNS_CHECK{type txt
-            name example.com}}}
+            name example.com}
+        HTTP_GET{http_protocol 1.0c
+            url{path /}}}}
 vrrp_instance one{
+    state MASTER
     interface eth0
     virtual_router_id 51
     track_interface{eth1}

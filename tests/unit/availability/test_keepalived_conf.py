@@ -144,7 +144,8 @@ def test_port_0_is_every_port_and_a_server_without_a_port_has_its_services(tmp_p
     assert ([str(server) for server in every.servers], str(every.sorry)) == (["192.0.2.2:0"], "192.0.2.9:0")
     assert [str(server) for server in marked.servers] == ["192.0.2.2:0"]
     assert [str(server) for server in web.servers] == ["192.0.2.2:80", "192.0.2.3:80"]
-    assert web.servers[1].checks[0].query == ("TXT", "example.com")
+    dns, http = web.servers[1].checks
+    assert (dns.query, http.version) == (("TXT", "example.com"), "1.0C")
 
 
 def test_a_parameter_is_replaced_when_it_is_used(tmp_path: Path) -> None:

@@ -201,6 +201,12 @@ def test_the_settings_of_a_file(tmp_path: Path) -> None:
     assert (second.settings.vrid, second.settings.priority, second.settings.announce_again) == (52, 100, 5.0)
 
 
+def test_a_first_master_without_a_priority_owns_the_addresses(tmp_path: Path) -> None:
+    """keepalived 2.2.7 takes it for 255: with vrrp_strict it finds nothing to object to."""
+    (master,) = settings(tmp_path, FILES["tight"])
+    assert (master.settings.first_master, master.settings.priority) == (True, 255)
+
+
 def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_path: Path) -> None:
     """And not those of the instance: keepalived 2.2.7 sent five requests where the instance had three."""
     text = FILES["routers"].replace("nopreempt", "garp_master_delay 2\n garp_master_repeat 3")
@@ -237,6 +243,8 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
         ("203.0.113.1/32 dev", "203.0.113.1/32 via", "[label NAME], got '203.0.113.1/32 via eth0'."),
         ("virtual_router_id 52", "virtual_router_id 51", "there is another vrrp_instance with this name"),
         ("advert_int 0.1", "vmac_xmit_base", ":12: vmac_xmit_base needs use_vmac."),
+        ("state BACKUP", "state MASTER", ":13: nopreempt needs state BACKUP and a priority below 255."),
+        ("priority 100", "priority 255", ":13: nopreempt needs state BACKUP and a priority below 255."),
         ("advert_int 0.1", "use_vmac a b c", ":12: use_vmac: expected [NAME] [MAC]"),
         ("advert_int 0.1", "use_vmac ../x", ":12: use_vmac: expected [NAME] [MAC]"),
         ("advert_int 0.1", "use_vmac 01:00:5e:00:01:33", ":12: use_vmac: expected [NAME] [MAC]"),
