@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from director.deadline import within
 from director.formats import parse_number
 from view.log import Log
 
@@ -146,7 +147,7 @@ class Site:
                 await asyncio.sleep(0)  # another page's turn
                 continue
             try:
-                await asyncio.wait_for(changed.wait(), _POLL)
+                await within(_POLL, changed.wait())
             except asyncio.TimeoutError:
                 waited += _POLL
                 if waited >= _KEEPALIVE:
@@ -201,10 +202,10 @@ class _Stream:
     async def _send(self, send: Send) -> None:
         start: Message = {"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM}
         try:
-            await asyncio.wait_for(send(start), _STALLED)
+            await within(_STALLED, send(start))
             async for text in self._messages:
                 part: Message = {"type": "http.response.body", "body": text.encode(), "more_body": True}
-                await asyncio.wait_for(send(part), _STALLED)
+                await within(_STALLED, send(part))
         except (asyncio.TimeoutError, ClientDisconnect, OSError):
             return
 

@@ -32,6 +32,7 @@ from availability.monitor import programs
 from availability.vrrp.instances import Address
 from director import launcher
 from director.core.events import Event
+from director.deadline import within
 from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-heartbeat"
@@ -191,7 +192,7 @@ class Beating:
     async def _finish_scripts(self) -> None:
         """Until all have run, or one of them takes too long."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._scripts.join(), _LAST_SCRIPTS)
+            await within(_LAST_SCRIPTS, self._scripts.join())
 
     async def _announce_again(self, name: str) -> None:
         """As long as the group is held."""

@@ -15,6 +15,7 @@ from availability.config.model import Check, Configuration
 from availability.monitor import datagrams, http_get, programs
 from availability.monitor.checker import Outcome
 from availability.monitor.connection import ProbeFailed, connect, open_stream
+from director.deadline import within
 
 OK = Outcome()
 _GRACE = 5.0  # seconds in which a program that takes too long is ended
@@ -25,11 +26,11 @@ async def probe(check: Check, page: int, configuration: Configuration) -> Outcom
     timeout = check.timing.connect_timeout
     try:
         if check.kind == "MISC_CHECK":
-            return await asyncio.wait_for(_program(check, configuration), timeout + _GRACE)
+            return await within(timeout + _GRACE, _program(check, configuration))
         if check.kind in _HTTP:
-            await asyncio.wait_for(http_get.get(check, check.pages[page]), timeout)
+            await within(timeout, http_get.get(check, check.pages[page]))
         else:
-            await asyncio.wait_for(_PROBES[check.kind](check), timeout)
+            await within(timeout, _PROBES[check.kind](check))
     except asyncio.TimeoutError:
         return _late(check)
     except asyncio.IncompleteReadError:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from availability.config.model import Configuration, Mail
 from availability.config.values import Script
+from director.deadline import within
 
 DEFAULT_USER = "keepalived_script"
 END = 0.5  # seconds between SIGTERM and SIGKILL
@@ -109,7 +110,7 @@ async def run(script: Script, configuration: Configuration, timeout: float) -> t
     """
     process = await _start(script, configuration, asyncio.subprocess.PIPE)
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), timeout)
+        output, _ = await within(timeout, process.communicate())
     finally:
         await _end(process)
     first = output.decode(errors="replace").strip().partition("\n")[0][:_OUTPUT]
@@ -147,7 +148,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(process.wait(), END)
+            await within(END, process.wait())
             return
 
 

@@ -18,6 +18,7 @@ from availability.config.values import Block
 from availability.vrrp.router import Settings
 from director.control.channel import ChannelError, Message, call
 from director.control.cli import no_answer
+from director.deadline import within
 from director.formats import parse_number
 
 LOOK = 1.0  # seconds between two looks at the director
@@ -106,7 +107,7 @@ class Follower:
             self._changed.clear()
             await self._set(self._roles)
             try:
-                await asyncio.wait_for(self._changed.wait(), LOOK)
+                await within(LOOK, self._changed.wait())
             except asyncio.TimeoutError:
                 continue
 
