@@ -44,6 +44,7 @@ _USUAL_IN_ALL = 100_000_000  # bytes of all connections in an afternoon
 _UNITS = {"bytes": 1, "kbytes": 2**10, "mbytes": 2**20, "gbytes": 2**30}  # of a quota
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
+_SET = "@"  # before the name of a set
 _DEEPEST = 16  # nested chains
 _FAMILIES = {"arp": ("arp", "netdev"), "ip6": ("ip6", "inet", "netdev")}  # of chains, by a packet's protocol
 _IPV4 = ("ip", "inet", "netdev")
@@ -53,7 +54,7 @@ def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, .
     """The rules of a ruleset in nft's JSON, with their text from its listing."""
     listed = list(listed)
     chains = {_of(entry["chain"], "name"): entry["chain"] for entry in listed if "chain" in entry}
-    sets = {_of(entry["set"], "name"): entry["set"].get("elem", []) for entry in listed if "set" in entry}
+    sets = {_of(entry["set"], "name"): list(_elements(entry["set"])) for entry in listed if "set" in entry}
     texts = _texts(text)
     found = [
         _rule(rule, chains.get(_of(rule, "chain"), {}), texts)
@@ -62,6 +63,13 @@ def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, .
         for rule in _expanded(entry["rule"], sets)
     ]
     return (*found, *map(_policy, (chain for chain in chains.values() if chain.get("policy") == "drop")))
+
+
+def _elements(named: Mapping[str, Any]) -> Iterator[Any]:
+    """Those of a set; if packets may add further ones, its name is the last. (nft hides the flag dynamic.)"""
+    yield from named.get("elem", [])
+    if {"dynamic", "timeout"} & set(named.get("flags", ())):
+        yield f"{_SET}{named['name']}"
 
 
 _Sets = Mapping[tuple[str, str, str], Sequence[Any]]
@@ -85,7 +93,7 @@ def _with_elements(expression: Mapping[str, Any], rule: Mapping[str, Any], sets:
     if not isinstance(match, Mapping):
         return expression
     name = match.get("right")
-    if not isinstance(name, str) or not name.startswith("@"):
+    if not isinstance(name, str) or not name.startswith(_SET):
         return expression
     elements = sets.get((rule["family"], rule["table"], name[1:]))
     return expression if elements is None else {"match": {**match, "right": {"set": list(elements)}}}
@@ -310,7 +318,10 @@ def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool | None:
         return None
     if operator in _COMPARISONS:
         return _COMPARISONS[operator](fact, right) if _are_numbers(fact, right) else None
-    same = any(_is(fact, value) for value in _values(right))
+    values = list(_values(right))
+    same = any(_is(fact, value) for value in values)
+    if not same and any(isinstance(value, str) and value.startswith(_SET) for value in values):
+        return None
     return not same if operator == "!=" else same
 
 
@@ -376,6 +387,8 @@ def _values(right: Any) -> Iterator[Any]:
             yield from _values(item)
     elif isinstance(right, Mapping) and "set" in right:
         yield from _values(right["set"])
+    elif isinstance(right, Mapping) and "elem" in right:  # with a timeout, a counter or a comment
+        yield from _values(right["elem"].get("val"))
     else:
         yield right
 

@@ -686,6 +686,17 @@ KINDS: tuple[Kind, ...] = (
         _filter("input", "tcp dport <port> quota over 1 mbytes drop"),
     ),
     _extra(
+        "a set that packets fill",
+        "server",
+        "port_filtered",
+        Variant(
+            "nft 'add table ip f; add set ip f s { type ipv4_addr; flags dynamic,timeout; timeout 2m; }; "
+            "add chain ip f c { type filter hook input priority 0; }; add rule ip f c ip saddr @s drop; "
+            "add rule ip f c tcp dport <port> tcp flags syn add @s { ip saddr }'",
+            "nft delete table ip f",
+        ),
+    ),
+    _extra(
         "handed to another interface",
         "server",
         "port_filtered",

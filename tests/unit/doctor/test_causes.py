@@ -797,7 +797,11 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     (
         "kernel IPVS",
         "nat",
-        lambda s: director(setting(s, "d", ip_forward=1, **{"d-eth1__forwarding": 1}), engine="ipvs"),
+        lambda s: on(
+            director(setting(s, "d", ip_forward=1, **{"d-eth1__forwarding": 1}), engine="ipvs"),
+            "d",
+            filters=(),  # that of the other engines
+        ),
     ),
     ("no forwarding in VS-DR", "dr", lambda s: setting(s, "d", ip_forward=1, **{"d-eth0__forwarding": 1})),
     (

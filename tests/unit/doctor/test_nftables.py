@@ -181,6 +181,12 @@ def test_what_another_interface_or_a_program_gets_does_not_pass() -> None:
     assert [found.verdict for found in suspects(queued, REQUEST, "input")] == ["queue"]
 
 
+def test_a_set_to_which_packets_add_may_have_any_address() -> None:
+    listed = rules([GROWING, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], "")
+    assert not dropped(listed, REQUEST, "input")
+    assert list(suspects(listed, REQUEST, "input"))
+
+
 def test_a_redirected_port() -> None:
     listed = [
         chain("guard", "prerouting"),
@@ -196,6 +202,8 @@ IN, OUT = chain("guard", "input"), chain("guard", "output")
 BAD = {"set": {"family": "ip", "table": "firewall", "name": "bad", "elem": ["192.0.2.1", "198.51.100.101"]}}
 WIDE = {"set": {**BAD["set"], "elem": [{"range": ["198.51.100.1", "198.51.100.200"]}]}}
 OTHERS = {"set": {**BAD["set"], "elem": ["192.0.2.1"]}}
+TIMED = {"set": {**BAD["set"], "elem": [{"elem": {"val": "198.51.100.101", "expires": 60}}]}}
+GROWING = {"set": {**OTHERS["set"], "flags": ["timeout"]}}
 FLAGS, BOTH = {"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]
 LIMIT = {"limit": {"rate": 1, "burst": 5, "per": "second", "inv": True}}
 HALF = match({"numgen": {"mode": "random", "mod": 2, "offset": 0}}, 0)
@@ -208,6 +216,7 @@ LONG = match({"meta": {"key": "length"}}, 60, ">")
         ([BAD, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, True),
         ([WIDE, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, True),
         ([OTHERS, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, False),
+        ([TIMED, IN, rule("guard", field("ip", "saddr", "@bad"), DROP)], REQUEST, True),
         ([OTHERS, IN, rule("guard", field("ip", "saddr", "@bad", "!="), DROP)], REQUEST, True),
         ([IN, rule("guard", match({"&": [FLAGS, BOTH]}, "syn"), DROP)], REQUEST, True),
         ([OUT, rule("guard", match({"&": [FLAGS, BOTH]}, "syn"), DROP)], REPLY, False),
