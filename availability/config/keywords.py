@@ -195,7 +195,7 @@ _BLOCKS = {
     version                      one 2|3            (vrrp_version)
     preempt                      flag               take over from a master of lower priority (the default)
     nopreempt                    flag               ... or not, which needs state BACKUP
-    preempt_delay                seconds 0..1000    ... after this long
+    preempt_delay                seconds 0..1000    ... after this long, which needs state BACKUP, too
     down_timer_adverts           number 1..100      advertisements that may be missed (3)
     virtual_ipaddress            list               its addresses: ADDRESS[/BITS] [brd ADDRESS] [dev NAME]
                                                     [scope SCOPE] [label NAME]

@@ -138,6 +138,8 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
     priority = block.get("priority", OWNER if first_master else 100)
     if block.get("nopreempt") and (first_master or priority == OWNER):
         raise block.error("nopreempt needs state BACKUP and a priority below 255.", "nopreempt")
+    if block.get("preempt_delay") and (first_master or block.get("nopreempt")):
+        raise block.error("preempt_delay needs state BACKUP, without nopreempt.", "preempt_delay")
     interface = block.get("interface")
     addresses = [
         _address(line, interface) for inner in block.all("virtual_ipaddress") for line in inner.lines

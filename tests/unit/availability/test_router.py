@@ -244,6 +244,11 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
         ("virtual_router_id 52", "virtual_router_id 51", "there is another vrrp_instance with this name"),
         ("advert_int 0.1", "vmac_xmit_base", ":12: vmac_xmit_base needs use_vmac."),
         ("state BACKUP", "state MASTER", ":13: nopreempt needs state BACKUP and a priority below 255."),
+        (
+            "nopreempt",
+            "nopreempt\n preempt_delay 3",
+            ":14: preempt_delay needs state BACKUP, without nopreempt.",
+        ),
         ("priority 100", "priority 255", ":13: nopreempt needs state BACKUP and a priority below 255."),
         ("advert_int 0.1", "use_vmac a b c", ":12: use_vmac: expected [NAME] [MAC]"),
         ("advert_int 0.1", "use_vmac ../x", ":12: use_vmac: expected [NAME] [MAC]"),
