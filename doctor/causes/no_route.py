@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.routing import Step, longest, policy_text, repairs, steps
-from doctor.state import CLIENT, DIRECTOR, ROUTER, HostState, LabState
+from doctor.state import CLIENT, DIRECTOR, ROUTER, LabState
 
 TITLE = "a client, a router or the director has no route, or a wrong one"
 EXPLAINS = ("rp_filter",)
@@ -31,12 +31,15 @@ def _cause(state: LabState, step: Step) -> Cause:
         f"{step.actual}; right is {right}; "
         f"{f'the route it takes is {used}' if used else 'it has no route for it'}"
         f"{policy_text(host)}{host.counter_text('IpOutNoRoutes')}",
-        f"Packets to {step.target} pass {host.name}: {_effect(state, host)}",
+        f"Packets to {step.target} pass {host.name}: {_effect(state, step)}",
         "\n".join(repairs(step)),
     )
 
 
-def _effect(state: LabState, host: HostState) -> str:
+def _effect(state: LabState, step: Step) -> str:
+    host = step.host
+    if step.takes:
+        return f"a local route makes its kernel take them as {host.name}'s own."
     if host.role == CLIENT:
         return "without that route it cannot send a request."
     if host.role == DIRECTOR and state.method == "nat":

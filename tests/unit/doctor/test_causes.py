@@ -196,6 +196,21 @@ def next_hop(state: LabState, name: str, to: str, gateway: str = "", interface: 
     return on(state, name, next_hops=(*kept, NextHop(to, gateway, interface)))
 
 
+def taking(state: LabState, name: str, address: str) -> LabState:
+    """With a local route for somebody else's address."""
+    hops = (
+        replace(hop, gateway="", interface="lo", local=True) if hop.target == address else hop
+        for hop in host(state, name).next_hops
+    )
+    return on(state, name, next_hops=tuple(hops))
+
+
+@pytest.mark.parametrize(("method", "name", "address"), [("nat", "rs1", CLIENT), ("dr", "r0", VIP)])
+def test_a_local_route_is_deleted_from_the_local_table(method: str, name: str, address: str) -> None:
+    (found,) = diagnose(taking(healthy(method), name, address))
+    assert found.repair == f"ip route del local {address} table local"
+
+
 def connected(state: LabState, server: str, stage: str = "ESTABLISHED") -> LabState:
     entry = Connection("TCP", f"{CLIENT}:40000", f"{VIP}:80", server, stage, 800.0)
     return director(state, connections=(entry,))
@@ -525,6 +540,9 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ),
     ("no_route", "nat", "d", lambda s: next_hop(s, "d", CLIENT)),
     ("no_route", "dr", "c1", lambda s: next_hop(s, "c1", VIP)),
+    ("no_route", "nat", "c1", lambda s: taking(s, "c1", VIP)),
+    ("no_route", "tun", "r0", lambda s: taking(s, "r0", VIP)),
+    ("no_gateway", "nat", "rs1", lambda s: taking(s, "rs1", CLIENT)),
     ("no_route", "tun", "r0", lambda s: on(s, "r0", routes=host(s, "r0").routes[-1:], next_hops=())),
     (
         "no_route",
