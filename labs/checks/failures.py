@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,11 +225,19 @@ def _pair(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
 
 
 def _there_and_back(run: RunningLab, there: Move, back: Move) -> tuple[Check, ...]:
-    """The second move undoes the first, also where that could not be measured."""
+    """The second move undoes the first, also where that was made but could not be measured."""
+    made = False
+
+    def make() -> None:
+        nonlocal made
+        made = True
+        there.act()
+
     try:
-        checks = _moves(run, there)
+        checks = _moves(run, replace(there, act=make))
     except BaseException:
-        back.act()
+        if made:
+            back.act()
         raise
     return (*checks, *_moves(run, back))
 
@@ -293,8 +301,11 @@ def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
     """
     active, standby = _by_role(run)
     setup = active.setup
+    hears = setup.sync and move.listened and not standby.is_down
+    if hears:
+        _wait_until_listening(standby)
     with _connections(run) as held, _probes(run) as prober:
-        if setup.sync and move.listened and not standby.is_down:
+        if hears:
             _wait_until_known(standby, run.clients[1].host, held)
         before = _owner(run)
         serial = max((packet.serial for packet in run.controller.arp()), default=0)
@@ -435,6 +446,15 @@ def _connections(run: RunningLab) -> Iterator[_Held]:
     client = run.clients[1].host
     with _helper(client, "hold", run.plan.vip, patient(_STUCK), *_KINDS) as helper:
         yield _Held(helper)
+
+
+def _wait_until_listening(standby: PairedDirector) -> None:
+    """Until it is a backup: what it is told before that is lost, and not repeated. Raises BuildFailed."""
+
+    def is_backup() -> bool:
+        return any(daemon["role"] == "backup" for daemon in standby.ask("daemons")["daemons"])
+
+    wait_for(is_backup, _SYNC, f"{standby.host.name} to listen to the active director", BuildFailed)
 
 
 def _wait_until_known(standby: PairedDirector, client: Host, held: _Held) -> None:
