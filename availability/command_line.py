@@ -1,9 +1,10 @@
-"""What lvs-monitor, lvs-vrrp and lvs-heartbeat have in common: options, and their priority as processes."""
+"""What lvs-monitor, lvs-vrrp and lvs-heartbeat have in common: options, complaints, priority as processes."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 from availability.config.values import Block
@@ -21,6 +22,23 @@ class Parser(launcher.Parser):
         self.add_events_option()
         mine = platform.node().partition(".")[0]
         self.add_argument("--config-id", default=mine, metavar="NAME", help="for lines with @NAME")
+
+
+class Complaints:
+    """Says each sentence once, and at most MOST of them: what others send must not fill the log."""
+
+    MOST = 20
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = set[str]()
+
+    def __call__(self, sentence: str) -> None:
+        if sentence in self._said or len(self._said) == self.MOST:
+            return
+        self._said.add(sentence)
+        last = " This is the last complaint of its kind." if len(self._said) == self.MOST else ""
+        self._say(sentence + last)
 
 
 def take_priority(settings: Block, which: str) -> str:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from availability import vip
-from availability.command_line import Parser
+from availability.command_line import Complaints, Parser
 from availability.config import ConfigError
 from availability.config.model import Configuration
 from availability.config.values import Script
@@ -69,10 +69,10 @@ class Beating:
     def __init__(self, folder: Folder, events: EventFile | None) -> None:
         self._folder, self._events = folder, events
         self._clock = seconds_since_the_epoch()
-        self._node = Node(folder.settings)
+        self._node, self._me = Node(folder.settings), folder.settings.node
         self._started, self._sent = int(self._clock()), 0
         self._ways = [Way(medium, folder.port) for medium in folder.media]
-        self._complained = set[str]()
+        self._complain_of_others, self._complain = Complaints(say), Complaints(say)
         self._timer: asyncio.TimerHandle | None = None
         self._announcing = set[asyncio.Task[None]]()
         self._scripts: asyncio.Queue[Script] = asyncio.Queue()
@@ -108,12 +108,16 @@ class Beating:
         try:
             heard = messages.read(medium.socket.recv(65535), self._folder.key)
         except messages.Malformed as error:
-            self._complain(f"ignores messages on {medium.medium.interface} with {error}.")
+            self._complain_of_others(
+                f"{self._me} ignores messages on {medium.medium.interface} with {error}."
+            )
         except OSError:  # the interface is gone, or a datagram was not for us
             return
         else:
-            if heard.node not in (self._folder.settings.node, self._folder.settings.peer):
-                self._complain(f"ignores {heard.node!r:.60}, which is not a node of this cluster.")
+            if heard.node not in (self._me, self._folder.settings.peer):
+                self._complain_of_others(
+                    f"{self._me} ignores {heard.node!r:.60}, which is not a node of this cluster."
+                )
             self._change(lambda: self._node.receive(heard, self._loop.time()))
 
     def _tick(self) -> None:
@@ -210,13 +214,7 @@ class Beating:
         try:
             work()
         except OSError as error:
-            self._complain(f"can't use {interface}: {error.strerror or error}.")
-
-    def _complain(self, sentence: str) -> None:
-        """Once for each cause."""
-        if sentence not in self._complained:
-            self._complained.add(sentence)
-            say(f"{self._folder.settings.node} {sentence}")
+            self._complain(f"{self._me} can't use {interface}: {error.strerror or error}.")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from availability import vip
-from availability.command_line import Parser, take_priority
+from availability.command_line import Complaints, Parser, take_priority
 from availability.config import ConfigError, config_reader
 from availability.config.model import Configuration
 from availability.config.values import Script
@@ -48,7 +48,7 @@ class VirtualRouter:
         self.sockets = Sockets(instance)
         self.machine = Router(instance.settings, self.sockets.address)
         self.timer: asyncio.TimerHandle | None = None
-        self.complained = ""
+        self.complain_of_others, self.complain = Complaints(say), Complaints(say)
         self.why = ""  # what is tracked and has made the router fail, or changed its priority
 
     @property
@@ -187,9 +187,9 @@ class Vrrp:
             packet = router.sockets.receive()
             heard = advertisements.read(packet, router.instance.settings) if packet else None
         except advertisements.Malformed as error:
-            if str(error) != router.complained:
-                router.complained = str(error)
-                say(f"{router.name} ignores advertisements of this virtual router with {error}.")
+            router.complain_of_others(
+                f"{router.name} ignores advertisements of this virtual router with {error}."
+            )
             return
         except OSError:  # the interface has gone; `_look` sees that
             return
@@ -252,9 +252,7 @@ class Vrrp:
         try:
             work()
         except OSError as error:
-            if str(error) != router.complained:
-                router.complained = str(error)
-                say(f"{router.name}: {error.strerror or error}.")
+            router.complain(f"{router.name}: {error.strerror or error}.")
 
     def _report(self, router: VirtualRouter) -> None:
         state, priority = router.machine.state, router.machine.priority
