@@ -80,9 +80,12 @@ def _read(story: Story, log: Log, site: server.Site) -> None:
         before = time.thread_time()
         if site.streams:
             items = story.more(until=time.time(), most=MOST_BEHIND if watched else MOST_HISTORY)
-            if items:
+            if items or site.behind:
                 log.add(items)
+                site.behind = False
                 site.wake()
+        else:
+            site.behind = True
         taken = time.thread_time() - before if watched else 0.0
         watched = site.streams > 0
         share = _SAMPLING if story.leaves_most_out else _SHARE

@@ -87,6 +87,7 @@ class Site:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self.streams = 0
+        self.behind = False  # the log lacks what happened while no page was open
 
     @property
     def app(self) -> ASGIApp:
@@ -134,16 +135,24 @@ class Site:
     async def _messages(self, number: int) -> AsyncIterator[str]:
         """The events of a stream, from the item after `number` on."""
         waited = 0.0
+        is_told = False  # that it is behind, and not live
         yield "retry: 1000\n\n"
         while True:
             changed = self._changed
             last, data, missed = self._log.after(number)
+            if not is_told and (self.behind or last < self._log.last):
+                is_told = True
+                yield _behind(is_told)
             if missed:
                 lost = {"kind": "missed", "count": missed, "why": "they are older than what the server keeps"}
                 yield f"data: [{json.dumps(lost)}]\n\n"
             if data != "[]":
                 number, waited = last, 0.0
                 yield f"id: {last}\ndata: {data}\n\n"
+            if is_told and not self.behind and number >= self._log.last:
+                is_told = False
+                yield _behind(is_told)
+            if data != "[]":
                 await asyncio.sleep(0)  # another page's turn
                 continue
             try:
@@ -178,6 +187,10 @@ class Site:
         if self._wall is None:
             return _say(404, "The wall is shown by ./inv view --wall.")
         return JSONResponse(await asyncio.to_thread(self._wall))
+
+
+def _behind(now: bool) -> str:
+    return f"data: [{json.dumps({'kind': 'behind', 'now': now})}]\n\n"
 
 
 class _Stream:

@@ -79,7 +79,7 @@ class Watched:
         try:
             while line := answer.readline():
                 if line.startswith(b"data: "):
-                    self.items += json.loads(line[6:])
+                    self.items += [item for item in json.loads(line[6:]) if item["kind"] != "behind"]
         except (OSError, http.client.HTTPException):
             pass
 

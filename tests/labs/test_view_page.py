@@ -321,8 +321,16 @@ def test_a_slow_network_delays_and_loses_nothing(chromium: Any, page: Any, addre
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": 200, "downloadThroughput": 400_000, "uploadThroughput": 50_000},
     )
+    slow.add_init_script(
+        """window.modes = new Set();
+        setInterval(() => {
+            const mode = document.querySelector("#mode")?.textContent;
+            if (window.page && page.store.packets.length) modes.add(mode);
+        }, 10);"""
+    )
     slow.goto(address, wait_until="commit")
-    wait(slow, "window.page && page.store.ended", "the items of the run")
+    wait(slow, "window.page && page.store.ended && modes.has('replay')", "the items of the run")
+    assert slow.evaluate("[...modes]") == ["reading …", "replay"]  # with the first of them, and all
     count = "page.store.packets.length + page.store.events.length"
     assert slow.evaluate(count) == page.evaluate(count)
     context.close()
@@ -690,6 +698,8 @@ def test_two_directors_in_ipv6_while_the_vip_moves(chromium: Any, tmp_path: Path
             settled(page)
             label = str(page.locator(f'#network [data-name="{host}"]').get_attribute("aria-label"))
             assert ("master" if state == "MASTER" else "backup") in label, (at, host, state, label)
+        page.set_viewport_size({"width": 1024, "height": 768})
+        assert smallest_text(page) >= 10
         press(page, "3")
         heads = page.locator("#panel-tables section h3").all_inner_texts()
         assert [head.split(":")[0] for head in heads] == ["d1", "d2"]
@@ -818,10 +828,33 @@ def test_a_group_s_name_leaves_out_the_server_beside_it(
     assert group.get_attribute("aria-label") == label
 
 
+_COUNT_MUCH = """() => {
+    const much = {connections: 1e7, packets_in: 1e9, packets_out: 1e9, bytes_in: 1e12, bytes_out: 1e12};
+    for (const tables of page.store.tables) for (const service of tables.services) {
+        for (const server of service.servers) Object.assign(server, {...much, rates: {connections: 1e4}});
+    }
+    page.panels.tables.key = null;
+}"""
+
+
+def smallest_text(page: Any) -> float:
+    """Of the network, in pixels of the screen."""
+    settled(page)
+    return float(
+        page.evaluate(
+            """() => Math.min(...[...document.querySelectorAll("#network text")]
+                .filter((text) => text.textContent)
+                .map((text) => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a))"""
+        )
+    )
+
+
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (1280, 720), (1920, 1080)])
 def test_the_page_fits_a_small_screen_and_a_projector(many: Any, width: int, height: int) -> None:
-    """Nothing has to be scrolled sideways, except within a table that says so."""
+    """Nothing has to be scrolled sideways, except within a table that says so, and all can be read."""
+    many.evaluate(_COUNT_MUCH)
     many.set_viewport_size({"width": width, "height": height})
+    assert smallest_text(many) >= 10
     for number in range(1, 7):
         press(many, str(number))
         assert many.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, number

@@ -64,7 +64,7 @@ export function interval(value) {
 export function bits(bytesPerSecond) {
   const rate = bytesPerSecond * 8;
   if (rate >= 1e9) return `${(rate / 1e9).toFixed(1)} Gbit/s`;
-  if (rate >= 1e6) return `${(rate / 1e6).toFixed(1)} Mbit/s`;
+  if (rate >= 1e6) return `${(rate / 1e6).toFixed(rate < 1e8 ? 1 : 0)} Mbit/s`;
   return rate >= 1e3 ? `${(rate / 1e3).toFixed(0)} kbit/s` : `${rate.toFixed(0)} bit/s`;
 }
 

@@ -28,18 +28,18 @@ export function layOut(run, { open, pinned, lines }) {
   }
   const boxOf = new Map(boxes.flatMap((box) => box.members.map((name) => [name, box])));
   const columns = [...new Set(boxes.map((box) => box.layer))].sort((a, b) => a - b);
-  const gap = Math.max(GAP, (LEAST - columns.length * WIDTH - 2 * MARGIN) / Math.max(columns.length - 1, 1));
-  for (const box of boxes) box.x = MARGIN + columns.indexOf(box.layer) * (WIDTH + gap);
-
   const bars = new Map();
   for (const { name, network } of run.switches) {
     const attached = [...new Set(ports.filter((one) => one.switch === name).map((one) => boxOf.get(one.host)))];
     if (attached.length) bars.set(name, { name, network, attached, layer: layers.get(name) ?? 1, depth: 0 });
   }
+  const beyond = [...bars.values()].some((bar) => attachedBefore(bar) === columns.at(-1)) ? 1 : 0; // two directors share one
+  const left = LEAST - columns.length * WIDTH - 2 * MARGIN - beyond * (LABEL / 2 - MARGIN);
+  const gap = Math.max(GAP, left / Math.max(columns.length - 1 + beyond / 2, 1));
+  for (const box of boxes) box.x = MARGIN + columns.indexOf(box.layer) * (WIDTH + gap);
   const height = stack(boxes, bars, columns);
   for (const bar of bars.values()) {
-    const left = attachedBefore(bar);
-    bar.x = MARGIN + columns.indexOf(left) * (WIDTH + gap) + WIDTH + gap / 2;
+    bar.x = MARGIN + columns.indexOf(attachedBefore(bar)) * (WIDTH + gap) + WIDTH + gap / 2;
     const ys = bar.attached.map((box) => box.y);
     bar.top = Math.min(...ys) - 30;
     bar.bottom = Math.max(...ys) + 20;
@@ -55,7 +55,7 @@ export function layOut(run, { open, pinned, lines }) {
     });
   }
   for (const box of boxes) spread([...stubs.values()].filter((stub) => stub.box === box));
-  const rightmost = Math.max(0, ...[...bars.values()].map((bar) => bar.x + LABEL / 2)); // two directors share one
+  const rightmost = Math.max(0, ...[...bars.values()].map((bar) => bar.x + LABEL / 2));
   const width = Math.max(MARGIN * 2 + columns.length * WIDTH + (columns.length - 1) * gap, rightmost);
   return { boxes, bars, stubs, boxOf, width, height };
 }

@@ -210,9 +210,9 @@ class Page {
     const playing = player.playing;
     setText(find("play"), playing ? "❚❚ Pause" : "▶ Play");
     const live = store.document.live && !store.ended;
-    const following = store.version ? "● live" : "reading …";
-    setText(find("mode"), this.lost ? "connection lost" : player.following ? following : live ? `paused, ${freshness(store, player)}` : store.document.live ? "ended" : "replay");
-    find("mode").className = player.following && !this.lost ? "mode live" : "mode";
+    const reading = !store.version || store.behind;
+    setText(find("mode"), this.lost ? "connection lost" : reading ? "reading …" : player.following ? "● live" : live ? `paused, ${freshness(store, player)}` : store.document.live ? "ended" : "replay");
+    find("mode").className = player.following && !this.lost && !reading ? "mode live" : "mode";
     find("live").hidden = !store.document.live || player.following;
     if (store.version !== this.binned) this.histogram();
   }

@@ -10,6 +10,7 @@ const LANE = 10; // pixels beside the cable
 const DOTS = 14;
 const DOTS_A_FRAME = 2;
 const LEAST_SCALE = 0.85; // below that, text is too small
+const ROW_LENGTH = 22; // characters in a box
 
 export class Network {
   constructor(element, player, { openHost }) {
@@ -189,10 +190,11 @@ export class Network {
     } else {
       const rows = box.hosts.map((host, place) => {
         const y = top + 25 + ROW * (place + 1) - 4;
-        const text = draw("text", { class: "member", x: box.x + 10, y }, `${host.name} ${this.store.fold(host.interfaces[0]?.addresses[0]?.split("/")[0] || "")}`);
+        const name = `${host.name} ${this.store.fold(host.interfaces[0]?.addresses[0]?.split("/")[0] || "")}`;
+        const text = draw("text", { class: "member", x: box.x + 10, y }, name);
         const count = draw("text", { class: "member count", x: box.x + WIDTH - 8, y }, "");
         node.append(text, count);
-        return { host, count };
+        return { host, name, count };
       });
       this.boxes.set(box.name, { node, parts: { rows }, group: box });
     }
@@ -253,7 +255,9 @@ export class Network {
         if (parts.sum) parts.sum.textContent = `${group.members.length}${group.without ? ` (not ${group.without})` : " servers"}, ${active} active`;
         for (const row of parts.rows || []) {
           const one = servers.get(row.host.name);
-          row.count.textContent = one ? `w${one.weight} ${one.active}+${one.inactive}` : "";
+          const sums = one ? `${one.active}+${one.inactive}` : "";
+          const weighted = one ? `w${one.weight} ${sums}` : "";
+          row.count.textContent = row.name.length + weighted.length <= ROW_LENGTH ? weighted : sums;
         }
         continue;
       }
@@ -267,8 +271,8 @@ export class Network {
         const one = servers.get(host.name);
         const ports = one ? [...one.ports] : host.ports || [];
         const text = `:${ports.join(" :")}${one ? `  weight ${one.weight}, ${one.active} active` : ""}`;
-        parts.load.textContent = text.length > 29 ? text.replace("weight ", "w") : text;
-        words.push(parts.load.textContent);
+        parts.load.textContent = text.length > 27 ? text.replace("weight ", "w") : text;
+        words.push(text);
       }
       if (parts.vip) {
         const owner = owners.has(host.name);
@@ -284,8 +288,8 @@ export class Network {
       if (parts.knows) {
         const entry = this.#vipEntry(host.name, player.t);
         const known = entry && entry.mac;
-        parts.knows.textContent = known ? `${store.fold(entry.ip)} is at` : "";
-        parts.knownmac.textContent = known ? `${entry.mac} ${store.macs.get(entry.mac) || ""}` : "";
+        parts.knows.textContent = known ? `${store.fold(entry.ip)} is at ${store.macs.get(entry.mac) || ""}` : "";
+        parts.knownmac.textContent = known ? entry.mac : "";
         if (known) words.push(`holds ${entry.mac} for ${entry.ip}`);
       }
       const here = findings.filter((finding) => finding.host === host.name);

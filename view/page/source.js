@@ -46,19 +46,24 @@ function listen(take, say) {
     if (planned) setTimeout(next);
     take(items);
   };
+  const queue = (items) => {
+    for (const item of items) waiting.push(item);
+    if (planned) return;
+    planned = true;
+    setTimeout(next);
+  };
   let last = "";
   const connect = () => {
     const stream = new EventSource(last ? `items?after=${encodeURIComponent(last)}` : "items");
-    stream.onopen = () => say(null);
+    stream.onopen = () => {
+      say(null);
+      queue([{ kind: "behind", now: false }]); // until the server says otherwise
+    };
     stream.onmessage = (message) => {
       last = message.lastEventId || last;
       const items = JSON.parse(message.data);
-      for (const item of items) waiting.push(item);
+      queue(items);
       if (items.some((item) => item.kind === "end")) stream.close();
-      if (!planned) {
-        planned = true;
-        setTimeout(next);
-      }
     };
     stream.onerror = () => {
       say("The connection is lost: the lab has ended, or the network is interrupted. What is shown is what had arrived; trying again.");

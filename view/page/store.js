@@ -9,6 +9,7 @@ export class Store {
     this.begin = 0; // seconds: the times of the first item and of the latest
     this.end = 0;
     this.ended = false;
+    this.behind = false; // more is on its way than has arrived
     this.troubles = []; // sentences about what could not be read
     this.missed = 0; // packets that were not shown
     this.missedConnections = 0; // whose events were not shown
@@ -51,6 +52,11 @@ export class Store {
     if (item.id) this.lastId = item.id;
     if (item.kind === "end") {
       this.ended = true;
+      this.behind = false;
+      return;
+    }
+    if (item.kind === "behind") {
+      this.behind = item.now;
       return;
     }
     if (item.kind === "missed") {

@@ -46,20 +46,21 @@ export class Tables {
     if (!item) return [make("p", { class: "hint" }, "The director's tables have not been read yet at this instant.")];
     return [
       make("p", { class: "hint" }, `As the director had them at ${item.t.toFixed(3)} s.`),
-      ...item.services.map((service) => this.#service(service)),
+      ...item.services.map((service) => this.#service(service, item.host)),
       ...this.#connections(item, chosen),
       ...this.#counters(item.counters || {}),
     ];
   }
 
-  #service(service) {
+  #service(service, director) {
     const where = service.mark ? `firewall mark ${service.mark}` : `${service.protocol} ${endpoint(service.address, service.port)}`;
     const persistent = service.persistent ? `, persistent ${service.persistent} s` : "";
     const shown = service.servers.slice(0, MOST);
     const rest = service.servers.length - shown.length;
     const more = COUNTED.filter(([, value]) => shown.some((server) => value(server)));
+    const caption = `Service ${where}, scheduler ${service.scheduler}${persistent}${rest > 0 ? ` (${rest} more servers)` : ""}`;
     const built = table(
-      `Service ${where}, scheduler ${service.scheduler}${persistent}${rest > 0 ? ` (${rest} more servers)` : ""}`,
+      caption,
       ["real server", "address", "method", "weight", "active", "inactive", ...more.map(([name]) => name)],
       shown.map((server) => {
         const full = endpoint(server.address, server.port);
@@ -70,7 +71,7 @@ export class Tables {
         ];
       }),
     );
-    return make("div", { class: "wide" }, built);
+    return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": director ? `${director}: ${caption}` : caption }, built);
   }
 
   #connections(item, chosen) {

@@ -241,15 +241,15 @@ def ask(port: int, path: str = "items", headers: Headers | None = None) -> http.
 
 
 def received(
-    stream: http.client.HTTPResponse, until: Callable[[dict[str, Any]], bool]
+    stream: http.client.HTTPResponse, until: Callable[[dict[str, Any]], bool], *, whole: bool = False
 ) -> list[dict[str, Any]]:
-    """The items of a stream up to the first of which `until` is true."""
+    """The items of a stream up to the first of which `until` is true; `whole`: also whether it is behind."""
     found: list[dict[str, Any]] = []
     while not (found and until(found[-1])):
         line = stream.readline()
         assert line, found
         if line.startswith(b"data: "):
-            found += json.loads(line[6:])
+            found += [item for item in json.loads(line[6:]) if whole or item["kind"] != "behind"]
     return found
 
 
@@ -292,6 +292,24 @@ def test_a_browser_that_comes_back_too_late_is_told_what_it_has_missed() -> None
     assert first["kind"] == "missed"
     assert first["count"] == rest[0]["id"] - 11
     assert 90 <= len(rest) <= 100
+
+
+def test_a_stream_says_while_more_is_on_its_way_than_has_come() -> None:
+    """Also before anything has: the process reads what happened while no page was open."""
+    log = Log()
+    log.add(items(600))
+    site = new_site(log)
+    site.behind = True
+    with served(site) as port, closing(ask(port)) as stream:
+        found = received(stream, lambda item: item.get("id") == 600, whole=True)
+        assert [at for at, item in enumerate(found) if item["kind"] == "behind"] == [0]
+        assert found[0]["now"]
+        log.add(items(600, first=601))
+        site.behind = False
+        site.wake()
+        found = received(stream, lambda item: item["kind"] == "behind", whole=True)
+        assert [item["id"] for item in found[:-1]] == [*range(601, 1201)]
+        assert not found[-1]["now"]
 
 
 def test_a_thousand_pages_are_not_let_in() -> None:
