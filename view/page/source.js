@@ -79,6 +79,8 @@ export async function act(action, values, where = "act") {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ action, arguments: values }),
+  }).catch(() => {
+    throw new Error("No answer: what served this page has ended, or the network is interrupted.");
   });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}: ${(await answer.text()).slice(0, 500)}`);
   return answer.json();
