@@ -208,6 +208,8 @@ def director_cut_off(run: RunningLab) -> tuple[Check, ...]:
     """The cable to the clients is cut, and mended."""
     outside = _pair(run)[0].setup.outside.name
     cut, mend = (partial(run.network.set_cable, outside, up=up) for up in (False, True))
+    if _pair(run)[0].takeover.over_both:
+        return _unnoticed(run, "cut off", cut, mend)
     return _there_and_back(run, Move("cut off", cut), Move("connected again", mend, crash=False))
 
 
@@ -215,6 +217,8 @@ def director_not_heard(run: RunningLab) -> tuple[Check, ...]:
     """Nothing that it sends to the clients' side leaves any more; it still hears, and both own the VIP."""
     first, _ = _pair(run)
     outside = first.setup.outside.name
+    if first.takeover.over_both:
+        return _unnoticed(run, "not heard", partial(first.mute, outside), partial(first.unmute, outside))
     heard = Move("heard again", partial(first.unmute, outside), crash=False, listened=False)
     return _there_and_back(run, Move("not heard", partial(first.mute, outside)), heard)
 
@@ -240,6 +244,31 @@ def _there_and_back(run: RunningLab, there: Move, back: Move) -> tuple[Check, ..
             back.act()
         raise
     return (*checks, *_moves(run, back))
+
+
+def _unnoticed(
+    run: RunningLab, what: str, fail: Callable[[], object], heal: Callable[[], object]
+) -> tuple[Check, ...]:
+    """Clients can't reach the first director, but the second one hears it over their own network."""
+    first, second = _pair(run)
+    title = f"{first.host.name} {what}"
+    with _probes(run) as prober:
+        fail()
+        try:
+            moved = poll_until(second.owns_vip, bool, _longest_silence(first, Move(what, fail)))
+        finally:
+            heal()
+        healed = time.monotonic()
+        again = poll_until(prober.ask, lambda report: report["last"] > healed, _STUCK)["last"] > healed
+    return (
+        Check(
+            f"{title}: who owns the VIP",
+            not moved,
+            f"{first.host.name}: its signs of life arrive by the other network",
+            f"{second.host.name if moved else first.host.name}",
+        ),
+        Check(f"{title}: mended, it serves again", again, "yes", "yes" if again else "no"),
+    )
 
 
 def _moves(run: RunningLab, move: Move) -> tuple[Check, ...]:

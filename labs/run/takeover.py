@@ -18,7 +18,8 @@ class Takeover:
     `command` starts it in that folder, with `--events FILE` behind it; NAME in it is the director's. It runs
     until SIGTERM, upon which it gives the VIP away. `resync` is the option with which a director that comes
     back asks for all connections. `silence` is how many intervals without a sign of life count as death, at
-    most. `families` are the versions of IP whose addresses it moves.
+    most. `families` are the versions of IP whose addresses it moves. `over_both`: signs of life travel over
+    the clients' network and that of the pair, and one of them is enough.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Takeover:
     resync: tuple[str, ...]
     silence: float
     families: tuple[int, ...] = (4,)
+    over_both: bool = False
 
 
 NAME = "NAME"
@@ -48,5 +50,6 @@ TAKEOVERS = {
         ("lvs-heartbeat", ".", "--node", NAME),
         resync=(),
         silence=DEADTIME + 1,
+        over_both=True,
     ),
 }

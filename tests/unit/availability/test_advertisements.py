@@ -101,15 +101,14 @@ def test_a_damaged_packet_is_never_an_exception_nor_a_master(settings: Settings,
         damaged.append(
             bytes(changed[: noise.randint(20, len(changed))]) + noise.randbytes(noise.randint(0, 9))
         )
-    accepted = set[bytes]()
+    says = advertisements.read(whole, settings)
     for message in damaged:
         try:
             found = advertisements.read(message, settings)
         except Malformed:
             continue
-        if found is not None:
-            accepted.add(message[20:])
-    assert accepted <= {whole[20:]}, f"seed {seed}"
+        # Of the unused field for a password, FF 00 and 00 FF have the sum of 00 00 and 00 00.
+        assert found is None or message[20:] == whole[20:] or found == says, f"seed {seed}: {message.hex()}"
 
 
 @pytest.mark.parametrize("settings", [V2, V3, V6], ids=["2", "3", "IPv6"])

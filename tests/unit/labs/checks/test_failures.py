@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -67,3 +70,27 @@ def test_connections_are_opened_once_the_other_director_listens(monkeypatch: pyt
     with pytest.raises(BuildFailed, match="enough"):
         failures.measured(RUN, Move("killed", lambda: None), cast(Any, None))
     assert story == ["master", "master", "backup", "opened"]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_director_that_only_clients_miss_is_not_replaced_by_heartbeat(
+    monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    """Its heartbeats arrive by the other network; the cable is mended in any case."""
+    done: list[str] = []
+
+    @contextmanager
+    def probes(_run: RunningLab) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(ask=lambda: {"last": time.monotonic() + 1})
+
+    setup = SimpleNamespace(interval=0.001, outside=SimpleNamespace(name="d1-eth0"))
+    takeover = SimpleNamespace(over_both=True, silence=11)
+    first = SimpleNamespace(host=SimpleNamespace(name="d1"), setup=setup, takeover=takeover)
+    second = SimpleNamespace(host=SimpleNamespace(name="d2"), owns_vip=lambda: moved)
+    monkeypatch.setattr(failures, "_pair", lambda _run: (first, second))
+    monkeypatch.setattr(failures, "_probes", probes)
+    monkeypatch.setattr(failures, "_MARGIN", 0)
+    network = SimpleNamespace(set_cable=lambda name, up: done.append(f"{name} {up}"))
+    owner, again = failures.director_cut_off(cast(RunningLab, SimpleNamespace(network=network)))
+    assert done == ["d1-eth0 False", "d1-eth0 True"]
+    assert (owner.ok, owner.observed, again.ok) == (not moved, "d2" if moved else "d1", True)
