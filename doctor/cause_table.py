@@ -271,7 +271,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         sighting.host == trial.host and sighting.what == place.what for trial, sighting in came
     ):
         inside = Text(f"{name} sends a part of its answer, and no more; what it sends arrives")
-        look += "ss -tni"
+        look += f"ss -tni (on {lost[0][0].host}, too: a small receive window there holds an answer back)"
     elif place.way == OUT:
         inside = Text(f"nothing that the doctor reads: the packet left {name}{_towards(state, host, place)}")
         look += "at the lab's prompt: dpctl dump-flows"

@@ -26,6 +26,7 @@ _SETTINGS = (
     *("proxy_arp", "proxy_arp_pvlan", "accept_local", "drop_gratuitous_arp"),
     *("disable_ipv6", "accept_dad", "accept_ra", "drop_unsolicited_na"),
 )
+_SOLICITS = "mcast_solicit"  # how often a neighbour's address is asked for
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
 _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
@@ -138,11 +139,17 @@ def _settings(tree: str) -> Iterator[tuple[str, int]]:
         where, _, rest = setting.partition(".")
         interface, _, name = rest.rpartition(".")  # an interface's name may have dots
         path = f"{tree}/{where}/{interface}/{name}" if rest else f"{tree}/{where}"
-        try:
-            with open(path) as file:
-                yield setting, int(file.read())
-        except (OSError, ValueError):
-            continue
+        yield from _number(setting, path)
+    for interface in os.listdir(f"{tree}/neigh"):
+        yield from _number(f"neigh.{interface}.{_SOLICITS}", f"{tree}/neigh/{interface}/{_SOLICITS}")
+
+
+def _number(setting: str, path: str) -> Iterator[tuple[str, int]]:
+    try:
+        with open(path) as file:
+            yield setting, int(file.read())
+    except (OSError, ValueError):
+        return
 
 
 def _offloads(interface: str) -> bool:

@@ -87,6 +87,7 @@ def _link(device: Mapping[str, Any]) -> Link:
         arp="NOARP" not in flags,
         master=device.get("master", ""),
         xdp=device.get("xdp", {}).get("prog", {}).get("id", 0),
+        broadcast=device.get("broadcast", "") if device.get("link_type") == "ether" else "",
     )
 
 

@@ -368,11 +368,15 @@ RESTART_DIRECTOR = (
 )
 
 
+def end_process(pid: int) -> str:
+    """The command that ends it; once it has ended, the command has."""
+    return f"kill {pid}; while [ -e /proc/{pid}/exe ]; do sleep 0.1; done"
+
+
 def restart_director(state: LabState) -> Iterator[str]:
     """The commands that end it, and start it again once it has ended."""
     if state.director_process:
-        pid = state.director_process.pid
-        yield f"kill {pid}; while [ -e /proc/{pid}/exe ]; do sleep 0.1; done"
+        yield end_process(state.director_process.pid)
     yield from start_director()
 
 

@@ -159,16 +159,23 @@ def last_seen(trial: Trial) -> Sighting | None:
     seen = [sighting for sighting in trial.seen if sighting.way != OTHERS]
     ends = _ENDS.get(trial.outcome, ())
     for sighting in seen:
-        if sighting.what.startswith(ends) and not sighting.source.endswith(f":{trial.source_port}"):
+        if sighting.what.startswith(ends) and not _is_from(trial, sighting):
             return sighting
-    for what in (ASKS, LONG_DATA, _DATA, _SYN_ACKS, _SYNS, NOTHING):
-        passed = [sighting for sighting in seen if sighting.what in (what, TELLS if what == ASKS else what)]
+    answers = [sighting for sighting in seen if sighting.what == LONG_DATA and not _is_from(trial, sighting)]
+    for kinds in ((ASKS, TELLS), (_DATA, LONG_DATA), (_SYN_ACKS,), (_SYNS,), (NOTHING,)):
+        passed = [sighting for sighting in seen if sighting.what in kinds]
         if passed:
-            has_come = what in (LONG_DATA, _DATA) and (passed[-1].host, passed[-1].way) == (trial.host, IN)
+            passed = answers if answers and _DATA in kinds else passed
+            has_come = _DATA in kinds and (passed[-1].host, passed[-1].way) == (trial.host, IN)
             sent = (sighting for sighting in passed if sighting.source == passed[-1].source)
             lost = (sighting for sighting in seen if sighting.what == LOST_ACK)
             return next(lost, next(sent)) if has_come else passed[-1]
     return None
+
+
+def _is_from(trial: Trial, sighting: Sighting) -> bool:
+    """Whether it is a packet of the client's, such as a request that fills one."""
+    return sighting.source.endswith(f":{trial.source_port}")
 
 
 def lost_ack(passed: Iterable[Sighting], port: int) -> Sighting | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import HTTP, start_httpd
+from doctor.queries import HTTP, end_process, start_httpd
 from doctor.state import SERVER, HostState, LabState, Process
 
 TITLE = "a server process has no file descriptors left"
@@ -47,7 +47,7 @@ def _evidence(process: Process) -> str:
 
 
 def _cause(host: HostState, process: Process, port: int) -> Cause:
-    restart = [f"kill {process.pid}; while [ -e /proc/{process.pid}/exe ]; do sleep 0.1; done"]
+    restart = [end_process(process.pid)]
     restart += ["ulimit -n 1024", *start_httpd(host)]
     is_httpd = "nginx" in process.command or port == HTTP
     return Cause(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.queries import ends_at
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, LabState
 
 TITLE = "a queueing discipline delays or drops packets"
 
 _LIMITING = ("tbf", "htb", "hfsc", "netem", "cake", "plug", "blackhole")
+_LIMITED = ("pfifo", "bfifo", "prio", "drr", "red", "sfq", "codel", "fq_codel", "fq")  # by its length only
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -21,7 +23,8 @@ def find(state: LabState) -> Iterator[Cause]:
             is_option = (
                 host.role == CLIENT and link and link.qdisc == "netem"
             )  # --delay and --loss of the labs
-            if link and link.qdisc in _LIMITING and not is_option:
+            drops = link and link.qdisc in _LIMITED and ends_at(state, host)
+            if link and (link.qdisc in _LIMITING or drops) and not is_option:
                 yield Cause(
                     "slow_link",
                     host.name,

@@ -43,6 +43,7 @@ class Link:
     arp: bool = True
     master: str = ""
     xdp: int = 0
+    broadcast: str = ""
 
     @property
     def works(self) -> bool:

@@ -657,6 +657,7 @@ KINDS: tuple[Kind, ...] = (
             "tc qdisc replace dev <lan> root tbf rate 200bit burst 100 limit 200",
             "tc qdisc del dev <lan> root",
         ),
+        Variant("tc qdisc add dev <lan> root pfifo limit 0", "tc qdisc del dev <lan> root"),
     ),
     _extra(
         "filtered before the kernel",
@@ -684,6 +685,21 @@ KINDS: tuple[Kind, ...] = (
             "tcp dport <port> ct state new limit rate over 1/hour burst 1 packets reject with tcp reset",
         ),
         _filter("input", "tcp dport <port> quota over 1 mbytes drop"),
+    ),
+    _extra(
+        "asks nobody for a MAC address",
+        "server",
+        "arp_off",
+        Variant(
+            "sysctl -w net.ipv4.neigh.<lan>.mcast_solicit=0 net.ipv4.neigh.<lan>.ucast_solicit=0",
+            "sysctl -w net.ipv4.neigh.<lan>.mcast_solicit=3 net.ipv4.neigh.<lan>.ucast_solicit=3",
+            "dr",
+        ),
+        Variant(
+            "ip link set <lan> broadcast 02:00:00:00:00:01",
+            "ip link set <lan> broadcast ff:ff:ff:ff:ff:ff",
+            "dr",
+        ),
     ),
     _extra(
         "a set that packets fill",
@@ -1033,6 +1049,16 @@ KINDS: tuple[Kind, ...] = (
         Variant(
             f"pid=$({_DIRECTOR} | head -n 1); prlimit --pid $pid --nofile=$(ls /proc/$pid/fd | wc -l):",
             "; ".join(RESTART_DIRECTOR).replace("&;", "&"),
+        ),
+    ),
+    _extra(
+        "the director's control socket removed",
+        "director",
+        "director_down",
+        Variant(
+            "mv /run/lvs-director.sock /run/away.sock",
+            "if [ -e /run/lvs-director.sock ]; then rm /run/away.sock; "
+            "else mv /run/away.sock /run/lvs-director.sock; fi",
         ),
     ),
     _extra(

@@ -211,6 +211,13 @@ def test_a_local_route_is_deleted_from_the_local_table(method: str, name: str, a
     assert found.repair == f"ip route del local {address} table local"
 
 
+def test_a_director_without_its_control_socket_ends_before_another_starts() -> None:
+    process = Process(42, "python start.py lvs-director --method dr", "S")
+    state = on(director(healthy("dr"), error="no answer"), "d", processes=(process,))
+    (found,) = diagnose(replace(state, director_process=None))
+    assert (found.cause, found.repair.splitlines()[0].partition(";")[0]) == ("director_down", "kill 42")
+
+
 def connected(state: LabState, server: str, stage: str = "ESTABLISHED") -> LabState:
     entry = Connection("TCP", f"{CLIENT}:40000", f"{VIP}:80", server, stage, 800.0)
     return director(state, connections=(entry,))
@@ -497,6 +504,13 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("link_down", "dr", "rs1", lambda s: next_hop(link(s, "rs1", up=False), "rs1", CLIENT)),
     ("arp_off", "dr", "d", lambda s: link(s, "d", arp=False)),
     (
+        "arp_off",
+        "dr",
+        "rs2",
+        lambda s: ends_at(on(s, "rs2", settings={"neigh.rs2-eth0.mcast_solicit": 0}), "rs2"),
+    ),
+    ("arp_off", "dr", "rs2", lambda s: ends_at(link(s, "rs2", broadcast="02:00:00:00:00:01"), "rs2")),
+    (
         "address_missing",
         "nat",
         "rs1",
@@ -586,6 +600,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("small_mtu", "nat", "d", lambda s: link(s, "d", 1, mtu=1400)),
     ("small_mtu", "tun", "rs1", lambda s: link(s, "rs1", mtu=1400)),
     ("slow_link", "dr", "rs1", lambda s: failing(link(s, "rs1", qdisc="tbf"))),
+    ("slow_link", "dr", "rs3", lambda s: ends_at(link(s, "rs3", qdisc="pfifo"), "rs3")),
     ("short_ttl", "dr", "c1", lambda s: setting(s, "c1", ip_default_ttl=1)),
     ("short_ttl", "dr", "c1", lambda s: hops_limited(s, "c1", VIP)),
     ("short_ttl", "nat", "rs1", lambda s: setting(s, "rs1", ip_default_ttl=2)),
@@ -750,6 +765,11 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
+    (
+        "who has been asked need not ask",
+        "nat",
+        lambda s: on(s, "rs1", settings={"neigh.rs1-eth0.mcast_solicit": 0}),
+    ),
     ("lo down: its local routes stay", "dr", lambda s: with_vip(s, "rs1", up=False)),
     ("a local route instead of the VIP", "dr", local_route_alone),
     ("a router's rule for packets of its own: iif lo prohibit", "dr", lambda s: own_prohibited(s, "r0")),

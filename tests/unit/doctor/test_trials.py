@@ -109,6 +109,19 @@ def test_how_a_trial_ends(
         assert tried(port, wanted) == expected
 
 
+def test_an_answer_in_small_parts_ends_at_its_sender() -> None:
+    """A client with a small receive window: the request, which fills a packet, has arrived."""
+    asks, answers = ("198.51.100.101:40001", "203.0.113.1:80"), ("203.0.113.1:80", "198.51.100.101:40001")
+    seen = (
+        Sighting("c1", "c1-eth0", OUT, "long data", *asks),
+        Sighting("rs1", "rs1-eth0", IN, "long data", *asks),
+        Sighting("rs1", "rs1-eth0", OUT, "data", *answers),
+        Sighting("c1", "c1-eth0", IN, "data", *answers),
+    )
+    last = last_seen(Trial("c1", "203.0.113.1", 80, TIMED_OUT, source_port=40001, connected=True, seen=seen))
+    assert last == seen[2]
+
+
 def test_a_reset_connection() -> None:
     """It may come before the trial has noticed that it was connected."""
     with server(reset) as port:
