@@ -14,8 +14,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
 
 from labs.terminal.screen import KEEP_STREAMS, is_terminal, make_console
+
+_NAME = 26  # columns for the name of a step
 
 
 class Progress:
@@ -44,8 +48,12 @@ class Progress:
                 yield notes
         else:
             yield notes
+        line = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            line.add_column(no_wrap=True)
         spent = f"[dim]{time.monotonic() - began:5.1f} s[/]"
-        self._console.print(f"  [green]done[/]  {name:<26} {spent}  {'  '.join(notes)}")
+        line.add_row("  [green]done[/]", f"{name:<{_NAME - 1}}", spent, Text("  ".join(notes)))
+        self._console.print(line)
 
     def left(self, name: str, into: float) -> tuple[float, float]:
         """The share that is done, and the seconds left, `into` seconds after step `name` began."""
@@ -68,7 +76,11 @@ class Progress:
                 renderables: Iterator[RenderableType] = iter(super().get_renderables())
                 return renderables
 
-        columns = (TextColumn("  {task.description:<26}"), BarColumn(24), TextColumn("{task.fields[left]}"))
+        columns = (
+            TextColumn(f"  {{task.description:<{_NAME}}}"),
+            BarColumn(24),
+            TextColumn("{task.fields[left]}"),
+        )
         bar = Live(*columns, console=self._console, transient=True, **KEEP_STREAMS)
         bar.add_task(name, total=1.0, left="")
         return bar

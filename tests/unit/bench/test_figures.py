@@ -11,6 +11,7 @@ import pytest
 from bench import tables
 from bench.figures import Results, Sample
 
+KEPT = Path(__file__).resolve().parents[3] / "docs" / "bench"
 MACHINE: dict[str, object] = {
     "kernel": "6.1",
     "processors": 2,
@@ -87,6 +88,24 @@ def test_what_is_kept(results: Results, tmp_path: Path) -> None:
         rows = {row["contender"]: row for row in csv.DictReader(file)}
     assert rows["ebpf"]["to ipvs"] == "1.500"
     assert rows["ebpf"]["to direct"] == "0.750"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_number_is_cut_on_a_narrow_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all figures of all contenders: the tables in docs/bench."""
+    monkeypatch.setattr(tables, "WIDE", columns)
+    kept = json.loads((KEPT / "linux-6-18" / "results.json").read_text())
+    whole = Results.from_dict(kept)
+    tables.show(tables.of_results(whole), ())
+    shown = capsys.readouterr().out
+    numbers = {
+        word for _, _, rows in tables.of_results(whole) for row in rows for word in " ".join(row).split()
+    }
+    assert len(numbers) > 100
+    assert numbers <= set(shown.replace("|", " ").split())
+    assert max(map(len, shown.splitlines())) <= columns
 
 
 def test_names_are_whole_in_piped_tables(results: Results, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from compare.progress import Progress
+from labs.terminal.screen import make_console
 
 
 def test_a_bar_knows_its_place_by_the_name_of_the_step() -> None:
@@ -33,3 +34,15 @@ def test_finished_steps_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
         output.append("found something")
     assert "done" in (shown := capsys.readouterr().out)
     assert "found something" in shown
+
+
+def test_long_notes_stay_beside_the_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(make_console, "__defaults__", (80,))
+    with Progress({"VS-DR, a server near": 1.0}).step("VS-DR, a server near") as notes:
+        notes.append("near: works, without a tunnel device: works, without ARP control: does not")
+    first, *more = capsys.readouterr().out.rstrip().splitlines()
+    assert first.startswith("  done  VS-DR, a server near")
+    assert more
+    assert all(line.startswith(" " * first.index("near: works")) for line in more)
