@@ -13,7 +13,7 @@ from availability.config import ConfigError, config_reader, text
 from availability.config.keywords import KEYWORDS, REFUSED
 from availability.config.model import Configuration, Timing
 from availability.monitor import command
-from availability.vrrp import instances
+from availability.vrrp import instances, sync_follower
 from director.formats import command_json
 from tests.unit.availability.keepalived_files import FILES, WEB
 
@@ -275,7 +275,9 @@ def test_a_mutated_file_is_read_or_refused_in_a_sentence(
     folder.mkdir(exist_ok=True)
     message = f"{folder}/keepalived.conf:"
     try:
-        load(folder, content)
+        found = load(folder, content)
+        routers, _ = instances.read(found)
+        sync_follower.read(found.settings, [router.settings for router in routers])
     except ConfigError as refused:
         message = str(refused)
     assert "\n" not in message
