@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from bench import contenders, measures
 from bench.figures import DIRECT, YARDSTICK, Results
 from bench.measured_on import sentence
 from labs.methods import TITLES
-from labs.terminal.screen import WIDE, make_console, text_table
+from labs.terminal.screen import WIDE, make_console, tables_that_fit
 
 CUT_SHORT = "Cut short: some of what was asked for was not measured."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
@@ -28,7 +25,6 @@ _BASES = {  # of the ratios: the first that was measured
     f"{DIRECT}_ipv6": "the direct path over IPv6",
 }
 _OURS = ("ebpf", "ebpf_short_cut", "redirect")
-_UNBOUNDED = 1000  # columns, more than any table needs
 
 
 # ---- any table ----
@@ -38,41 +34,10 @@ def show(tables: Iterable[Titled], notes: Iterable[str]) -> None:
     """Print them, one below the other; a table that is too wide in parts."""
     console = make_console(WIDE)
     for title, head, rows in tables:
-        for table in _parts(console, title, head, rows):
+        for table in tables_that_fit(console, title, head, rows, head[1:]):
             console.print(table)
     for line in notes:
         console.print(Text(line))
-
-
-def _parts(
-    console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]
-) -> Iterator[Table]:
-    """The first column with as many others at a time as fit beside it, with every number whole."""
-
-    def table_of(columns: Sequence[int]) -> Table:
-        names = [head[column] for column in columns]
-        return text_table(names, [[row[column] for column in columns] for row in rows], title, names[1:])
-
-    first, *rest = range(len(head))
-    part = [first]
-    for column in rest:
-        if len(part) > 1 and _width(console, table_of([*part, column])).minimum > console.width:
-            yield _narrowed(console, table_of(part))
-            part = [first]
-        part.append(column)
-    yield _narrowed(console, table_of(part))
-
-
-def _narrowed(console: Console, table: Table) -> Table:
-    """rich would shrink a table's widest columns only, and cut off the last ones."""
-    if _width(console, table).maximum > console.width:
-        for column in table.columns:
-            column.width = column.min_width
-    return table
-
-
-def _width(console: Console, table: Table) -> Measurement:
-    return console.measure(table, options=console.options.update(width=_UNBOUNDED))
 
 
 def markdown(

@@ -97,7 +97,8 @@ def _arithmetic(results: Results, style: box.Box) -> Table:
         table.add_column(name, justify="right")
     for capacity in capacities(results):
         carries = (f"{capacity.servers(rate):.1f}" for rate in SERVERS)
-        table.add_row(capacity.name, f"{capacity.cost * 1e6:.3g}", f"{capacity.rate / 1e6:.2f}", *carries)
+        director = f"{capacity.name}, {capacity.source.removeprefix('docs/bench/').partition(':')[0]}"
+        table.add_row(director, f"{capacity.cost * 1e6:.3g}", f"{capacity.rate / 1e6:.2f}", *carries)
     return table
 
 

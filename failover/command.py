@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-from rich.table import Table
 from rich.text import Text
 
 from bench.measured_on import describe
@@ -26,7 +25,7 @@ from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.run.evidence import give_to_owner_of, new_folder, runs_folder
 from labs.run.lab import EXPECTED_ERRORS
-from labs.terminal.screen import WIDE, make_console, table_box
+from labs.terminal.screen import WIDE, make_console, tables_that_fit
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,13 +108,10 @@ def _finish(folder: Path) -> int:
     charts.draw(found, folder)
     console = make_console(WIDE)
     for title, (head, *rows) in measured.tables(found).items():
-        table = Table(title=title, title_justify="left", box=table_box())
-        for place, name in enumerate(head):
-            table.add_column(name, justify="left" if place == 0 or name == "method" else "right")
-        for row in rows:
-            table.add_row(*row)
         console.print()
-        console.print(table)
+        labels = 2 if "method" in head or "" in head else 1
+        for table in tables_that_fit(console, title, head, rows, head[labels:], labels):
+            console.print(table)
     for line in measured.missing(found):
         console.print(Text(line), style="bold")
     print(f"\nKept in {os.path.relpath(folder)}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.segment import Segment
 from rich.table import Table
@@ -26,6 +27,7 @@ WIDE = 150  # columns of wide tables without a terminal
 # does for good, would keep a proxy that prints nothing once the display has ended.
 KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
 _PIPED = 132
+_UNBOUNDED = 1000  # columns, more than any table needs
 _TRAILING = re.compile(r"[ \t]+(?=\n)")
 
 
@@ -95,12 +97,53 @@ def text_table(
             column,
             justify="right" if column in numbers else "left",
             min_width=longest,
+            max_width=max(map(len, texts)),
             no_wrap=longest == max(map(len, texts)),  # others make room, as this one can't
             overflow="fold",
         )
     for row in cells:
         table.add_row(*row)
     return table
+
+
+def tables_that_fit(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[str],
+    labels: int = 1,
+) -> Iterator[Table]:
+    """One table, or several if it is too wide: the first columns, and as many others as fit."""
+
+    def table_of(places: Sequence[int]) -> Table:
+        cells = [[row[place] for place in places] for row in rows]
+        return text_table([columns[place] for place in places], cells, title, numbers)
+
+    first = list(range(labels))
+    part = first
+    for place in range(labels, len(columns)):
+        if part != first and _width(console, table_of([*part, place])).minimum > console.width:
+            yield _narrowed(console, table_of(part))
+            part = first
+        part = [*part, place]
+    yield _narrowed(console, table_of(part))
+
+
+def _narrowed(console: Console, table: Table) -> Table:
+    """rich would shrink a table's widest columns only, and cut off the last ones."""
+    width = _width(console, table)
+    if width.maximum > console.width:
+        spare = max(0, console.width - width.minimum)
+        for column in reversed(table.columns):  # words of the first ones can stand below each other
+            least, most = column.min_width or 0, column.max_width or 0
+            column.width = min(most, least + spare)
+            spare -= column.width - least
+    return table
+
+
+def _width(console: Console, table: Table) -> Measurement:
+    return console.measure(table, options=console.options.update(width=_UNBOUNDED))
 
 
 def check_table(checks: Iterable[Check], title: str = "") -> Table:
