@@ -26,6 +26,7 @@ WIDE = 150  # columns of wide tables without a terminal
 # For rich's live displays. Otherwise code that takes standard output or error meanwhile, as Mininet's log
 # does for good, would keep a proxy that prints nothing once the display has ended.
 KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
+_WHOLE = 47  # characters of a word that stays whole: [ADDRESS]:PORT in IPv6
 _PIPED = 132
 _UNBOUNDED = 1000  # columns, more than any table needs
 _TRAILING = re.compile(r"[ \t]+(?=\n)")
@@ -84,7 +85,8 @@ def text_table(
 ) -> Table:
     """A table whose cells break between words only: no number and no address is split across lines.
 
-    The columns in `numbers` are aligned to the right.
+    A longer word, such as a path, is folded: a terminal would cut the table off. The columns in `numbers`
+    are aligned to the right.
     """
     cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
     table = Table(title=title or None, title_justify="left", title_style="bold", box=table_box())
@@ -96,9 +98,9 @@ def text_table(
         table.add_column(
             column,
             justify="right" if column in numbers else "left",
-            min_width=longest,
+            min_width=min(longest, _WHOLE),
             max_width=max(map(len, texts)),
-            no_wrap=longest == max(map(len, texts)),  # others make room, as this one can't
+            no_wrap=longest == max(map(len, texts)) <= _WHOLE,  # others make room, as this one can't
             overflow="fold",
         )
     for row in cells:

@@ -112,3 +112,12 @@ def test_columns_with_blanks_make_room_for_a_long_word(capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     assert {len(line) for line in lines} == {80}
     assert row[-1] in "\n".join(lines)
+
+
+def test_a_word_too_long_for_a_table_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    path = f"/tmp/{'folder/' * 15}drain.sh"
+    row = ("The script ends", "no error", f"it left {path} running")
+    Console(width=80).print(screen.text_table(("check", "expected", "observed"), [row]))
+    lines = capsys.readouterr().out.splitlines()
+    assert {len(line) for line in lines} == {80}
+    assert path in "".join(line.strip("|").split("|")[-1].strip() for line in lines if line[0] == "|")
