@@ -9,7 +9,7 @@ from doctor.state import LabState, Paired
 from labs.run.takeover import CONFIGURATION, RELOAD_CHECKS
 
 TITLE = "a health check takes out a real server that serves"
-EXPLAINS = ("no_service", "quiesced", "server_deleted")
+EXPLAINS = ("no_service", "quiesced")
 
 _PATH = "/name"  # of the plan's checks
 

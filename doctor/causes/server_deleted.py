@@ -9,6 +9,7 @@ from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.queries import flag, option
 from doctor.state import Connection, LabState, Service
+from labs.run.takeover import CONFIGURATION, RELOAD_CHECKS
 
 TITLE = "a real server was deleted while it had connections"
 
@@ -16,6 +17,7 @@ _DELETES = re.compile(r"\b(ippfvsadm\b.*\s-D|ipvsadm\b.*\s(-d|--delete-server))\
 _PLACE = re.compile(r"-\w*t\s+(\S+)\s+-[rR]\s+(\S+)")
 _QUIESCES = re.compile(r"\bipvsadm\b.*\s(-w|--weight)[ =]?0\b")
 _SPECIAL = set("|'\\&*[]^$")  # of sed
+_INHIBITS = f"sed -i 's/^ *lvs_method .*/&\\n    inhibit_on_failure/' {CONFIGURATION}"
 _OWN_SCRIPTS = ("rules", "director", "start")
 
 
@@ -77,13 +79,28 @@ def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
     for server in servers:
         mine = [connection for connection in left if connection.server == server]
         name = state.server_name(server.rpartition(":")[0].strip("[]"))
-        yield f"{len(mine)} connections are on {name}, {server}, which has been deleted: {mine[0].client}"
+        by = " by the health checks" if _removers(state, server) else ""
+        yield f"{len(mine)} connections are on {name}, {server}, which has been deleted{by}: {mine[0].client}"
+
+
+def _removers(state: LabState, server: str) -> list[str]:
+    """The directors whose health checks have taken it out of service."""
+    return [
+        director.name
+        for director in state.pair
+        if any(endpoint(down.address, down.port) == server for down in director.down)
+    ]
 
 
 def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str]]) -> Iterator[str]:
     method = flag(state)
+    removers = dict.fromkeys(name for connection in left for name in _removers(state, connection.server))
+    for director in removers:
+        yield f"# on {director}, so that its checks quiesce a server instead of removing it:"
+        yield _INHIBITS
+        yield RELOAD_CHECKS.format(director=director)
     for server, connection in {connection.server: connection for connection in left}.items():
-        service = _service(state, connection)
+        service = None if _removers(state, server) else _service(state, connection)
         if service:
             yield f"ipvsadm -a {option(service)} -r {server} {method} -w 0"
     for name, line in lines:

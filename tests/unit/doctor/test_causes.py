@@ -1048,6 +1048,22 @@ def test_causes_of_two_directors_in_ipv6(
     assert "net.ipv4" not in found.repair
 
 
+def test_checks_that_remove_a_server_with_its_connections_are_named_beside_a_check_that_is_wrong() -> None:
+    """As in e27: the page of the checks is gone, the server still serves, and its connections hang."""
+    state = healthy("ha")
+    targets = tuple(target for target in http_service(state).targets if target.address != "203.0.113.11")
+    state = connected(http(state, targets=targets), "203.0.113.11:80")
+    down = Down("203.0.113.11", 80, "status 404")
+    found = {cause.cause: cause for cause in diagnose(paired(state, "d1", path="/index.html", down=(down,)))}
+    assert list(found) == ["check_wrong", "server_deleted"]
+    assert "deleted by the health checks" in found["server_deleted"].evidence
+    repair = found["server_deleted"].repair
+    assert "on d1" in repair
+    assert "\\n    inhibit_on_failure/' keepalived.conf" in repair
+    assert "pkill -HUP" in repair
+    assert "-w 0" not in repair
+
+
 def test_a_healthy_lab_in_ipv6_has_no_cause() -> None:
     state = healthy("dr6")
     assert diagnose(state) == []
