@@ -138,7 +138,7 @@ def test_no_interface_has_an_address(
     with pytest.raises(SystemExit) as ended:
         command_line.main([])
     assert (ended.value.code, started) == (2, [])
-    assert "IPv4 address" in capsys.readouterr().err
+    assert "no network interface has an address" in capsys.readouterr().err
 
 
 def test_the_rules_to_start_with(started: list[Settings]) -> None:
