@@ -31,7 +31,7 @@ from realserver_setup.availability import AvailabilitySetup
 from realserver_setup.render import Script, configuration, program_for
 
 _OWN_RUN = "/run/hosts"
-_NO_RESYNC = "ipvs"  # the engine whose daemons are the kernel's
+_KERNEL = "ipvs"  # the engine whose rules and daemons are the kernel's
 _END = 10  # seconds that a program may take to end in order
 _DROP_ALL = ("root", "pfifo", "limit", "0")  # a queue that holds nothing
 
@@ -81,7 +81,7 @@ class PairedDirector(DirectorProcess):
     @property
     def gets_all(self) -> bool:
         """Whether it gets all connections before it takes over again: kernel and heartbeat can't do that."""
-        return self.setup.sync and bool(self.takeover.resync) and self._engine != _NO_RESYNC
+        return self.setup.sync and bool(self.takeover.resync) and self._engine != _KERNEL
 
     # ---- starting and ending it ----
 
@@ -112,10 +112,17 @@ class PairedDirector(DirectorProcess):
         script = self._written
         apply(script[f"{self.setup.name}/{self._dialect}/director.sh"], self.host)
         Path(self.socket).unlink(missing_ok=True)
+        if self._engine == _KERNEL:
+            self._empty_kernel()
         self.start(script[self.script.name])
         self.wait()
         apply(script[f"{self.setup.name}/rules.sh"], self.host)
         self.make_available()
+
+    def _empty_kernel(self) -> None:
+        """Of rules and daemons, as that of a host which starts: only its processes were killed."""
+        for command in ("--clear", "--stop-daemon master", "--stop-daemon backup"):
+            self.host.run(["/sbin/ipvsadm", *command.split()])
 
     def wait_for_vip(self) -> None:
         """Raises BuildFailed where it does not become the active one, at once if its programs end."""
