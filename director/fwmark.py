@@ -26,6 +26,7 @@ from director.control.cli import (
     run,
 )
 from director.formats import parse_number
+from director.formats.ipvsadm_words import mark_options
 
 PROGRAM = "fwmark"
 PROTOCOLS = {"tcp": 6, "udp": 17, "all": 0}
@@ -55,7 +56,7 @@ def _work(arguments: Sequence[str]) -> str:
     if command == "h":
         return USAGE
     if command == "L":
-        return "".join(f"{_line(mark)}\n" for mark in director_info()["marks"])
+        return "".join(f"-A {mark_options(mark)}\n" for mark in director_info()["marks"])
     apply([{"command": _COMMANDS[command], **(_rule(options) if command in "AD" else {})}])
     return ""
 
@@ -109,18 +110,6 @@ def _ports(text: str) -> tuple[int, int]:
     if not 0 <= first <= last <= MAX_PORT:
         raise UsageError(f"bad ports {text!r}: expected 80 or 80:90, from 0 to {MAX_PORT}.")
     return first, last
-
-
-def _line(mark: Fields) -> str:
-    """The line that adds a rule of the director's list."""
-    words = ["-A"]
-    if mark["protocol"] != "any":
-        words += ["-p", mark["protocol"].lower()]
-    words += ["-d", mark["network"]]
-    if (mark["first"], mark["last"]) != (0, MAX_PORT):
-        first, last = mark["first"], mark["last"]
-        words += ["--dport", str(first) if first == last else f"{first}:{last}"]
-    return " ".join([*words, "--set-mark", str(mark["mark"])])
 
 
 if __name__ == "__main__":

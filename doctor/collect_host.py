@@ -33,15 +33,15 @@ _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
 _LONGEST = 400  # characters of a command line: a Python program's name may come late
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
-_HAS = "has:"  # before the path of a file that should be there
+HAS = "has:"  # before the path of a file that should be there
 _ANY6, _BOTH = "::", "*"
 
 
 def collect(asked_for: list[str]) -> dict[str, object]:
     """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
     folders = [name for name in asked_for if name.startswith("/")]
-    files = [name[len(_HAS) :] for name in asked_for if name.startswith(_HAS)]
-    targets = [name for name in asked_for if not name.startswith(("/", _HAS))]
+    files = [name[len(HAS) :] for name in asked_for if name.startswith(HAS)]
+    targets = [name for name in asked_for if not name.startswith(("/", HAS))]
     version = 6 if any(":" in target for target in targets) else 4
     asked = [
         "route show",

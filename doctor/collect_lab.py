@@ -20,6 +20,7 @@ from typing import Any
 
 from director.control.channel import ChannelError, Message, call
 from director.core.real_server import Method
+from doctor.collect_host import HAS
 from doctor.parse_host import parse_host
 from doctor.state import (
     STOPPED,
@@ -239,7 +240,7 @@ def _files(running: RunningLab, name: str) -> list[str]:
     if name not in {server.name for server in running.plan.servers}:
         return []
     root = running.farm.root(name)
-    return [f"has:{root / file}" for file in LISTING]
+    return [f"{HAS}{root / file}" for file in LISTING]
 
 
 def _changed(original: Path, configuration: Path) -> Iterator[str]:

@@ -212,6 +212,13 @@ def _bytes(quota: Mapping[str, Any]) -> int:
     return int(quota.get("val", 0)) * _UNITS.get(str(quota.get("val_unit", "bytes")), 1)
 
 
+def leads_to(rule: FilterRule) -> tuple[str, int]:
+    """The address and the port to which a redirection leads; empty and 0 where these stay."""
+    how, *to = rule.verdict.split()
+    address = to.pop(0) if how == "dnat" else ""
+    return address, int(to[0]) if to and to[0].isdigit() else 0
+
+
 def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting") -> FilterRule | None:
     """The rule that redirects an incoming packet to another port or address; one it sends, at `output`."""
     decisions = _decisions(filters, packet, (hook,))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from director.formats.ipvsadm_words import endpoint
-from doctor.nftables import Packet, dropped, redirection, suspect_redirection
+from doctor.nftables import Packet, dropped, leads_to, redirection, suspect_redirection
 from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,
@@ -106,11 +106,10 @@ def is_redirected(host: HostState, address: str, port: int) -> bool:
 
 def leads_to_program(host: HostState, port: int, rule: FilterRule) -> bool:
     """Whether a program listens where that rule redirects requests for `port`."""
-    _, *to = rule.verdict.split()
-    address = to.pop(0) if rule.verdict.startswith("dnat") else host.main.address
-    number = int(to[0]) if to and to[0].isdigit() else port
+    address, number = leads_to(rule)
+    address = address or host.main.address
     # Of another host, to which DNAT may lead, this one knows nothing.
-    return not host.has(address) or host.listens(address, number)
+    return not host.has(address) or host.listens(address, number or port)
 
 
 def start_httpd(host: HostState) -> Iterator[str]:

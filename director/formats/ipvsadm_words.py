@@ -1,4 +1,4 @@
-"""Services and real servers as words of an ipvsadm line, from the fields that the director lists.
+"""Services, real servers and rules of fwmark as words of a line, from the fields that the director lists.
 
 The engine ipvs hands these lines to the kernel; `ipvsadm -S` prints them.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from director.core import ALL_128_BITS, ALL_ONES
 
+_ALL_PORTS = (0, 2**16 - 1)
 _FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
 
 Fields = dict[str, Any]
@@ -54,3 +55,12 @@ def server_options(server: Fields) -> Iterator[str]:
     for option, threshold in (("-x", server["upper"]), ("-y", server["lower"])):
         if threshold:
             yield f"{option} {threshold}"
+
+
+def mark_options(rule: Fields) -> str:
+    """The words after fwmark's -A and -D that name a rule of the director's list."""
+    protocol = "" if rule["protocol"] == "any" else f"-p {rule['protocol'].lower()} "
+    first, last = rule["first"], rule["last"]
+    ports = str(first) if first == last else f"{first}:{last}"
+    dport = "" if (first, last) == _ALL_PORTS else f"--dport {ports} "
+    return f"{protocol}-d {rule['network']} {dport}--set-mark {rule['mark']}"

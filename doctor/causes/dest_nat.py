@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.nftables import redirection, suspect_redirection
+from doctor.nftables import leads_to, redirection, suspect_redirection
 from doctor.queries import HTTP, ends_at, request_packet, served_port
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
@@ -38,8 +38,8 @@ def _dest(state: LabState, host: HostState) -> tuple[str, int]:
 
 def _stays(host: HostState, rule: FilterRule) -> bool:
     """Whether a real server keeps the request: on another port, or at another of its addresses."""
-    how, _, to = rule.verdict.partition(" ")
-    return how != "dnat" or host.has(to.partition(" ")[0]) is not None
+    address, _ = leads_to(rule)
+    return not address or host.has(address) is not None
 
 
 def _cause(host: HostState, rule: FilterRule, address: str) -> Cause:

@@ -10,7 +10,7 @@ from doctor.state import HostState, LabState, Process
 
 TITLE = "the director is not running"
 
-PROGRAM = "lvs-director"
+_PROGRAM = "lvs-director"
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -20,7 +20,7 @@ def find(state: LabState) -> Iterator[Cause]:
         links = [host.link(plug.interface) for plug in host.plugs if host.links]
         if links and not any(link and link.works for link in links):
             continue  # it would not start: link_down comes first
-        left = next((other for other in host.processes if PROGRAM in other.command), None)
+        left = next((other for other in host.processes if _PROGRAM in other.command), None)
         yield _out_of_reach(host, left) if left else _gone(host, director.error)
 
 
@@ -39,7 +39,7 @@ def _out_of_reach(host: HostState, process: Process) -> Cause:
     return Cause(
         "director_down",
         host.name,
-        f"its control socket is gone; process {process.pid}, {PROGRAM}, runs without one",
+        f"its control socket is gone; process {process.pid}, {_PROGRAM}, runs without one",
         "It goes on forwarding by the rules that it has, but no tool reaches it. A second director beside it "
         "is not a repair: it has to end first.",
         "\n".join([end_process(process.pid), *start_director()]),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
-from director.formats.ipvsadm_words import endpoint
+from director.formats.ipvsadm_words import endpoint, mark_options
 from doctor.causes import Cause
 from doctor.queries import FTP, HTTP, listed, services_of
-from doctor.state import LabState, Mark, PlannedServer
+from doctor.state import LabState, PlannedServer
 
 TITLE = "the director has no service for this address and port"
 EXPLAINS = ("quiesced", "wrong_rule")  # of services for something else
-
-_ALL_PORTS = (0, 2**16 - 1)
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -51,7 +50,11 @@ def _evidence(state: LabState, port: int) -> str:
 
 def _repair(state: LabState, port: int) -> Iterator[str]:
     """A mark comes before addresses: without it, the service of the port counts, which may be there."""
-    yield from (f"fwmark -D {_words(mark)}" for mark in state.director.marks if mark.covers(state.vip, port))
+    yield from (
+        f"fwmark -D {mark_options(asdict(mark))}"
+        for mark in state.director.marks
+        if mark.covers(state.vip, port)
+    )
     here = (service for service in state.director.services if not service.mark)
     has_servers = any(
         service.targets
@@ -60,14 +63,6 @@ def _repair(state: LabState, port: int) -> Iterator[str]:
     )
     if not has_servers:
         yield from (_rule(state, server, port) for server in _servers(state, port))
-
-
-def _words(mark: Mark) -> str:
-    """As `fwmark -L` lists it."""
-    protocol = "" if mark.protocol == "any" else f"-p {mark.protocol.lower()} "
-    ports = str(mark.first) if mark.first == mark.last else f"{mark.first}:{mark.last}"
-    dport = "" if (mark.first, mark.last) == _ALL_PORTS else f"--dport {ports} "
-    return f"{protocol}-d {mark.network} {dport}--set-mark {mark.mark}"
 
 
 def _servers(state: LabState, port: int) -> Iterator[PlannedServer]:

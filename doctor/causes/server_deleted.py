@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
@@ -94,14 +95,15 @@ def _removers(state: LabState, server: str) -> list[str]:
 
 def _repairs(state: LabState, left: list[Connection], lines: list[tuple[str, str]]) -> Iterator[str]:
     method = flag(state)
-    removers = dict.fromkeys(name for connection in left for name in _removers(state, connection.server))
-    for director in removers:
+    servers = {connection.server: connection for connection in left}
+    removers = {server: _removers(state, server) for server in servers}
+    for director in dict.fromkeys(chain.from_iterable(removers.values())):
         yield f"# on {director}, so that its checks quiesce a server instead of removing it:"
         yield _INHIBITS
         yield RELOAD_CHECKS.format(director=director)
-    for server, connection in {connection.server: connection for connection in left}.items():
-        service = None if _removers(state, server) else _service(state, connection)
-        if service:
+    for server, connection in servers.items():
+        service = _service(state, connection)
+        if service and not removers[server]:  # the next check would delete it again
             yield f"ipvsadm -a {option(service)} -r {server} {method} -w 0"
     for name, line in lines:
         right = f"{_quiescing(line)} {method} -w 0"

@@ -206,9 +206,10 @@ def director_frozen(run: RunningLab) -> tuple[Check, ...]:
 
 def director_cut_off(run: RunningLab) -> tuple[Check, ...]:
     """The cable to the clients is cut, and mended."""
-    outside = _pair(run)[0].setup.outside.name
+    first, _ = _pair(run)
+    outside = first.setup.outside.name
     cut, mend = (partial(run.network.set_cable, outside, up=up) for up in (False, True))
-    if _pair(run)[0].takeover.over_both:
+    if first.takeover.over_both:
         return _unnoticed(run, "cut off", cut, mend)
     return _there_and_back(run, Move("cut off", cut), Move("connected again", mend, crash=False))
 

@@ -140,9 +140,13 @@ def frames_with(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
 
 def link_type(content: bytes) -> int:
     """The link type of the `records` of a pcap file; Ethernet where there is no file header yet."""
-    order = _order(content)
-    found = int(struct.unpack_from(f"{order}I", content, 20)[0]) if order else _DLT_ETHERNET
+    found = _written_link_type(content)
     return _DLT_RAW if found == _DLT_LINUX_SLL else found
+
+
+def _written_link_type(content: bytes) -> int:
+    order = _order(content)
+    return int(struct.unpack_from(f"{order}I", content, 20)[0]) if order else _DLT_ETHERNET
 
 
 def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
@@ -154,7 +158,7 @@ def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
     order = _order(content)
     if not order:
         return
-    skipped = _SLL_HEADER if struct.unpack_from(f"{order}I", content, 20)[0] == _DLT_LINUX_SLL else 0
+    skipped = _SLL_HEADER if _written_link_type(content) == _DLT_LINUX_SLL else 0
     header = struct.Struct(f"{order}IIII")
     at = FILE_HEADER
     while at + _RECORD_HEADER <= len(content):

@@ -121,8 +121,10 @@ class PairedDirector(DirectorProcess):
 
     def _empty_kernel(self) -> None:
         """Of rules and daemons, as that of a host which starts: only its processes were killed."""
+        from director.engines.ipvs.prerequisites import program  # of this engine only
+
         for command in ("--clear", "--stop-daemon master", "--stop-daemon backup"):
-            self.host.run(["/sbin/ipvsadm", *command.split()])
+            self.host.run([program() or "ipvsadm", *command.split()])
 
     def wait_for_vip(self) -> None:
         """Raises BuildFailed where it does not become the active one, at once if its programs end."""

@@ -18,7 +18,14 @@ from rich.text import Text
 from labs.checks.result import Check
 from labs.run.packet_table import Row
 from labs.run.report import Report
-from labs.terminal.screen import check_table, make_console, progress, spinner_column, text_table
+from labs.terminal.screen import (
+    check_table,
+    make_console,
+    progress,
+    spinner_column,
+    text_table,
+    width_of,
+)
 
 T = TypeVar("T")
 
@@ -33,7 +40,6 @@ _COLUMNS = {
     "data": "data",
 }
 _PACKETS = "One connection, as captured"
-_UNBOUNDED = 1000  # columns, more than any row needs
 _PAIRS = {
     "outer": ("outer_source", "outer_dest"),
     "IP": ("source", "dest"),
@@ -149,8 +155,7 @@ class ConsoleReporter:
         self._console.print(table)
 
     def _fits(self, table: Table) -> bool:
-        unbounded = self._console.options.update(width=_UNBOUNDED)
-        return self._console.measure(table, options=unbounded).maximum <= self._console.width
+        return width_of(self._console, table).maximum <= self._console.width
 
     def _wide_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
         """One packet per row, as in the papers."""

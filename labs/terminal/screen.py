@@ -125,7 +125,7 @@ def tables_that_fit(
     first = list(range(labels))
     part = first
     for place in range(labels, len(columns)):
-        if part != first and _width(console, table_of([*part, place])).minimum > console.width:
+        if part != first and width_of(console, table_of([*part, place])).minimum > console.width:
             yield _narrowed(console, table_of(part))
             part = first
         part = [*part, place]
@@ -134,7 +134,7 @@ def tables_that_fit(
 
 def _narrowed(console: Console, table: Table) -> Table:
     """rich would shrink a table's widest columns only, and cut off the last ones."""
-    width = _width(console, table)
+    width = width_of(console, table)
     if width.maximum > console.width:
         spare = max(0, console.width - width.minimum)
         for column in reversed(table.columns):  # words of the first ones can stand below each other
@@ -144,7 +144,8 @@ def _narrowed(console: Console, table: Table) -> Table:
     return table
 
 
-def _width(console: Console, table: Table) -> Measurement:
+def width_of(console: Console, table: Table) -> Measurement:
+    """The columns that it needs, whatever room there is."""
     return console.measure(table, options=console.options.update(width=_UNBOUNDED))
 
 

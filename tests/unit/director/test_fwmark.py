@@ -14,6 +14,7 @@ from director.control import cli
 from director.core.commands import AddMark, ClearMarks, Command, DeleteMark
 from director.core.packet import TCP, UDP
 from director.formats.command_json import decode
+from director.formats.ipvsadm_words import mark_options
 
 VIP = "203.0.113.1"
 
@@ -115,7 +116,7 @@ def test_the_listing(marks: Marks, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_listing_can_be_replayed(mark: int, network: str, protocol: str, ports: list[int]) -> None:
     first, last = ports
     listed = {"mark": mark, "network": network, "protocol": protocol, "first": first, "last": last}
-    _, options = fwmark._options(fwmark._line(listed).split())
+    _, options = fwmark._options(["-A", *mark_options(listed).split()])
     assert fwmark._rule(options) == {**listed, "protocol": {"TCP": TCP, "UDP": UDP}[protocol]}
 
 
