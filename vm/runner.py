@@ -48,12 +48,12 @@ def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: fl
         raise BadRequest(f"{words[0]} can't run in the machine: it would start another one.")
     machine = Machine(ready(_say, series))
     with _results() as folder:
-        if shell:
-            return machine.shell(folder)
         runs, kept = folder / "runs", folder / "kept"
         runs.mkdir()
-        command = [sys.executable, str(ROOT / "tasks.py"), *words]
         places = {"LVS_RUNS": str(runs), "LVS_KEPT": str(kept)}
+        if shell:
+            return machine.shell(folder, places)
+        command = [sys.executable, str(ROOT / "tasks.py"), *words]
         return machine.run(command, folder, seconds, places)
 
 

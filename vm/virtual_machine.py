@@ -121,9 +121,11 @@ class Machine:
             "run it again when this one is less busy."
         )
 
-    def shell(self, folder: Path) -> int:
+    def shell(self, folder: Path, environment: Mapping[str, str]) -> int:
         """A shell in the machine, until the user leaves it; its exit code."""
-        command = self.command(folder, kvm=has_kvm(self, folder))
+        # What the kernel does not know on its command line is the environment of its first process.
+        kernel = [f"--append={name}={value}" for name, value in environment.items()]
+        command = [*self.command(folder, kvm=has_kvm(self, folder)), *kernel]
         return subprocess.run(
             [*_namespace(), *command],
             env=_environment(folder),

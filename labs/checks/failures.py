@@ -28,7 +28,7 @@ from labs.run.options import HaOptions, LabOptions
 from labs.run.paired_director import PairedDirector
 from labs.run.report import Failure
 from labs.run.running import RunningLab
-from labs.wait import Deadline, patient, poll_until, wait_for
+from labs.wait import Deadline, patient, poll_until, slowness, wait_for
 
 if TYPE_CHECKING:
     from labs.checks import CheckFunction
@@ -445,7 +445,7 @@ def _helper(host: Host, *words: object) -> Iterator[Helper]:
 @contextmanager
 def _probes(run: RunningLab) -> Iterator[Helper]:
     """Probes on the first client, which have been answered at least once."""
-    with _helper(run.clients[0].host, "probe", run.plan.vip, 80) as prober:
+    with _helper(run.clients[0].host, "probe", run.plan.vip, 80, slowness()) as prober:
         wait_for(lambda: prober.ask()["answers"], _STUCK, "the first answer to a probe", BuildFailed)
         yield prober
 

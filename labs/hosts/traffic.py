@@ -1,7 +1,8 @@
 """Runs on a client of lab-ha while something fails: quick probes, and connections that stay open.
 
-    traffic.py probe ADDRESS PORT            TCP connections, one after another: the next a millisecond
-                                             after an answer; after 20 ms without one, another each ms.
+    traffic.py probe ADDRESS PORT SLOWNESS   TCP connections, one after another: the next a millisecond
+                                             after an answer; after 20 ms without one, another each ms;
+                                             on a slow machine these times are SLOWNESS times as long.
                                              For each line on standard input it prints its answers so far:
                                              their number, the last one, the longest time without any, and
                                              the longest in which this program did not run
@@ -30,7 +31,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-PAUSE, QUIET = 0.001, 0.020  # seconds
+_PAUSE, _QUIET = 0.001, 0.020  # seconds, on an idle machine
 _GIVEN_UP = 0.5  # seconds after which no answer to a probe is expected: before the kernel sends it again
 _BUFFER = 4096  # bytes that a client takes of a download before it is told to go on
 FILE = "1m.bin"
@@ -51,12 +52,13 @@ def _family(address: str) -> socket.AddressFamily:
 class Prober:
     """Probes that are under way, by file descriptor, and what is known of the answers."""
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, slowness: float) -> None:
         self._target = (address, port)
+        self._pause, self._quiet = _PAUSE * slowness, _QUIET * slowness
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
         self._open: dict[int, tuple[socket.socket, float]] = {}  # in the order in which they were sent
-        self._sent = 0.0
+        self.sent = 0.0
         self.answers, self.last = 0, 0.0
         self.longest, self.began = 0.0, 0.0
         self.pause, self._turned = 0.0, time.monotonic()
@@ -65,11 +67,11 @@ class Prober:
         """Until standard input is closed."""
         while True:
             now = time.monotonic()
-            self.pause = max(self.pause, now - self._turned - PAUSE)
+            self.pause = max(self.pause, now - self._turned - self._pause)
             self._turned = now
-            if self._is_due(now):
+            if self.is_due(now):
                 self._send(now)
-            for descriptor, _ in self._poll.poll(1):
+            for descriptor, _ in self._poll.poll(1000 * self._pause):
                 if descriptor == sys.stdin.fileno():
                     if not sys.stdin.readline():
                         return
@@ -78,10 +80,11 @@ class Prober:
                     self._answered(descriptor)
             self._give_up(time.monotonic())
 
-    def _is_due(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """One at a time while they are answered: a user-space director is not to be busy with these only."""
-        waits = bool(self._open) and now - max(self.last, self._sent) < QUIET and now - self.last < QUIET
-        return now - self._sent >= PAUSE and not waits
+        quiet = self._quiet
+        waits = bool(self._open) and now - max(self.last, self.sent) < quiet and now - self.last < quiet
+        return now - self.sent >= self._pause and not waits
 
     def _send(self, now: float) -> None:
         probe = socket.socket(_family(self._target[0]), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -93,7 +96,7 @@ class Prober:
         else:
             self._open[probe.fileno()] = (probe, now)
             self._poll.register(probe, select.POLLOUT)
-        self._sent = now
+        self.sent = now
 
     def _answered(self, descriptor: int) -> None:
         probe, _ = self._open[descriptor]
@@ -255,6 +258,6 @@ def _tried(work: Callable[[], str | None]) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
-        Prober(sys.argv[2], int(sys.argv[3])).run()
+        Prober(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])).run()
     else:
         hold(*sys.argv[2:])

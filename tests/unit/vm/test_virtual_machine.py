@@ -183,3 +183,12 @@ def test_temporary_files_are_in_the_folder(
 ) -> None:
     assert run(stand_in, tmp_path, 'echo "$TMPDIR"') == 0
     assert capfd.readouterr().out == f"{tmp_path}/tmp\n"
+
+
+def test_a_shell_knows_where_evidence_may_be_written(
+    stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel passes on to its first process what it does not know itself."""
+    virtual_machine._vng().write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    assert stand_in.shell(tmp_path, {"LVS_RUNS": f"{tmp_path}/runs"}) == 0
+    assert f"--append=LVS_RUNS={tmp_path}/runs" in capfd.readouterr().out.splitlines()
