@@ -1,7 +1,7 @@
-"""What a student may do from the page: each action is a command, and shown as one would type it.
+"""What a student may do from the page: each action is a command, shown as it would be typed.
 
-`c1 curl http://203.0.113.1/name` is what Mininet's prompt takes, and `./inv shell c1` without the host's
-name. An argument is one of its choices or a whole number: a page can't send any other command.
+`c1 curl http://203.0.113.1/name` can be typed at Mininet's prompt, and without the host's name in
+`./inv shell c1`. An argument is one of its choices or a whole number: a page cannot send any other command.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from labs.run.control_server import socket_in
 from labs.wait import patient
 from view.server import Refused
 
-_TIMEOUT = 30  # seconds
+_TIMEOUT = 30  # seconds for a command
 _MOST_OUTPUT = 8000  # characters
-_WHOLE = re.compile(r"[0-9]{1,5}")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,5}")
 _SHELL = "sh"  # Mininet's own prompt, for commands outside of any host
 _INV = "./inv"
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One of `choices`, or a whole number of at most `most`."""
+    """One of `choices`, or a whole number from 0 to `most`."""
 
     name: str
     choices: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Argument:
     most: int = 0
 
     def checked(self, value: Any) -> str:
-        """Raises Refused."""
+        """The value as text. Raises Refused for one that is not allowed."""
         text = str(value if value is not None else self.default)
         if self.choices:
             if text not in self.choices:
                 raise Refused(f"{self.name}: choose from {', '.join(self.choices)}.")
-        elif not _WHOLE.fullmatch(text) or int(text) > self.most:
+        elif not _WHOLE_NUMBER.fullmatch(text) or int(text) > self.most:
             raise Refused(f"{self.name}: expected a whole number, 0 to {self.most}.")
         return text
 
@@ -91,10 +91,10 @@ class Actions:
         self._services = services
         self._netem = netem
         self._note = note
-        self._at_work = threading.Lock()
+        self._busy = threading.Lock()
 
-    def known(self) -> list[Action]:
-        """What can be done now."""
+    def available(self) -> list[Action]:
+        """The actions that are possible now."""
         found = [*self._of_clients(), *self._of_rules(), *self._of_servers(), *self._of_cables()]
         exercise = self._document["exercise"]
         name = "check" if exercise else "doctor"
@@ -170,8 +170,8 @@ class Actions:
         client = Argument("client", self._named("client"))
         found = (
             [
-                Action("cut", "Cut a cable, at the switch", f"{_SHELL} ip link set {{port}} down", (cable,)),
-                Action("mend", "Mend it", f"{_SHELL} ip link set {{port}} up", (cable,)),
+                Action("cut", "Cut a cable (at the switch)", f"{_SHELL} ip link set {{port}} down", (cable,)),
+                Action("mend", "Repair it", f"{_SHELL} ip link set {{port}} up", (cable,)),
             ]
             if ports
             else []
@@ -185,18 +185,18 @@ class Actions:
         return found
 
     def carry_out(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the command of an action; its output and exit code. Raises Refused."""
-        action = next((action for action in self.known() if action.name == name), None)
+        """Run an action's command and return the command, its output and its exit code. Raises Refused."""
+        action = next((action for action in self.available() if action.name == name), None)
         if action is None:
-            raise Refused(f"There is no action {name[:40]!r} now.")
+            raise Refused(f"No action {name[:40]!r} is available now: reload the page.")
         values = {argument.name: argument.checked(given.get(argument.name)) for argument in action.arguments}
         command = action.command.format(**values)
-        if not self._at_work.acquire(timeout=1):
-            raise Refused("Another command is still running: wait for its end.")
+        if not self._busy.acquire(timeout=1):
+            raise Refused("Another command is still running: wait until it has finished.")
         try:
             code, output = self._run(command)
         finally:
-            self._at_work.release()
+            self._busy.release()
         return {"command": command, "output": output[-_MOST_OUTPUT:], "code": code}
 
     def _run(self, command: str) -> tuple[int, str]:
@@ -204,7 +204,7 @@ class Actions:
         if host == _INV:
             return self._ask(rest)
         if self._document["exercise"]:
-            self._tell_journal(host, rest)
+            self._note_in_journal(host, rest)
         place = self._folder / "scripts" / host
         inside = [] if host == _SHELL else ["mnexec", "-a", str(self._hosts[host])]
         limit = patient(_TIMEOUT)
@@ -222,7 +222,7 @@ class Actions:
             )
             code, output = done.returncode, done.stdout
         except subprocess.TimeoutExpired:
-            code, output = 124, f"It takes longer than {limit:g} s: it was ended."
+            code, output = 124, f"The command was stopped because it ran for more than {limit:g} s."
         self._record(host, rest, code, output)
         return code, output
 
@@ -238,8 +238,8 @@ class Actions:
         with suppress(OSError):
             json_lines.append(self._folder / "commands.jsonl", entry)
 
-    def _tell_journal(self, host: str, command: str) -> None:
-        """As ./inv shell does: the journal of an exercise has what was tried."""
+    def _note_in_journal(self, host: str, command: str) -> None:
+        """As ./inv shell does: an exercise's journal records what the student tried."""
         with suppress(ChannelError, OSError):
             self._call({"do": "note", "entry": "shell", "details": {"host": host, "command": command}})
 
@@ -253,7 +253,7 @@ class Actions:
         try:
             answer = self._call({"do": {"doctor": "state"}.get(what, what)})
         except (ChannelError, OSError):
-            raise Refused("The lab does not answer yet: its checks are still running.") from None
+            raise Refused("The lab's checks are still running: try again when they have finished.") from None
         if not answer.get("ok"):
             raise Refused(f"The lab refused: {answer.get('error')}")
         return self._checked(answer) if what == "check" else self._diagnosed(answer)
@@ -264,7 +264,7 @@ class Actions:
         return (0 if all(check["ok"] for check in checks) else 1), "\n".join(lines) + "\n"
 
     def _diagnosed(self, answer: Mapping[str, Any]) -> tuple[int, str]:
-        """The doctor's findings, each pinned to its host, for a lab; never in an exercise."""
+        """The doctor's findings, each shown at its host. Only for labs, never for an exercise."""
         from doctor.causes import diagnose, titles
         from doctor.state import states_of
 

@@ -1,8 +1,8 @@
-"""The captures of a run, read to their ends, and further as tcpdump writes on.
+"""The captures of a run, followed as tcpdump writes them, like `tail -f`.
 
-A record that is not complete yet is read the next time, and a file that appears later is found then. Of a
-lab that captures more than the view has the time to read, whole stretches are skipped in all files alike
-(`gaps`): tcpdump writes packet by packet, so that the end of a file is the end of a record.
+The next read completes an unfinished record, and finds new files. When a lab captures more than the view has
+time to read, the same stretch of time is skipped in all files (`gaps`). Reading resumes at the end of each
+file, which is the end of a record, because tcpdump writes packet by packet.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from labs.run.packet_table import FILE_HEADER, MAGIC, link_type, records
 
 _ETHERNET = 1
 _RECORD_HEADER = 16
-_CHUNK = 4 * 1024 * 1024  # bytes read of a file at once
-_PART = 128 * 1024  # the same where only the first of what is there is wanted
-_LONGEST = 262_144  # bytes of a record: a longer one is not of tcpdump
-MOST_BEHIND = 768 * 1024  # bytes of all files that a live view may be behind, some 4,000 frames
-MOST_HISTORY = 24 * 1024 * 1024  # the same of a page that is opened: a lab's checks have 5 to 20 MB
-_SLICE = 150_000  # microseconds that it reads of each file before it skips
-_ON_THE_WAY = 100_000  # microseconds that a packet takes for all of its hops, with room
+_CHUNK = 4 * 1024 * 1024  # bytes read from a file at once
+_PART = 128 * 1024  # the same before a skip, where only the beginning is needed
+_LONGEST = 262_144  # bytes of a record: tcpdump writes none that is longer
+MOST_BEHIND = 768 * 1024  # unread bytes in all files, about 4,000 frames, beyond which a live view skips
+MOST_HISTORY = 24 * 1024 * 1024  # the same for a page just opened: a lab's checks capture 5 to 20 MB
+_SLICE = 150_000  # microseconds of each file that are read before a skip
+_TRANSIT = 100_000  # microseconds that a packet takes for all of its hops, with a margin
 
 
 class Record(NamedTuple):
-    """A captured frame: when, in microseconds since the epoch, where, and its bytes."""
+    """A captured frame: `at` in microseconds since the epoch, the interface, and the bytes."""
 
     at: int
     interface: str
@@ -39,13 +39,13 @@ class Record(NamedTuple):
     raw: bytes
 
 
-_LOOK_EVERY = 1.0  # seconds between two looks for further files
+_LOOK_EVERY = 1.0  # seconds between two searches for new files
 _in_order = attrgetter("at")
 
 
 @dataclass(slots=True)
 class _Followed:
-    """One file, kept open; `left` is what was read beyond the last complete record."""
+    """An open file; `left` is what was read beyond the last complete record."""
 
     file: BinaryIO
     head: bytes = b""
@@ -59,14 +59,14 @@ class _Followed:
 
 
 class Captures:
-    """All files of a folder; `damaged` has the names of those that stop making sense."""
+    """All captures of a folder; `damaged` names the files that cannot be read any further."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, _Followed] = {}
         self._looked = -_LOOK_EVERY
-        self.gaps: list[tuple[int, int]] = []  # microseconds: packets that were first seen there lack hops
-        self.skipped = 0  # bytes, since somebody has set it to 0
+        self.gaps: list[tuple[int, int]] = []  # microseconds: packets first captured in between lack hops
+        self.skipped = 0  # bytes since the reader last set it to 0
         self.taken = 0  # bytes that were read
 
     @property
@@ -85,7 +85,7 @@ class Captures:
     def new(self, most: int | None = None) -> list[Record]:
         """The complete records that have been written since the last call, in chronological order.
 
-        Of more than `most` bytes only the first of them; the next call goes on at the end.
+        If there are more than `most` bytes, only the first records; the next call continues at the end.
         """
         now = time.monotonic()
         if now - self._looked >= _LOOK_EVERY:
@@ -106,11 +106,11 @@ class Captures:
     def _look(self) -> None:
         for path in sorted(self._folder.glob("*.pcap")):
             if path.stem not in self._files:
-                with suppress(OSError):  # not ours to read
+                with suppress(OSError):  # another user's
                     self._files[path.stem] = _Followed(path.open("rb"))
 
     def _skip(self, read: list[list[Record]], behind: int) -> None:
-        """To the ends of all files; `read` was taken from what was `behind`."""
+        """Skip to the end of every file, after `read` was taken from the `behind` bytes that were unread."""
         now = _now()
         taken = sum(_RECORD_HEADER + len(record.raw) for part in read for record in part)
         self.taken += taken
@@ -119,11 +119,11 @@ class Captures:
         for file in self._files.values():
             if not file.damaged and file.head:
                 file.read, file.left = file.file.seek(0, os.SEEK_END), b""
-        self.gaps.append((first + _SLICE - _ON_THE_WAY, now + _ON_THE_WAY))
+        self.gaps.append((first + _SLICE - _TRANSIT, now + _TRANSIT))
 
 
 def _within_slice() -> Callable[[Record], bool]:
-    """Whether a record is of the slice that begins with the first one asked for."""
+    """A test for records within the slice that begins with the first record tested."""
     ends: list[int] = []
 
     def is_within(record: Record) -> bool:
@@ -140,7 +140,7 @@ def _now() -> int:
 
 
 def _read(name: str, file: _Followed, size: int) -> Iterator[Record]:
-    """Complete records to the end of the file, of which `size` bytes are read at once."""
+    """Complete records up to the end of the file, which is read `size` bytes at a time."""
     if file.damaged:
         return
     try:
@@ -148,7 +148,7 @@ def _read(name: str, file: _Followed, size: int) -> Iterator[Record]:
             file.read += len(chunk)
             yield from _complete(name, file, chunk)
     except OSError:
-        return  # a disk that fails: what was read stays
+        return  # a failing disk: keep what was read
 
 
 def _complete(name: str, file: _Followed, chunk: bytes) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""`./inv view`: the page over a run's folder, as one file, or the wall of all running exercises."""
+"""`./inv view`: a run in the browser or as one HTML file, and the wall of running exercises."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from labs.terminal.screen import busy, make_console, print_wrapped
 from view import run, story
 from view.log import Log
 
-MOST_SIGHTINGS = 300_000  # that a replay shows one by one
-RATE = 100.0  # packets a second, where there are more
+MOST_SIGHTINGS = 300_000  # captured frames: above that, a replay samples packets
+RATE = 100.0  # packets a second that sampling shows
 _PACKAGES = ("starlette", "uvicorn")
 HIGHEST_PORT = 65_535
 
@@ -29,7 +29,7 @@ HIGHEST_PORT = 65_535
 def view(name: str, *, html: str = "", wall: bool = False, host: str = "127.0.0.1", port: int = 0) -> int:
     """Replay a run in the browser until Ctrl-C, or write it into one file. Raises LabError."""
     if wall and (name or html):
-        raise BadRequest("--wall shows the exercises that are running: leave out the run and --html.")
+        raise BadRequest("--wall shows all running exercises: leave out the run and --html.")
     if wall:
         return _wall(host, port)
     folder = run.find(name)
@@ -42,12 +42,12 @@ def view(name: str, *, html: str = "", wall: bool = False, host: str = "127.0.0.
 
 
 def _require_shown(folder: Path) -> None:
-    """Raises BadRequest for a run of an exercise that asks for what the view shows."""
+    """Raises BadRequest for an exercise whose questions the view would answer."""
     from classroom import catalogue
 
     exercise = run.exercise_of(folder)
     if exercise in catalogue.names() and not catalogue.load(exercise).view:
-        raise BadRequest(f"{exercise} asks for what the view would show: see its text.")
+        raise BadRequest(f"{exercise} has no view, which would answer its questions: see its text.")
 
 
 def _replay(folder: Path, host: str, port: int) -> int:
@@ -76,7 +76,7 @@ def _wall(host: str, port: int) -> int:
 
 
 def _serve(site: Any, opened: socket, incomplete: str | None = None) -> int:
-    """Serve until Ctrl-C, which is how this command ends."""
+    """Serve until Ctrl-C, the normal end of this command."""
     from view import server
 
     console = make_console()
@@ -94,8 +94,8 @@ def _serve(site: Any, opened: socket, incomplete: str | None = None) -> int:
 def pidfd_of_caller() -> int | None:
     """A descriptor that becomes readable when the shell or program that started this one ends.
 
-    None under nohup, whose programs live on, and where the kernel has no pidfd_open(2). Raises Unable where
-    it has ended already.
+    None under nohup, which wants the program to outlive its caller, and where the kernel has no
+    pidfd_open(2). Raises Unable if the caller has ended already.
     """
     caller = _caller()
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or caller <= 1:
@@ -112,14 +112,14 @@ def pidfd_of_caller() -> int | None:
 
 
 def _caller() -> int:
-    """The process that called ./inv, which has told us: our parent may be another one by now."""
+    """The process that called ./inv, as ./inv passes it on: our own parent may have changed since."""
     own, _, caller = os.environ.get("LVS_CALLER", "").partition(" ")
-    is_ours = own == str(os.getpid()) and caller.isdecimal()  # and not of an ./inv that runs us indirectly
+    is_ours = own == str(os.getpid()) and caller.isdecimal()  # not set by an ./inv that runs us indirectly
     return int(caller) if is_ours else os.getppid()
 
 
 def wait_for(descriptor: int | None) -> None:
-    """Until it is readable; for ever without one."""
+    """Block until the descriptor is readable; for ever if it is None."""
     poll = select.poll()
     if descriptor is not None:
         poll.register(descriptor, select.POLLIN)
@@ -132,7 +132,7 @@ def _end_with(caller: int) -> None:
 
 
 def items_of(folder: Path, document: dict[str, Any], rate: float | None = None) -> list[story.Item]:
-    """All items of a run that has ended, or so many packets a second; a page can hold only so many."""
+    """All items of a finished run; too many packets for a page are sampled at `rate` a second."""
     if rate is None and run.sightings(folder) > MOST_SIGHTINGS:
         rate = RATE
     replay = story.Story(folder, document, rate)
@@ -144,7 +144,7 @@ def new_secret() -> str:
 
 
 def open_socket(host: str, port: int) -> socket:
-    """The listening socket. Raises BadRequest, Unable."""
+    """The listening socket. Raises BadRequest for a bad port, Unable if it cannot be opened."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise Unable(f"The live view needs {' and '.join(missing)}: ./inv installs what is missing.")
@@ -170,7 +170,7 @@ def address_lines(opened: socket, path: str) -> list[str]:
 
 
 def announce(opened: socket, path: str) -> None:
-    """Print them, each on one line, however long."""
+    """Print the page's address; a line is never wrapped, so that it can be copied."""
     console = make_console()
     for line in address_lines(opened, path):
         console.print(line, soft_wrap=True, markup=False, highlight=False)

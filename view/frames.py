@@ -1,6 +1,6 @@
 """Captured frames as values: Ethernet, ARP, IPv4 and IPv6, IP in IP, TCP, UDP, ICMP, neighbour discovery.
 
-As much as the view shows of a packet, without Scapy: a busy lab captures thousands of frames a second.
+Only what the view shows of a packet, and without Scapy: a busy lab captures thousands of frames a second.
 Sources: RFC 791, 826, 768, 792, 2003, 2473, 4443, 4861, 8200, 9293.
 """
 
@@ -62,7 +62,7 @@ class Ip:
     dst: str
     ttl: int
     protocol: str
-    id: int | None  # None in IPv6, which has none
+    id: int | None  # None in IPv6
     length: int
     tos: int
 
@@ -78,9 +78,9 @@ class Segment:
     seq: int = 0
     ack: int = 0
     length: int = 0  # bytes of payload
-    kind: str = ""  # ICMP: type and code, by name where it has one
-    data: str = ""  # the first line of a payload that is text
-    rest: bytes = b""  # TCP's window and options: with the numbers, they recognise a segment
+    kind: str = ""  # ICMP: type and code, by name if known
+    data: str = ""  # the first line of a text payload
+    rest: bytes = b""  # TCP's window and options: with the sequence numbers, they identify a segment
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Arp:
 
 @dataclass(slots=True)
 class Neighbour:
-    """Neighbour discovery, IPv6's ARP: `mac` is of the asking host or of the target; "" if it is not told."""
+    """Neighbour discovery, IPv6's ARP: `mac` is the asking host's or the target's; "" if there is none."""
 
     op: str  # solicitation or advertisement
     target: str
@@ -102,7 +102,7 @@ class Neighbour:
 
 @dataclass(slots=True)
 class Frame:
-    """A frame; the MACs are "" where the capture is of a tunnel. `outer` is a tunnel's IP header."""
+    """A frame; the MACs are "" in the capture of a tunnel device. `outer` is a tunnel's IP header."""
 
     src: str
     dst: str
@@ -119,7 +119,7 @@ class Frame:
 
 
 def dissect(raw: bytes, ethernet: bool) -> Frame | None:
-    """None if it is cut off before there is anything to show, or of another protocol."""
+    """The parsed frame; None if it is truncated before the first field shown, or of another protocol."""
     try:
         if not ethernet:
             frame = Frame("", "", _IPV6 if raw[0] >> 4 == 6 else _IPV4)
@@ -195,7 +195,7 @@ def _ip6(frame: Frame, body: bytes) -> None:
 
 
 def _after_extensions(body: bytes, protocol: int) -> tuple[int, int, bool]:
-    """What follows the extension headers: its protocol, where it begins, whether it is a later fragment."""
+    """What follows the extension headers: protocol, offset in bytes, whether it is a later fragment."""
     size = 40
     for _ in range(_MOST_EXTENSIONS):
         if protocol in (_HOP_BY_HOP, _ROUTING, _DESTINATION):
@@ -210,7 +210,7 @@ def _after_extensions(body: bytes, protocol: int) -> tuple[int, int, bool]:
 
 
 def _neighbour(body: bytes) -> Neighbour | None:
-    """RFC 4861, 4.3 and 4.4; None for another message, or one cut off."""
+    """RFC 4861, 4.3 and 4.4; None for any other message, or a truncated one."""
     kind = body[0]
     if kind not in _LINK_LAYER or len(body) < 24:
         return None
@@ -224,7 +224,7 @@ def _neighbour(body: bytes) -> Neighbour | None:
 
 
 def _segment(protocol: int, name: str, body: bytes, length: int) -> Segment:
-    """`length` is what the IP header says, in bytes: a capture keeps less of a large packet."""
+    """`length` is the payload's from the IP header, in bytes: a capture truncates large packets."""
     if protocol == _TCP:
         sport, dport, seq, ack, offset, bits = _TCP_HEADER.unpack_from(body)
         size = (offset >> 4) * 4
@@ -248,7 +248,7 @@ def _kind(protocol: int, number: int, code: int) -> str:
 
 
 def _text(payload: bytes) -> str:
-    """The first line, if it is printable; the page shows it as text, whatever it is."""
+    """The first line of a payload if it is printable, else ""; the page never interprets it."""
     line = payload[:_SHOWN].split(b"\r\n")[0]
     return line.decode("ascii") if line and all(32 <= byte < 127 for byte in line) else ""
 
@@ -262,7 +262,7 @@ def in_words(frame: Frame) -> str:
     ip, l4, near = frame.ip, frame.l4, frame.neighbour
     if ip is None or l4 is None:
         return f"EtherType 0x{frame.type:04x}"
-    tunnel = f"{frame.outer.src} > {frame.outer.dst} {frame.outer.protocol}, in it " if frame.outer else ""
+    tunnel = f"{frame.outer.src} > {frame.outer.dst} {frame.outer.protocol}: " if frame.outer else ""
     if near:
         if near.op == "solicitation":
             return f"{tunnel}ICMPv6 neighbour solicitation: who has {near.target}? tell {ip.src}"
@@ -281,7 +281,7 @@ _SHOWN_OF_L4 = tuple(name for name in Segment.__slots__ if name != "rest")
 
 
 def as_json(frame: Frame) -> dict[str, Any]:
-    """The frame as the page gets it."""
+    """The frame as the page receives it."""
     l4 = frame.l4
     return {
         "frame": {"src": frame.src, "dst": frame.dst, "type": frame.type},
@@ -317,7 +317,7 @@ def differences(before: Frame, after: Frame) -> list[str]:
 
 
 def _is_another_tunnel(before: Ip | None, after: Ip | None) -> bool:
-    """Whether a tunnel begins, ends or is another; its TTL falls at every router."""
+    """Whether the tunnel header was added, removed or changed, apart from its TTL, which routers lower."""
     if before is None or after is None:
         return before is not after
     return replace(before, ttl=0) != replace(after, ttl=0)

@@ -1,9 +1,9 @@
-"""`--view`: a lab that is watched while it runs.
+"""`--view`: watch a lab while it runs.
 
-    opened before the sandbox is entered   the listening socket, so that browsers outside reach it
-    started inside it, once it is built    a process of its own (process.py), which gets the socket
+    before the sandbox is entered      the listening socket is opened, so that browsers outside reach it
+    inside it, once the lab is built   a process of its own (process.py) is started, and gets the socket
 
-So the lab's own processes do nothing more than without a view.
+So the lab's own processes do no extra work.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from view.command import (
 if TYPE_CHECKING:
     from labs.run.running import RunningLab
 
-GENERATION = 10_000_000  # ids of items begin again when an exercise is reset
+GENERATION = 10_000_000  # distance between the first item ids before and after an exercise is reset
 
 
 class LiveView:
-    """One lab's view; `open` before the sandbox is entered, `start` inside."""
+    """One lab's view: created before the sandbox is entered, started (`start`) inside."""
 
     def __init__(self, options: ViewOptions) -> None:
         self._options = options
         self._secret = new_secret()
         self._socket = open_socket(options.view_host, options.view_port)
         self._netem = has_netem()
-        self._caller = pidfd_of_caller()  # before the sandbox, which hides it
+        self._caller = pidfd_of_caller()  # the sandbox will hide it
         announce(self._socket, f"{self._secret}/")
 
     def start(self, running: RunningLab, about: Mapping[str, Any] | None = None) -> None:
-        """Start the process that serves; `about` is what lab.json says of an exercise."""
+        """Start the serving process; `about` is the content of an exercise's lab.json."""
         folder, about = running.evidence.folder, about or {}
         (folder / run.SETTLED).write_text(json.dumps({"started": run.started(folder)}) + "\n")
         config = {
@@ -74,12 +74,13 @@ class LiveView:
                 start_new_session=True,  # Ctrl-C at the lab's prompt must not reach it
             )
         assert process.stdin
-        with suppress(BrokenPipeError):  # it has ended: its log says why
-            process.stdin.write(json.dumps(config).encode())  # in arguments, all could read the secret
+        with suppress(BrokenPipeError):  # the process has ended: its log says why
+            # as an argument, all users could read the secret
+            process.stdin.write(json.dumps(config).encode())
             process.stdin.close()
 
     def stay(self) -> None:
-        """Keep the lab until Ctrl-C, a signal, or the end of the shell or program that started it."""
+        """Keep the lab running until Ctrl-C, a signal, or the end of the shell or program that started it."""
         console = make_console()
         for line in (*address_lines(self._socket, f"{self._secret}/"), "The lab stays: Ctrl-C ends it."):
             console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,7 +1,7 @@
-"""The items of a story, kept for every page that is open: appended by one thread, read by many streams.
+"""The items of a story, kept for all open pages: appended by one thread, read by many streams.
 
-Items are kept as JSON text, once for all pages; a page costs its position. When there are too many, the
-oldest go, and a page that still needs them is told how many it has missed.
+Items are kept as JSON text, once for all pages; a page costs only its position. When there are too many, the
+oldest are dropped, and a page that still needs them learns how many it has missed.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-MOST = 400_000  # items, some 200 MB
-_BATCH = 500  # items of one message
-_BATCH_SIZE = 256 * 1024  # bytes of one message
+MOST = 400_000  # items, about 200 MB
+_BATCH = 500  # items in one message
+_BATCH_SIZE = 256 * 1024  # bytes in one message
 
 
 class Log:
-    """Items whose ids follow on; of an endless run, the newest `most`."""
+    """Items with consecutive ids; of an endless run, the newest `most`."""
 
     def __init__(self, most: int = MOST, first: int = 1) -> None:
         """`first`: the id of the first item."""
@@ -31,20 +31,21 @@ class Log:
         return first + len(lines) - 1
 
     def add(self, items: Iterable[dict[str, Any]]) -> None:
-        """Append items; their ids follow that of the last one."""
+        """Append items; their ids continue from the last one."""
         first, lines = self._kept
         lines += [json.dumps(item, separators=(",", ":")) for item in items]
         if len(lines) > self._most:
-            gone = len(lines) - self._most + self._most // 10  # not one by one
+            # a tenth at once, since each drop copies the list
+            gone = len(lines) - self._most + self._most // 10
             self._kept = first + gone, lines[gone:]
 
     def after(self, number: int) -> tuple[int, str, int]:
-        """What follows the item `number`: the last id in it, a JSON list, and how many are lost.
+        """The items after `number`: the last id among them, a JSON list, and the number of items lost.
 
-        With nothing new, the id is `number` again and the list is empty.
+        If there is nothing new, the id is `number` again and the list is empty.
         """
         first, lines = self._kept
-        if not self._begin <= number < first + len(lines):  # none yet, or of another run
+        if not self._begin <= number < first + len(lines):  # no item yet, or another run's
             number = self._begin - 1
         begin = max(0, number + 1 - first)
         batch, size = [], 0

@@ -1,8 +1,8 @@
-"""The director as its events tell of it: rules, schedulers and connections, rebuilt with the core's own code.
+"""The director rebuilt from its events, with the core's own code: rules, schedulers and connections.
 
-Events name each command and each connection in the order in which they took effect. Commands go to a core of
-our own, and its schedulers are asked for each new connection what the director's were asked. So the picture
-shows the scheduler's real state, in a replay as well, and it is marked where the two differ.
+Events name each command and each connection in the order in which they took effect. Commands are applied to a
+core of our own, whose schedulers pick a server for each new connection as the director's did. So the picture
+shows the scheduler's real state, in a replay too; `differs` says that the two have picked different servers.
 
 Connections are counted from the events, not by forwarding packets again.
 """
@@ -36,7 +36,7 @@ _WITH_SCHEDULER = (AddService, EditService)
 _STAND_IN = "rr"
 _ENDS = ("expired", "evicted")
 _MOST_TURNS = 400
-_MOST_SLOTS = 256  # of a strip: mh has 4093, too many to tell apart
+_MOST_SLOTS = 256  # that a picture shows: mh has 4093, too many to tell apart
 _ACTIVE = frozenset(state.value for state in ACTIVE)
 
 # What each least-connection scheduler compares (director/core/schedulers), in words and computed.
@@ -53,12 +53,12 @@ _FORMULAS: dict[str, tuple[str, Callable[[RealServer], float]]] = {
     "ovf": ("the heaviest with fewer active connections than its weight", lambda server: server.active),
     "fo": ("the heaviest", lambda server: server.weight),
 }
-_RECENT = 40  # choices that are shown of a scheduler whose state is not known
+_RECENT = 40  # choices shown for a scheduler whose state is unknown
 
 
 @dataclass(slots=True)
 class _Known:
-    """A connection, as its last event told of it; `at` is that event's time."""
+    """A connection and its last event, whose time is `at`."""
 
     event: Event
     server: RealServer | None
@@ -72,20 +72,20 @@ class _Known:
 class Mirror:
     """`method` and `scheduler` are the defaults that the director was started with.
 
-    The state of a scheduler that is not here, such as a student's own, is not known: its picture is what it
-    has chosen. In the core rr stands in for it.
+    The state of a scheduler that is not built in, such as a student's own, is unknown: its picture is the
+    list of its choices, and rr stands in for it in the core.
     """
 
     def __init__(self, method: str, scheduler: str) -> None:
         self._scheduler = scheduler
         known = scheduler if scheduler in schedulers.names() else _STAND_IN
         self._core = Director(method=Method[method.upper()], scheduler=known)
-        self._own: dict[ServiceKey, str] = {}  # services whose scheduler is not here, and its name
+        self._custom: dict[ServiceKey, str] = {}  # services whose scheduler is not built in, and its name
         self._recent: dict[ServiceKey, deque[str]] = {}
         self._connections: dict[str, _Known] = {}
         self._chosen: dict[tuple[str, str], Counter[str]] = {}
-        self.differs = False  # whether a scheduler of ours has chosen otherwise
-        self._lossy = False  # events are missing: connections are there that we do not know
+        self.differs = False  # whether our scheduler once picked another server than the director's
+        self._lossy = False  # events are missing, so the director has connections that we do not know
 
     @property
     def vips(self) -> set[str]:
@@ -94,9 +94,9 @@ class Mirror:
     # ---- what happens ----
 
     def follow(self, event: Event, *, with_picture: bool = True) -> dict[str, Any] | None:
-        """Take an event over; the scheduler's item where it is of a new connection.
+        """Apply an event; return the scheduler's item if it scheduled a new connection, else None.
 
-        Raises KeyError, TypeError, ValueError for one that no director writes.
+        Raises KeyError, TypeError or ValueError for an event that no director writes.
         """
         kind = event["kind"]
         if kind == "rules":
@@ -113,7 +113,7 @@ class Mirror:
             return None
         key = key_of(event)
         known = self._connections.get(key)
-        packet = _whole(event, known is None or kind == "new")
+        packet = _opening_packet(event, known is None or kind == "new")
         self._connections.pop(key, None)
         if known and known.server:
             known.server.count(active=known.active, by=-1)
@@ -129,7 +129,7 @@ class Mirror:
         return picture
 
     def forget(self) -> None:
-        """Events were left out: which connections there are is not known any more."""
+        """Forget all connections: events were skipped, so they are no longer known."""
         for known in self._connections.values():
             if known.server:
                 known.server.count(active=known.active, by=-1)
@@ -137,7 +137,7 @@ class Mirror:
         self._lossy = True
 
     def adopt(self, services: Iterable[Mapping[str, Any]]) -> None:
-        """Where events were left out, each server has as many connections as the director has listed."""
+        """After skipped events, take each server's connection counts from the director's own list."""
         if not self._lossy:
             return
         listed = {
@@ -154,13 +154,13 @@ class Mirror:
     def _with_known_scheduler(self, command: AddService | EditService) -> AddService | EditService:
         name = command.scheduler
         if name is None and isinstance(command, AddService):
-            name = self._own.get(command.key, self._scheduler)  # with exist_ok it may be there already
+            name = self._custom.get(command.key, self._scheduler)  # with exist_ok it may exist already
         if name is None:
             return command
         if name in schedulers.names():
-            self._own.pop(command.key, None)
+            self._custom.pop(command.key, None)
             return command
-        self._own[command.key] = name
+        self._custom[command.key] = name
         return replace(command, scheduler=_STAND_IN, flags=())
 
     def _service(self, packet: Packet) -> VirtualService | None:
@@ -183,14 +183,14 @@ class Mirror:
     def _scheduled(
         self, service: VirtualService, event: Event, packet: Packet | None, with_picture: bool
     ) -> dict[str, Any] | None:
-        """None where no scheduler was asked: a template or an expectation has decided."""
+        """None if no scheduler was asked, because a template or an expectation decided."""
         name, why = self._name_of_scheduler(service), str(event.get("why", ""))
         reasons = why.split("; ")
         if not any(reason.startswith(f"{name}:") for reason in reasons):
             return None
         chosen = str(event["server"])
         self._recent.setdefault(service.key, deque(maxlen=_RECENT)).append(chosen)
-        if packet and service.key not in self._own:
+        if packet and service.key not in self._custom:
             self._advance(service, event, packet, chosen)
         if not with_picture:
             return None
@@ -205,7 +205,7 @@ class Mirror:
         }
 
     def _advance(self, service: VirtualService, event: Event, packet: Packet, chosen: str) -> None:
-        """Ask our scheduler what the director's was asked; until both agree, where events were lost."""
+        """Let our scheduler pick as the director's did; where events were lost, repeat until they agree."""
         wanted, now = _endpoint(chosen), float(event["time"])
         for attempt in range(len(service.servers) * 2 + 1):
             pick = service.scheduler.pick(service.servers, packet, now)
@@ -245,12 +245,12 @@ class Mirror:
         return {"kind": "counts", "rows": loads, "formula": formula}
 
     def _name_of_scheduler(self, service: VirtualService) -> str:
-        return self._own.get(service.key, service.policy.scheduler_name)
+        return self._custom.get(service.key, service.policy.scheduler_name)
 
     # ---- the tables ----
 
     def tables(self, now: float, most: int) -> dict[str, Any]:
-        """Services and connections as the director lists them, from events alone: without its counters."""
+        """Services and connections as the director lists them, but from events alone, so without counters."""
         connections = [
             {
                 "key": key,
@@ -282,10 +282,10 @@ class Mirror:
         }
 
 
-def _whole(event: Event, is_first: bool) -> Packet | None:
-    """The packet that opened the connection, of its first event: it is found again by the same words.
+def _opening_packet(event: Event, is_first: bool) -> Packet | None:
+    """The packet that opened the connection, if this is its first event; None for a later one.
 
-    Raises KeyError, TypeError or ValueError unless the event tells of a connection.
+    Raises KeyError, TypeError or ValueError unless the event describes a connection.
     """
     for name in ("protocol", "client", "vip", "server", "state"):
         if not isinstance(event[name], str):
@@ -314,14 +314,14 @@ def _endpoint(text: str) -> Endpoint:
 
 
 def _packet(event: Event) -> Packet:
-    """The packet that opened the connection, as far as schedulers look at it."""
+    """The packet that opened the connection, with the fields that schedulers look at."""
     client, vip = _endpoint(event["client"]), _endpoint(event["vip"])
     protocol = PROTOCOLS[event["protocol"]]
     return Packet(protocol, client, vip, 40, flags=SYN if protocol == TCP else 0)
 
 
 def _turns(service: VirtualService, chosen: str) -> dict[str, Any]:
-    """One round: the turns that are taken, the chosen server's first, until they repeat."""
+    """One round of rr or wrr: the servers in the order of their turns, until these repeat."""
     scheduler = deepcopy(service.scheduler)
     packet = Packet(TCP, Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 1), 40, flags=SYN)
     turns: list[str] = []
@@ -335,7 +335,7 @@ def _turns(service: VirtualService, chosen: str) -> dict[str, Any]:
             break
     turns = [chosen, *turns[:-1]] if turns and turns[-1] == chosen else turns
     at = 0
-    if turns:  # always drawn from the same start: the turn of the first server that the rules name
+    if turns:  # start the picture at the first configured server's turn, so that it does not rotate
         first = str(service.servers[-1].address)
         starts = [place for place, turn in enumerate(turns) if turn == first]
         start = min(starts, key=lambda place: turns[place:] + turns[:place], default=0)

@@ -1,8 +1,7 @@
-"""What a run's folder would not have: the director's tables, link load, neighbour tables; kept in view.jsonl.
+"""Records what a run's folder would lack, in view.jsonl: the director's tables, link load, neighbour tables.
 
-Each is asked for at most twice a second, and less often where an answer takes long or no page is open: a
-view costs a director a sixtieth of its time, but asks it every ten seconds at least. What has not changed is
-not written again.
+Each is polled at most twice a second, less often if answers are slow or no page is open: a view takes about a
+sixtieth of a director's time, but polls at least every ten seconds. Unchanged data is not written again.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from labs.run import json_lines
 from labs.run.processes import SOCKET
 from view.story import ADDED, MOST_CONNECTIONS
 
-_OFTEN, _SELDOM = 0.5, 2.0  # seconds between two polls, while a page is open, and without
-_SHARE = 60  # a poll that took a tenth of a second is followed by so many tenths without one
-_LONGEST = 10.0  # seconds between two polls, however long they take
+_OFTEN, _SELDOM = 0.5, 2.0  # seconds between two polls: while a page is open, and otherwise
+_SHARE = 60  # the pause after a poll, in units of the time that the poll took
+_LONGEST = 10.0  # seconds: the longest pause
 _TIMEOUT = 20.0
 _MOST_SIZE = 128 * 1024 * 1024  # bytes of view.jsonl
 _COUNTERS = ("engine", "process", "sync")
-_COMPLETE = 0x2  # flag of a neighbour's entry (arp(7))
+_COMPLETE = 0x2  # ATF_COM: the flag of a resolved entry (arp(7))
 
 Poll = Callable[[], Iterator[dict[str, Any]]]
 
 
 class Poller:
-    """Polls in threads of its own until the process ends.
+    """Polls in its own threads until the process ends.
 
-    `hosts` maps names to pids, `owners` MACs to interfaces, `directors` names to control sockets. Of an
-    exercise (`hide`) neighbours are not read.
+    `hosts` maps names to pids, `owners` MACs to interfaces, `directors` names to control sockets. In an
+    exercise (`hide`) it does not read neighbour tables.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Poller:
         self._size = 0
         self._before: dict[str, Any] = {}
         self._ports: dict[tuple[str, int], tuple[float, int, int]] = {}
-        self.services: list[dict[str, Any]] = []  # as they were last listed
+        self.services: list[dict[str, Any]] = []  # from the last answer
 
     def start(self) -> None:
         polls: list[Poll] = [self.links]
@@ -77,7 +76,7 @@ class Poller:
             time.sleep(self.once(poll))
 
     def once(self, poll: Poll) -> float:
-        """Write what it yields; seconds until the next time. A poll that failed has waited, not worked."""
+        """Write what a poll yields; return the pause in seconds. A failed poll has cost nothing."""
         pause, began = _OFTEN if self._watched() else _SELDOM, time.monotonic()
         try:
             for entry in poll():
@@ -87,7 +86,7 @@ class Poller:
         return min(max(pause, (time.monotonic() - began) * _SHARE), _LONGEST)
 
     def write(self, entry: dict[str, Any]) -> None:
-        """Append an entry, with the time of day, unless the file is full."""
+        """Append an entry with the current time, unless the file is full."""
         with self._lock:
             if self._size > _MOST_SIZE:
                 return
@@ -103,7 +102,7 @@ class Poller:
     # ---- the directors ----
 
     def tables(self, name: str, path: str) -> Iterator[dict[str, Any]]:
-        """Services, connections and counters of a director, if anything but a timer has changed."""
+        """A director's services, connections and counters, if more than timers or counters have changed."""
         services = _ask(path, "list", at_once=True)["services"]
         listed = _ask(path, "connections", most=MOST_CONNECTIONS)["connections"]
         counters = _ask(path, "counters")
@@ -124,7 +123,7 @@ class Poller:
     # ---- the switches ----
 
     def links(self) -> Iterator[dict[str, Any]]:
-        """Counters of every port of a switch, with bytes a second since the last time."""
+        """Counters of every switch port, with the rates in bytes per second since the last poll."""
         ports, now = self._controller.ports(), time.monotonic()
         rows = []
         for port in ports:
@@ -148,7 +147,7 @@ class Poller:
     # ---- the hosts ----
 
     def neighbours(self) -> Iterator[dict[str, Any]]:
-        """The ARP tables that have changed, read where the kernel shows a host's own: /proc/PID/net/arp."""
+        """The ARP tables that have changed, read from /proc/PID/net/arp, which shows the host's own."""
         for name, pid in self._hosts.items():
             try:
                 text = Path(f"/proc/{pid}/net/arp").read_text()
@@ -160,12 +159,12 @@ class Poller:
 
 
 def _counted(services: list[dict[str, Any]]) -> int:
-    """Connections, as real servers have them counted."""
+    """The number of connections, from the counters of the real servers."""
     return sum(server["active"] + server["inactive"] for service in services for server in service["servers"])
 
 
 def _ask(path: str, what: str, **details: Any) -> dict[str, Any]:
-    """Raises ChannelError where nothing answers, ValueError where it refuses."""
+    """A director's answer. Raises ChannelError if there is none, ValueError if it refuses."""
     answer = call(path, {"do": what, **details}, timeout=_TIMEOUT)
     if not answer.get("ok"):
         raise ValueError(answer.get("error"))
@@ -173,7 +172,7 @@ def _ask(path: str, what: str, **details: Any) -> dict[str, Any]:
 
 
 def parse_arp(text: str, owners: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """The complete entries of an ARP table as the kernel shows it (proc(5)), each with its MAC's owner."""
+    """The complete entries of /proc/net/arp (proc(5)), each with the interface that owns its MAC."""
     for line in text.splitlines()[1:]:
         words = line.split()
         if len(words) >= 4 and int(words[2], 16) & _COMPLETE:
@@ -194,5 +193,5 @@ def _connection(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_template(entry: Mapping[str, Any]) -> bool:
-    """Whether it binds a client to a server: it has no port of the client's (ipvsadm -Lcn shows it, too)."""
+    """Whether it is a persistence template: its client port is 0 (ipvsadm -Lcn lists it too)."""
     return str(entry["client"]).endswith(":0") and entry["state"] in ("NONE", "ASSURED")

@@ -1,7 +1,7 @@
 """The process of a live view: `python -m view.process`, started inside the sandbox by live_view.py.
 
-It gets its configuration on standard input, as JSON, and the listening socket as a descriptor that was opened
-outside. Captures and events are read only while a page is open; then they are caught up with.
+It gets its configuration as JSON on standard input, and the listening socket as a descriptor that was opened
+outside. It reads captures and events only while a page is open, and catches up when one is opened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from view.poll import Poller
 from view.story import Story
 
 _READ_EVERY = 0.03  # seconds
-_SHARE, _SAMPLING = 0.05, 0.02  # of a processor, for reading: of all packets, and where most are left out
+# of a processor, spent on reading: normally, and while most packets are skipped
+_SHARE, _SAMPLING = 0.05, 0.02
 _LONGEST_PAUSE = 5.0  # seconds
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     def present() -> dict[str, Any]:
         return {
             **document,
-            "actions": [] if config["view_only"] else [action.as_json() for action in actions.known()],
+            "actions": [] if config["view_only"] else [action.as_json() for action in actions.available()],
         }
 
     act = None if config["view_only"] else actions.carry_out
@@ -71,9 +72,9 @@ def main() -> None:
 
 
 def _read(story: Story, log: Log, site: server.Site) -> None:
-    """Add what the run has more, for ever, while a page is open.
+    """Add new items of the run to the log for as long as a page is open; never returns.
 
-    The lab comes first: time that reading has taken of a processor is followed by so much more without.
+    The lab comes first: after each read, pause long enough to stay within the share of a processor.
     """
     watched = False
     while True:

@@ -1,7 +1,7 @@
-"""A changed rule, as the line that a student would have typed: ipvsadm's, fwmark's or ipvs-sysctl's.
+"""A changed rule as the line that a student would type: for ipvsadm, fwmark or ipvs-sysctl.
 
-The director's events spell a command as Python does: `AddServer(key=ServiceKey(...), ...)`. It is read back
-as literals and calls of the commands' own classes, and nothing else.
+The director's events contain a command's Python repr: `AddServer(key=ServiceKey(...), ...)`. It is parsed,
+not evaluated: only literals and calls of the command classes are accepted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _EVERY_PORT = (0, 65535)
 
 
 def read_command(text: str) -> Command | None:
-    """The command that an event spells; None if it is another's, or not one."""
+    """The command that an event contains; None if it is unknown or malformed."""
     try:
         command: Command = _value(expression(_METHOD.sub(r"'\1'", text)))
         return command
@@ -67,7 +67,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def as_typed(text: str) -> str:
-    """The line for the command that an event spells; what is none stays as it is."""
+    """The line for the command that an event contains; any other text is returned unchanged."""
     command = read_command(text)
     if command is None:
         return text
@@ -107,7 +107,7 @@ def _service(key: ServiceKey) -> str:
 
 
 def _policy(command: AddService | EditService) -> Iterator[str]:
-    """What is None is the director's own default, as where the option is left out."""
+    """The options that are set; None stands for the director's default."""
     if command.scheduler:
         yield f"-s {command.scheduler}"
     if command.persistent:

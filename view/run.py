@@ -1,8 +1,8 @@
-"""The run document: which lab this is, its hosts and cables, the way of a packet, the diagram's arrows.
+"""The run document: which lab this is, its hosts and cables, a packet's path, the state diagram's arrows.
 
-Made from what every run's folder has: pcap/about.json (labs/run/pcapng.py), the director's start script, and
-lab.json where the lab stayed. What a live view adds stands in view.json. A folder that was cut short gives
-what it can, and a sentence that says what is missing.
+It is made from files that every run's folder has: pcap/about.json (labs/run/pcapng.py), the director's start
+script, and lab.json if the lab stayed. A live view adds view.json. An incomplete folder still gives a
+document, with a sentence that says what is missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from labs.run.pcapng import ABOUT, SWITCHES
 from view import mirror
 from view.story import strict_json
 
-SETTLED = "view.json"  # what a live view knows and the folder would not have
+SETTLED = "view.json"  # what only a live view knows: when the run started
 _MOST = 4 * 1024 * 1024  # bytes of a file that describes a run
 _SWITCH_OF = {words: name for name, words in SWITCHES.items()}
 _LATEST = 1e11  # seconds since the epoch: year 5138
@@ -39,26 +39,28 @@ _SILENT = re.compile(
     re.MULTILINE,
 )
 HIDDEN = (
-    "In an exercise the view shows the network as planned, the captures, and what the director tells. "
-    "Neighbour tables, addresses of loopback and tunnel devices, and faults are for you to find."
+    "In an exercise the view shows the network as planned, the captures, and the director's events. "
+    "Neighbour tables, addresses on loopback and tunnel devices, and faults are for you to find."
 )
 
 
 def find(name: str = "") -> Path:
-    """The folder of the run that is meant: a path, a folder's name, a lab's; without any, the newest.
+    """The folder of a run, by path, folder name or lab name; the newest if `name` is empty.
 
-    Raises BadRequest.
+    Raises BadRequest if there is none.
     """
     runs = runs_folder()
     known = sorted((folder for folder in runs.glob("*") if _looks_like_a_run(folder)), reverse=True)
     if not name:
         if not known:
-            raise BadRequest(f"{runs} has no run yet: run a lab first, such as ./inv lab-nat.")
+            raise BadRequest(f"{runs} contains no run yet: run a lab first, such as ./inv lab-nat.")
         return known[0]
     for folder in (Path(name), runs / name):
         if _is_folder(folder):
             if not _looks_like_a_run(folder):
-                raise BadRequest(f"{folder} is not the folder of a run: it has neither events nor captures.")
+                raise BadRequest(
+                    f"{folder} is not a run's folder, for it has no events or captures: name one in {runs}."
+                )
             return folder.absolute()
     for folder in known:
         found = _NAME.match(folder.name)
@@ -70,7 +72,7 @@ def find(name: str = "") -> Path:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # too long, or no name at all
+    except (OSError, ValueError):  # too long, or not a valid file name
         return False
 
 
@@ -79,7 +81,7 @@ def _looks_like_a_run(folder: Path) -> bool:
 
 
 def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dict[str, Any]:
-    """The run document of a folder; never raises for what the folder has or lacks."""
+    """The run document of a folder; never raises, whatever the folder contains or lacks."""
     about, start, lab = _json(folder / "pcap" / ABOUT), _start(folder), _json(folder / LAB)
     report, settled = _json(folder / "report.json"), _json(folder / SETTLED)
     exercise = lab.get("exercise")
@@ -121,12 +123,12 @@ def document(folder: Path, *, live: bool = False, view_only: bool = True) -> dic
 
 
 def exercise_of(folder: Path) -> str:
-    """The name of its exercise; empty for a lab."""
+    """The name of the run's exercise; empty for a lab."""
     return str(_json(folder / LAB).get("exercise") or "")
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty if it is missing, too large, damaged or none."""
+    """The JSON object in a file; empty if the file is missing, too large, damaged or something else."""
     try:
         if path.stat().st_size > _MOST:
             return {}
@@ -190,7 +192,7 @@ def _hosts(folder: Path, about: dict[str, Any], hide: bool) -> list[dict[str, An
             name, {"name": name, "role": role.replace(" ", ""), "interfaces": [], "ports": []}
         )
         if not mac or len(rest) < 2:
-            continue  # what comes out of a tunnel: its device is described below
+            continue  # a tunnel device: _silent describes it
         where = rest[-1].removeprefix("on ")
         switch = _SWITCH_OF.get(where, where.removeprefix("switch "))
         host["interfaces"].append(
@@ -218,7 +220,7 @@ def _prefix(address: str) -> int:
 
 
 def _ports(folder: Path, host: str) -> list[int]:
-    """From the configuration of its httpd, and whether it has an ftpd."""
+    """The ports of its httpd, from the configuration, and 21 if it has an ftpd."""
     try:
         text = (folder / "servers" / host / "nginx.conf").read_text()
     except OSError:
@@ -228,7 +230,7 @@ def _ports(folder: Path, host: str) -> list[int]:
 
 
 def _silent(folder: Path, host: str) -> list[dict[str, Any]]:
-    """Addresses on devices without a cable, as the host's set-up scripts give them."""
+    """Addresses on devices without a cable, from the host's set-up scripts."""
     found: dict[str, list[str]] = {}
     for script in sorted((folder / "scripts" / host / "1999").glob("realserver*.sh")):
         if script.stem.endswith("-undo"):
@@ -240,13 +242,13 @@ def _silent(folder: Path, host: str) -> list[dict[str, Any]]:
 
 
 def _network(switch: str, hosts: list[dict[str, Any]]) -> str:
-    """Of each version of IP that its hosts have; what the lab's plan says where a host has none."""
+    """The switch's network of each IP version, from its hosts' addresses, or else from the lab's plan."""
     found: dict[int, str] = {}
     for interface in (
         interface for host in hosts for interface in host["interfaces"] if interface["switch"] == switch
     ):
         for address in interface["addresses"]:
-            with suppress(ValueError):  # of a description that is damaged
+            with suppress(ValueError):  # a damaged description
                 network = ip_interface(address).network
                 found.setdefault(network.version, str(network))
     if found:
@@ -256,7 +258,7 @@ def _network(switch: str, hosts: list[dict[str, Any]]) -> str:
 
 
 def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A switch numbers its ports in the order in which hosts are plugged in."""
+    """The cables. A switch numbers its ports in the order in which hosts are connected."""
     counts: dict[str, int] = {}
     found = []
     for interface in (interface for host in hosts for interface in host["interfaces"] if interface["switch"]):
@@ -266,7 +268,7 @@ def _links(hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _path(method: str, directors: list[str]) -> dict[str, list[str]]:
-    """`rs` is any real server, `site` the router of its site."""
+    """The hosts on the path of request and reply: `rs` is any real server, `site` its site's router."""
     director = directors[0] if directors else "d"
     if method == "tun":
         return {"request": ["c1", "r0", director, "r0", "site", "rs"], "reply": ["rs", "site", "c1"]}
@@ -276,7 +278,7 @@ def _path(method: str, directors: list[str]) -> dict[str, list[str]]:
 
 
 def started(folder: Path) -> float:
-    """Of the first thing that is known of it: every time in the items counts from here."""
+    """Time of the first event or packet, in seconds since the epoch: items count from here."""
     times = [
         *(
             float(event["time"])
@@ -297,16 +299,20 @@ def _first_captured(folder: Path) -> list[int]:
 
     found = []
     for path in (folder / "pcap").glob("*.pcap"):
-        with path.open("rb") as opened:
+        with suppress(OSError), path.open("rb") as opened:  # another user's, or no file
             found += [at for at, *_ in records(opened.read(65_536))][:1]
     return found
 
 
 def sightings(folder: Path) -> int:
-    """How many frames its captures have."""
+    """The number of frames in the captures that can be read."""
     from labs.run.packet_table import records
 
-    return sum(sum(1 for _ in records(path.read_bytes())) for path in (folder / "pcap").glob("*.pcap"))
+    count = 0
+    for path in (folder / "pcap").glob("*.pcap"):
+        with suppress(OSError):
+            count += sum(1 for _ in records(path.read_bytes()))
+    return count
 
 
 def _ended(folder: Path) -> float | None:

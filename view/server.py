@@ -1,11 +1,11 @@
 """The server of the page: the run document, its items as server-sent events, and commands by POST.
 
-Only those who have the address may ask: it contains a secret. Host is checked, because a stranger's page
-could otherwise reach the lab by a name that resolves to 127.0.0.1 (DNS rebinding), and Origin, because
-another page could send a POST. Everything lies below /SECRET/; the rest is refused with one sentence.
+Access needs the page's address, which contains a secret: everything is below /SECRET/, and any other path is
+refused with one sentence. Host is checked because another site's page could otherwise reach the lab through a
+name that resolves to 127.0.0.1 (DNS rebinding), and Origin because another page could send a POST.
 
-How many: a bounded number of streams, each of which costs its position in the log. A page that takes nothing
-for a while is dropped; it comes back by itself and goes on where it was (HTML, 9.2: Last-Event-ID).
+The number of streams is bounded; each costs only its position in the log. A page that reads nothing for a
+while is dropped; it reconnects by itself and continues where it was (HTML, 9.2: Last-Event-ID).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ PAGE = Path(__file__).resolve().parent / "page"
 MOST_STREAMS = 100
 MOST_CONNECTIONS = 400
 _KEEPALIVE = 15.0  # seconds between comments in a stream without items
-_STALLED = 60.0  # seconds after which a page that takes nothing is dropped
+_STALLED = 60.0  # seconds after which a page that reads nothing is dropped
 _MOST_BODY = 65_536  # bytes of a POST
-_POLL = 1.0  # seconds: a stream looks again even if nothing has woken it
+_POLL = 1.0  # seconds after which a stream looks for items even if nothing has woken it
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _EVENT_STREAM = [(b"content-type", b"text/event-stream; charset=utf-8")]
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-_CURE = "use the address that the terminal shows, whole"
+_CURE = "use the whole address that the terminal shows"
 _ANY = frozenset({"0.0.0.0", "::"})
 HEADERS = {
     "content-security-policy": (
@@ -57,13 +57,13 @@ Act = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Refused(Exception):
-    """An action that can't be done: one sentence for the page."""
+    """An action was refused; its message is one sentence for the page."""
 
 
 class Site:
     """What one server shows.
 
-    `run` gives the run document, `act` carries out an action, `wall` lists the exercises that are running.
+    `run` gives the run document, `act` carries out an action, `wall` lists the running exercises.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Site:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self.streams = 0
-        self.behind = False  # the log lacks what happened while no page was open
+        self.behind = False  # whether the log lacks what happened while no page was open
 
     @property
     def app(self) -> ASGIApp:
@@ -105,7 +105,7 @@ class Site:
         return _Guard(inner, self._secret, self._hosts)
 
     def wake(self) -> None:
-        """Tell all streams that the log has grown; from any thread."""
+        """Wake all streams, because the log has grown; may be called from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake)
 
@@ -127,31 +127,35 @@ class Site:
     async def _items(self, request: Request) -> ASGIApp:
         after = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         if self.streams >= self._most:
-            return _say(503, f"{self._most} pages of this lab are open already: close one of them.")
+            return _say(503, f"{self._most} pages of this lab are already open: close one of them.")
         number = max(0, parse_number(after, 15))
         self._loop = asyncio.get_running_loop()
         return _Stream(self._messages(number), self)
 
     async def _messages(self, number: int) -> AsyncIterator[str]:
-        """The events of a stream, from the item after `number` on."""
+        """The events of a stream, beginning after item `number`."""
         waited = 0.0
-        is_told = False  # that it is behind, and not live
+        is_catching_up = False  # as the page knows
         yield "retry: 1000\n\n"
         while True:
             changed = self._changed
             last, data, missed = self._log.after(number)
-            if not is_told and (self.behind or last < self._log.last):
-                is_told = True
-                yield _behind(is_told)
+            if not is_catching_up and (self.behind or last < self._log.last):
+                is_catching_up = True
+                yield _behind(is_catching_up)
             if missed:
-                lost = {"kind": "missed", "count": missed, "why": "they are older than what the server keeps"}
+                lost = {
+                    "kind": "missed",
+                    "count": missed,
+                    "why": "The oldest items are no longer on the server",
+                }
                 yield f"data: [{json.dumps(lost)}]\n\n"
             if data != "[]":
                 number, waited = last, 0.0
                 yield f"id: {last}\ndata: {data}\n\n"
-            if is_told and not self.behind and number >= self._log.last:
-                is_told = False
-                yield _behind(is_told)
+            if is_catching_up and not self.behind and number >= self._log.last:
+                is_catching_up = False
+                yield _behind(is_catching_up)
             if data != "[]":
                 await asyncio.sleep(0)  # another page's turn
                 continue
@@ -165,14 +169,17 @@ class Site:
 
     async def _acted(self, request: Request) -> Response:
         if self._act is None:
-            return _say(404, "This page only looks: it was opened with --view-only, or replays a run.")
+            return _say(
+                404,
+                "This page cannot give commands: it replays a run, or the lab runs with --view-only.",
+            )
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _say(415, "Send the action as application/json.")
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > _MOST_BODY:
-                return _say(413, "An action is shorter than that.")
+                return _say(413, f"The request is too long: at most {_MOST_BODY} bytes.")
         try:
             wanted = json.loads(body)
             name, arguments = str(wanted["action"]), dict(wanted.get("arguments") or {})
@@ -194,7 +201,7 @@ def _behind(now: bool) -> str:
 
 
 class _Stream:
-    """Server-sent events (HTML, 9.2) that end when the page goes, or takes nothing for too long."""
+    """Server-sent events (HTML, 9.2), until the page is closed or reads nothing for too long."""
 
     def __init__(self, messages: AsyncIterator[str], site: Site) -> None:
         self._messages = messages
@@ -229,10 +236,10 @@ async def _gone(receive: Receive) -> None:
 
 
 class _Guard:
-    """Refuses strangers before anything is looked at, and adds the headers that keep the page to itself."""
+    """Refuses foreign requests before anything else sees them, and adds the headers that isolate the page."""
 
     def __init__(self, inner: ASGIApp, secret: str, hosts: frozenset[str] | None) -> None:
-        """`hosts`: the names by which this server is called; None for any address, but no name."""
+        """`hosts`: the allowed names of this server in Host; None allows any address, but no name."""
         self._inner = inner
         self._secret = secret.encode()
         self._hosts = hosts
@@ -257,17 +264,15 @@ class _Guard:
     def _refusal(self, headers: Mapping[str, str], path: str) -> Response | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return _say(
-                403, "This server does not go by that name: use the address that the lab has printed."
-            )
+            return _say(403, "Host is not a name of this server: use the address that the lab printed.")
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
-            return _say(403, f"That page may not ask here: {_CURE}.")
+            return _say(403, f"The request comes from another site's page: {_CURE}.")
         if (
             headers.get("sec-fetch-site", "none") == "cross-site"
             and headers.get("sec-fetch-mode") != "navigate"
         ):
-            return _say(403, f"That page may not ask here: {_CURE}.")
+            return _say(403, f"The request comes from another site's page: {_CURE}.")
         given = path.split("/")[1] if path.startswith("/") else ""
         if not hmac.compare_digest(given.encode(), self._secret):
             return _say(404, f"There is nothing at this address: {_CURE}.")
@@ -287,11 +292,11 @@ class _Guard:
 
 
 def _page_file(name: str) -> Response:
-    """A file of the page's folder, and no other."""
+    """A file in the page's folder; 404 for any other path."""
     path = PAGE / name
     kind = _TYPES.get(path.suffix)
     if kind is None or path.parent != PAGE or not path.is_file():
-        return _say(404, "The page has no such file.")
+        return _say(404, "The page has no file of that name.")
     return Response(path.read_bytes(), media_type=kind)
 
 
@@ -300,19 +305,19 @@ def _say(status: int, sentence: str) -> Response:
 
 
 async def _sentence(_request: Request, error: HTTPException) -> Response:
-    known = {404: "There is nothing at this address.", 405: "That is not how this address is asked."}
+    known = {404: "There is nothing at this address.", 405: "This address does not accept that HTTP method."}
     return _say(error.status_code, known.get(error.status_code, str(error.detail)))
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
-    return _say(500, f"The view could not answer: {type(error).__name__}.")
+    return _say(500, f"The view failed with {type(error).__name__}: please report it.")
 
 
 # ---- the socket ----
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 for any. Raises OSError."""
+    """A listening socket; port 0 means any free port. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:

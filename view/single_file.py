@@ -1,9 +1,8 @@
 """A run as one HTML file that needs no server: the page, its modules, its style and its items.
 
-The modules are joined, each once and what it imports before it (view/page says how they are written). Data
-stand in script elements of type application/json, which browsers don't run, with every `<` written as
-\\u003c. The file forbids itself everything else: its Content-Security-Policy names the hashes of its one
-script and its one style.
+The modules are joined, each once and after those that it imports, so their names must not collide. Data is in
+script elements of type application/json, which browsers do not run, with every `<` written as \\u003c. The
+Content-Security-Policy allows only the file's one script and one style, by their hashes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def write(folder: Path, target: Path) -> int:
     """Write the run of `folder` into `target`. Raises LabError."""
     target = target.absolute()
     if target.is_dir() or not target.parent.is_dir():
-        raise BadRequest(f"--html {target}: no file can be created there: name one in an existing folder.")
+        raise BadRequest(f"--html {target}: expected a file in an existing folder.")
     document = run.document(folder)
     with busy(f"reading {folder.name}"):
         text = whole(document, items_of(folder, document, RATE))
@@ -47,7 +46,7 @@ def write(folder: Path, target: Path) -> int:
 
 
 def whole(document: dict[str, Any], items: list[dict[str, Any]]) -> str:
-    """The file's text. Raises Unable where the page is not as it should be."""
+    """The file's text. Raises Unable if the page's sources do not have the expected form."""
     html, style, script = (
         (PAGE / "index.html").read_text(),
         (PAGE / "style.css").read_text(),
@@ -72,7 +71,7 @@ def whole(document: dict[str, Any], items: list[dict[str, Any]]) -> str:
         ),
     ):
         if html.count(place) != 1:
-            raise Unable(f"{PAGE / 'index.html'} has no {place}: get the file from the checkout again.")
+            raise Unable(f"{PAGE / 'index.html'} has no {place}: restore the file with git checkout.")
         before, after = html.split(place)
         html = f"{before}{text}{after}"
     return html
@@ -83,12 +82,14 @@ def _data(value: dict[str, Any]) -> str:
 
 
 def joined(name: str) -> str:
-    """A module and all it imports as one text. Raises Unable."""
+    """A module and all its imports as one text. Raises Unable if the text would end its script element."""
     found: dict[str, str] = {}
     _collect(name, found)
     text = "\n".join(found.values())
     if "</script" in text.lower() or "<!--" in text:
-        raise Unable(f"{PAGE}: a module's text would end the script of a single file.")
+        raise Unable(
+            f"{PAGE}: a module contains </script or <!--, which would end the script of a single file."
+        )
     return text
 
 

@@ -1,13 +1,13 @@
-"""A run as a sequence of items, from its folder alone: all that it has now, and what is added later.
+"""A run as a sequence of items, from its folder alone: what it has now, and what is added later.
 
     pcap/*.pcap      packets, matched into walks
     events.jsonl     what the director did and why, and its scheduler's state
-    commands.jsonl   what was run on which host
+    commands.jsonl   which command was run on which host
     view.jsonl       what a live view has polled: tables, links, neighbours, findings
     report.json      the checks' results
 
-Every item has `id` (1, 2, ...), `t` (seconds since the run's start) and `kind`. Both replay and live
-view call `more`: a replay until nothing is left, a live view for as long as the lab runs.
+Every item has `id` (1, 2, ...), `t` (seconds since the run's start) and `kind`. A replay calls `more` once
+and then `end`; a live view calls `more` for as long as the lab runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from view.walks import Budget, Walks
 Item = dict[str, Any]
 
 ADDED = "view.jsonl"
-_POLLED = {  # what a live view adds, with the lists of objects that each has
+_POLLED = {  # kinds that a live view adds, with the lists of objects in each
     "tables": ("services", "connections"),
     "links": ("ports",),
     "neighbours": ("entries",),
@@ -37,22 +37,22 @@ _POLLED = {  # what a live view adds, with the lists of objects that each has
 }
 _MOST_LINE = 4 * 1024 * 1024  # bytes
 _CHUNK = 4 * 1024 * 1024
-MOST_CONNECTIONS = 500  # of a table that the page gets
-CONNECTIONS_RATE = 50.0  # new ones a second whose events are shown, where packets are sampled
-_FEW_CONNECTIONS = 10.0  # the same where most packets are left out: the lab comes first
-_EVENTS = 3  # of what is read of the captures, this part is read of a director's events
+MOST_CONNECTIONS = 500  # in a table that the page gets
+CONNECTIONS_RATE = 50.0  # new connections a second whose events are shown, while packets are sampled
+_FEW_CONNECTIONS = 10.0  # the same while most packets are skipped: the lab comes first
+_EVENTS = 3  # a director's events get this fraction (1/3) of the bytes allowed for captures
 _OF_A_CONNECTION = re.compile(  # most lines of a busy director, as it writes them
     rb'\{"kind": "(new|state|expired|evicted)".*?"protocol": "(\w+)".*?"client": "([^"]+)", "vip": "([^"]+)"'
 )
-_MOST_SHOWN = 20_000  # connections whose further events are looked for
-_TABLES_EVERY = 0.5  # seconds, of tables that are made from events
-_HOLD = 30_000  # microseconds for which a live record waits for those of other files
+_MOST_SHOWN = 20_000  # connections whose later events are shown
+_TABLES_EVERY = 0.5  # seconds between two tables that are made from events
+_HOLD = 30_000  # microseconds for which a live record waits for older ones in other files
 _REFUSALS = ("dropped", "rejected", "shed", "failed")
 _COMMAND_SHOWN = 300  # characters
 
 
 def strict_json(text: str | bytes) -> Any:
-    """JSON as the page can read it, without NaN and infinity. Raises ValueError, RecursionError."""
+    """Parse JSON that the page can read, without NaN and infinity. Raises ValueError, RecursionError."""
     return json.loads(text, parse_constant=_finite, parse_float=_finite)
 
 
@@ -64,7 +64,7 @@ def _finite(text: str) -> float:
 
 
 class Lines:
-    """The objects that are appended to a file of JSON lines; `skipped` counts lines that are none."""
+    """The objects in a growing file of JSON lines; `skipped` counts the lines that are not objects."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], Any] = strict_json) -> None:
         self._path = path
@@ -74,7 +74,7 @@ class Lines:
         self.skipped = 0
 
     def new(self, most: int = 0, wanted: Callable[[bytes], bool] | None = None) -> Iterator[dict[str, Any]]:
-        """The complete lines since the last call; after `most` bytes, if that is not 0, those `wanted`."""
+        """The objects of new complete lines; after `most` bytes (0: no limit), only `wanted` lines."""
         try:
             with self._path.open("rb") as opened:
                 opened.seek(self._position)
@@ -104,7 +104,7 @@ class Lines:
 
 @dataclass(slots=True)
 class _Director:
-    """One director's events: of its host (""): the only one."""
+    """One director's events; `host` is "" if it is the only director."""
 
     host: str
     lines: Lines
@@ -115,7 +115,7 @@ class _Director:
     is_lossy: bool = False
 
     def wants(self, line: bytes) -> bool:
-        """Whether to read a line though there are too many: of a rule, or of a connection that is shown."""
+        """Whether to read a line of too many: about a rule, or about a connection that is shown."""
         found = _OF_A_CONNECTION.match(line)
         if found is None or " ".join(part.decode() for part in found.groups()[1:]) in self.shown:
             return True
@@ -127,7 +127,7 @@ class _Director:
 class Story:
     """The items of `folder`, whose run document is `run`.
 
-    `rate` bounds the packets that are shown, in packets a second; None shows all. `first` is the first id.
+    `rate` limits the packets shown, in packets per second; None shows all. `first` is the first id.
     """
 
     def __init__(self, folder: Path, run: dict[str, Any], rate: float | None = None, first: int = 1) -> None:
@@ -153,19 +153,20 @@ class Story:
         ]
         self._walks = Walks(macs, clients, run["vips"], rate)
         self._connections = Budget(CONNECTIONS_RATE if rate is not None else None)
-        self.leaves_most_out = False  # of the packets that were read last, more were left out than shown
-        self._unseen = 0  # connections whose events are not shown, since that was last told
+        self.leaves_most_out = False  # whether most packets of the last read were skipped
+        self._unseen = 0  # connections whose events are not shown, since the last "missed" item
         self._pending: list[tuple[float, int, Any]] = []
         self._reported = False
         self._last = self._started
         self._id = first - 1
 
     def more(self, until: float | None = None, most: int | None = None) -> list[Item]:
-        """The items of what has been written since the last call.
+        """The items for what has been written since the last call.
 
-        `until`, in seconds since the epoch, keeps younger packets and events for the next call: then none is
-        shown before an older one that another file was about to have. Of more than `most` bytes of captures a
-        stretch is left out, and so are the events of connections that a third as many bytes do not hold.
+        Packets and events later than `until` (seconds since the epoch) wait for the next call, so that none
+        is shown before an older one that another file does not have yet. If there are more than `most` bytes
+        of captures, a stretch of them is skipped; of the events, those of connections beyond a third of
+        `most`.
         """
         found = [*self._pending, *self._read(most)]
         found.sort(key=lambda item: item[:2])
@@ -188,13 +189,14 @@ class Story:
         return items
 
     def _left_out(self) -> Iterator[Item]:
-        """What was not shown, since that was last told."""
+        """Items that count what has been skipped since the last such items."""
         if self._captures.skipped:
             share = self._captures.skipped / max(self._captures.taken, 1)
-            self._walks.left_out += round(share * self._walks.seen)  # as many to a byte as in what was read
+            # assuming as many packets per byte as in what was read
+            self._walks.left_out += round(share * self._walks.seen)
             self._captures.skipped = 0
         if self._walks.left_out:
-            why = f"more than {self._walks.rate:.0f} packets a second: whole packets were left out"
+            why = f"more than {self._walks.rate:.0f} packets a second: whole packets were skipped"
             yield {"kind": "missed", "count": self._walks.left_out, "why": why, "what": "packets"}
             self._walks.left_out = 0
         if self._unseen:
@@ -203,7 +205,7 @@ class Story:
             self._unseen = 0
 
     def end(self) -> list[Item]:
-        """What a replay ends with: the last tables, what could not be read, and the end itself."""
+        """The last items of a replay: the final tables, what could not be read, and the end itself."""
         items = []
         for director in self._directors.values():
             if director.tables_at and not self._has_tables:
@@ -213,14 +215,14 @@ class Story:
 
     def _unread(self) -> Iterator[tuple[int, str]]:
         for name in self._captures.damaged:
-            yield 0, f"pcap/{name}.pcap is not a capture of tcpdump, or is damaged"
+            yield 0, f"pcap/{name}.pcap is damaged, or not a tcpdump capture"
         for name in self._captures.unfinished:
             yield 1, f"pcap/{name}.pcap ends within a packet"
         of_directors = {name: director.lines for name, director in self._directors.items()}
         of_lines = {**of_directors, "commands.jsonl": self._commands, ADDED: self._added}
         for name, lines in of_lines.items():
             if lines.skipped:
-                yield lines.skipped, f"{name} has lines that are not objects of JSON"
+                yield lines.skipped, f"{name} has lines that are not JSON objects"
 
     def _numbered(self, at: float, item: Item) -> Item:
         self._id += 1
@@ -229,7 +231,7 @@ class Story:
     # ---- reading ----
 
     def _read(self, most: int | None) -> Iterator[tuple[float, int, Any]]:
-        """(time, rank among those of the same time, what): events come before the packets that they cause."""
+        """(time, rank, object): at the same time, the rank puts events before the packets that they cause."""
         for director in self._all_directors():
             latest = 0.0
             for event in director.lines.new(most // _EVENTS if most else 0, director.wants):
@@ -251,7 +253,7 @@ class Story:
                 yield float(entry["time"]), 3, {"kind": "command", **entry}
 
     def _all_directors(self) -> list[_Director]:
-        """Those that have written events: events.jsonl, and of two directors events-NAME.jsonl."""
+        """The directors that have written events: to events.jsonl, or events-NAME.jsonl if there are two."""
         for path in sorted(self._folder.glob("events*.jsonl")):
             if path.name not in self._directors:
                 host = path.stem.partition("-")[2]
@@ -272,7 +274,7 @@ class Story:
             what.unread = 0
         elif what["kind"] in _POLLED:
             if what["kind"] == "tables":
-                self._has_tables = True  # from here on none are made from events
+                self._has_tables = True  # from here on, none are made from events
                 self._adopt(what)
             yield {name: value for name, value in what.items() if name != "time"}
         else:
@@ -281,7 +283,7 @@ class Story:
     def _adopt(self, tables: dict[str, Any]) -> None:
         for director in self._directors.values():
             if director.host == tables.get("host", ""):
-                with suppress(KeyError, TypeError):  # of a folder that is damaged
+                with suppress(KeyError, TypeError):  # a damaged file
                     director.mirror.adopt(tables["services"])
 
     def _event(self, at: float, director: _Director, event: dict[str, Any]) -> Iterator[Item]:
@@ -305,7 +307,7 @@ class Story:
             yield self._tables(director, at)
 
     def _is_shown(self, director: _Director, event: dict[str, Any]) -> bool:
-        """Of too many new connections, those of some are: all of their events."""
+        """Whether to show an event: of too many new connections, a sample is shown with all its events."""
         if self._connections.rate is None or "client" not in event:
             return True
         key = key_of(event)
@@ -326,7 +328,7 @@ class Story:
         }
 
     def _final(self) -> Iterator[Item]:
-        """The report, once it is there."""
+        """The report, once it exists."""
         path = self._folder / "report.json"
         if self._reported or not path.exists():
             return
@@ -348,7 +350,7 @@ class Story:
 
 
 def _is_polled(entry: dict[str, Any]) -> bool:
-    """Whether a line of view.jsonl has the form that a live view gives it."""
+    """Whether a line of view.jsonl has the form that a live view writes."""
     kind = entry.get("kind")
     if not isinstance(kind, str) or kind not in _POLLED:
         return False
@@ -359,7 +361,7 @@ def _is_polled(entry: dict[str, Any]) -> bool:
 def _is_time(value: Any) -> bool:
     try:
         return isinstance(value, (int, float)) and math.isfinite(value)
-    except OverflowError:  # a whole number that no float holds
+    except OverflowError:  # an integer too large for a float
         return False
 
 
@@ -368,7 +370,7 @@ def _text(value: Any) -> str | None:
 
 
 def _is_master(kind: str, event: dict[str, Any]) -> dict[str, bool]:
-    """What the programs that move the VIP say of a director; nothing of other events."""
+    """Whether the director owns the VIP, from an event of VRRP or heartbeat; empty for other events."""
     if kind == "vrrp":
         return {"master": event.get("state") == "MASTER"}
     return {"master": bool(event.get("held"))} if kind == "heartbeat" else {}
@@ -389,7 +391,7 @@ def _event_item(event: dict[str, Any]) -> Item:
 
 
 def _in_words(kind: str, event: dict[str, Any]) -> str:
-    """One line, in the words of lvs-explain."""
+    """One line, in lvs-explain's words."""
     ends = f"{event.get('client')} > {event.get('vip')} > {event.get('server')}"
     if kind == "rules":
         return as_typed(str(event.get("command")))
@@ -406,7 +408,7 @@ def _in_words(kind: str, event: dict[str, Any]) -> str:
     if kind == "lost":
         return f"{event.get('count')} events were not written"
     rest = (f"{name} {value}" for name, value in event.items() if name not in ("kind", "time", "why"))
-    return ", ".join(rest)  # its kind and the reason stand beside it
+    return ", ".join(rest)  # the page shows kind and reason beside it
 
 
 def _command(entry: dict[str, Any]) -> Item:

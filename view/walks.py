@@ -1,12 +1,12 @@
-"""Which captured frames are one packet on its way: a walk, matched and never invented.
+"""Matches captured frames that are one packet at its hops: a walk. Hops are matched, never invented.
 
-Every host captures, so a packet is seen at each interface that it leaves or enters. The director and routers
-change some of its headers; what none of them changes recognises it: the client's address and port, the
-protocol, and the identification of the innermost IP header (RFC 791). Where that says nothing (0, or IPv6),
-TCP's numbers, flags, window and options do. Unless a capture lacks a hop, a walk has all of them, in the
-order of their times.
+Every host captures, so a packet is captured at each interface that it leaves or enters. The director and
+routers change some of its headers; it is identified by what none of them changes: the client's address and
+port, the protocol, and the identification of the innermost IP header (RFC 791). If that is 0 or missing
+(IPv6), TCP's sequence numbers, flags, window and options take its place. A walk has all hops that were
+captured, in order of time.
 
-A frame that a switch has flooded to other ports is not a hop of the packet, and is left out.
+A frame that a switch flooded to other ports is not a hop of the packet, and is left out.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from director.formats.ipvsadm_words import endpoint
 from view.captures import Record
 from view.frames import Frame, as_json, differences, dissect
 
-_LIFE = 2_000_000  # microseconds without a sighting after which a walk is over
-_TRANSIT = 100_000  # microseconds between two hops, with room
-_MOST_ALIKE = 16  # packets that look alike and are on their way
+_LIFE = 2_000_000  # microseconds without a new hop after which a walk is over
+_TRANSIT = 100_000  # microseconds between two hops, with a margin
+_MOST_ALIKE = 16  # identical packets in flight
 _MOST_KNOWN = 100_000  # connections whose real server is remembered
 _ETHERNET, _IP = 14, 20  # bytes of headers
 _LEAST = 34  # bytes from the IP header to TCP's flags
@@ -51,7 +51,7 @@ class Walk:
 
 @dataclass(slots=True)
 class Budget:
-    """How many packets a second are shown; None for all. Those that say most may overdraw it."""
+    """A token bucket of packets shown per second (None: all). Important packets may overdraw it."""
 
     rate: float | None
     tokens: float = 0.0
@@ -70,34 +70,34 @@ class Budget:
 
 
 def _is_noise(frame: Frame) -> bool:
-    """What every interface of Linux says when it comes up: multicast reports, router solicitations."""
+    """What every Linux interface sends when it comes up: multicast reports, router solicitations."""
     if frame.ip is None or frame.l4 is None or not frame.ip.dst.startswith("ff02::"):
         return False
     return frame.l4.kind in _NOISE
 
 
 def _next_of(alike: list[Walk], place: tuple[str, str], now: int) -> Walk | None:
-    """The walk whose next hop is at `place`; None if it begins there.
+    """The walk whose next hop is at `place`; None if a new walk begins there.
 
-    Packets that look alike, such as repeated ACKs, do not overtake one another on a wire: the first that has
-    not been here, unless it was last seen too long ago to be still on its way.
+    Identical packets, such as repeated ACKs, do not overtake each other on a wire. So it is the first walk
+    that lacks this place, unless its last hop is too old for the packet to be still in flight.
     """
     waiting = [walk for walk in alike if place not in walk.places and now - walk.last <= _LIFE]
-    on_the_way = (walk for walk in waiting if now - walk.last <= _TRANSIT)
-    return next(on_the_way, waiting[-1] if waiting else None)
+    in_flight = (walk for walk in waiting if now - walk.last <= _TRANSIT)
+    return next(in_flight, waiting[-1] if waiting else None)
 
 
 def _raw(address: str) -> bytes:
     try:
         return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-    except OSError:  # of a description that is damaged
+    except OSError:  # a damaged description
         return b"?"
 
 
 class Walks:
     """Turns records, in chronological order, into packet items.
 
-    `macs` has each interface's MAC, `clients` the addresses of clients, `vips` those of services.
+    `macs` maps interfaces to MACs; `clients` and `vips` are the addresses of clients and of services.
     """
 
     def __init__(
@@ -112,30 +112,31 @@ class Walks:
         self.vips = set(vips)
         self._budget = Budget(rate)
         self._raw_clients = frozenset(_raw(client) for client in clients)
-        self._marks: dict[bytes, bool] = {}  # whether the packet is shown
+        self._marks: dict[bytes, bool] = {}  # packet -> whether it is shown
         self._older_marks: dict[bytes, bool] = {}
-        self.gaps: list[tuple[int, int]] = []  # microseconds: no walk begins there, for it would lack hops
-        self._open: dict[Key, list[Walk]] = {}  # of packets that look alike, in the order of their first hops
+        # microseconds: no walk begins there, because it would lack hops
+        self.gaps: list[tuple[int, int]] = []
+        self._open: dict[Key, list[Walk]] = {}  # identical packets, in the order of their first hops
         self._older: dict[Key, list[Walk]] = {}
         self._turned = 0
         self._count = 0
         self._virtual: dict[tuple[str, str, str], str] = {}  # protocol, client, server: the virtual endpoint
-        self.left_out = 0  # packets, since somebody has set it to 0
+        self.left_out = 0  # packets not shown, since the reader last set it to 0
         self.seen = 0  # packets, shown or not
 
     @property
     def rate(self) -> float:
-        """Packets a second that are shown."""
+        """The limit of packets shown per second; 0 if there is none."""
         return self._budget.rate or 0.0
 
     def learn(self, protocol: str, client: str, vip: str, server: str) -> None:
-        """A connection that the director has told of."""
+        """Remember a connection from the director's events."""
         if len(self._virtual) >= _MOST_KNOWN:
             del self._virtual[next(iter(self._virtual))]
         self._virtual[protocol, client, server] = vip
 
     def _learn_from(self, connection: str, frame: Frame) -> None:
-        """A request that came to the VIP goes on to a real server: VS-NAT."""
+        """Learn from a request whose destination is now a real server: VS-NAT."""
         protocol, client, vip = connection.split(" ")
         if frame.ip and frame.l4:
             self.learn(protocol, client, vip, endpoint(frame.ip.dst, frame.l4.dport))
@@ -183,7 +184,7 @@ class Walks:
     # ---- which walk ----
 
     def _is_shown(self, mark: bytes, record: Record) -> bool:
-        """Whether the packet with this mark is shown; decided where it is seen first."""
+        """Whether the packet with this mark is shown, as decided at its first hop."""
         self._forget(record.at)
         shown = self._marks.get(mark)
         if shown is None:
@@ -195,7 +196,7 @@ class Walks:
         return shown
 
     def _begins(self, now: int, important: bool) -> bool:
-        """Whether a packet that is seen for the first time is shown."""
+        """Decide at a packet's first hop whether it is shown."""
         self.seen += 1
         if any(begin < now <= end for begin, end in self.gaps):
             self.left_out += 1
@@ -206,7 +207,7 @@ class Walks:
         return False
 
     def _walk(self, key: Key, record: Record, frame: Frame, is_shown: bool) -> Walk:
-        """`is_shown`: that has been decided already."""
+        """The walk that this frame belongs to; `is_shown`: the packet is already known to be shown."""
         self._forget(record.at)
         place = (record.interface, frame.src)
         alike = self._open.get(key) or self._older.get(key) or []
@@ -225,17 +226,17 @@ class Walks:
         return walk
 
     def _forget(self, now: int) -> None:
-        """Two generations, so that none of a busy lab's walks is kept for long."""
+        """Drop old walks, a whole generation at a time."""
         if now - self._turned > 2 * _LIFE:
             self._older, self._open, self._turned = self._open, {}, now
             self._older_marks, self._marks = self._marks, {}
             self.gaps = [gap for gap in self.gaps if gap[1] > now - _LIFE]
 
     def _mark(self, record: Record) -> bytes | None:
-        """What recognises a TCP or UDP packet at its hops, at a tenth of the cost; it ends with TCP's flags.
+        """Bytes that identify a TCP or UDP packet at all its hops; TCP's flags come last.
 
-        None where it takes a look at the whole frame: IP options, extension headers, UDP over IPv6, an
-        identification of 0.
+        They cost a tenth of `dissect`. None if the whole frame must be dissected: IP options, extension
+        headers, UDP over IPv6, an identification of 0.
         """
         raw = record.raw
         at = _ETHERNET if record.ethernet else 0
@@ -256,7 +257,7 @@ class Walks:
         return raw[at + 4 : at + 6] + end + (raw[at + 33 : at + 34] if raw[at + 9] == _TCP else b"\0")
 
     def _mark6(self, raw: bytes, at: int) -> bytes | None:
-        """IPv6 has no identification: TCP's numbers and the length recognise the packet."""
+        """The same for IPv6, without an identification: TCP's sequence numbers and the length replace it."""
         if raw[at + 6 : at + 7] in _INNER6:
             at += _IP6
         if len(raw) < at + _IP6 + _LEAST_TCP or raw[at : at + 1] != _IPV6 or raw[at + 6] != _TCP:
@@ -293,7 +294,7 @@ class Walks:
         return REPLY if frame.ip.dst in self._clients else None
 
     def _connection(self, frame: Frame, direction: str | None) -> str | None:
-        """Its key, `TCP CLIENT VIRTUAL`, also where the packet shows the real server's address instead."""
+        """Its key, `TCP CLIENT VIRTUAL`, even if the packet has the real server's address, not the VIP."""
         ip, l4 = frame.ip, frame.l4
         if direction is None or ip is None or l4 is None or not (l4.sport or l4.dport):
             return None

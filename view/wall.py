@@ -1,8 +1,8 @@
-"""The wall: every exercise that is running on this machine, for a teacher.
+"""The wall: every exercise running on this machine, for a teacher.
 
-What `./inv status` knows of each, read from the journals of their folders; of labs of other users as far as
-this user may read them. Where the doctor's causes are, as in a teacher's checkout, it also tells what is
-wrong in one of them; the journal of the exercise records that, as it does for ./inv doctor.
+It shows what `./inv status` shows, from the journals in the exercises' folders; other users' labs only if
+this user may read them. In a checkout with the doctor's causes, such as a teacher's, it also diagnoses an
+exercise; the exercise's journal records that, as it does for ./inv doctor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from view.server import Refused
 
 
 def tiles() -> list[dict[str, Any]]:
-    """One entry for each exercise, the newest first."""
+    """One entry per running exercise, the newest first."""
     return [tile(lab) for lab in attach.running_labs() if lab.about.get("exercise") in catalogue.names()]
 
 
@@ -43,9 +43,9 @@ def tile(lab: AttachedLab) -> dict[str, Any]:
 
 
 def examine(what: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The doctor's findings in the exercise whose folder is called `run`. Raises Refused."""
+    """The doctor's findings in the exercise whose folder is named in `arguments["run"]`. Raises Refused."""
     if what != "doctor" or not knows_causes():
-        raise Refused("The doctor's causes are not here.")
+        raise Refused("This checkout has no diagnoses: use the teacher's checkout.")
     wanted = str(arguments.get("run"))
     found = next((lab for lab in attach.running_labs() if lab.folder.name == wanted), None)
     if found is None:

@@ -113,7 +113,7 @@ def columns(page: Any) -> list[tuple[str, dict[str, str]]]:
 
 
 def packets_shown(page: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """The columns of all packets of the chosen connection, one packet after the other."""
+    """The columns of all packets of the selected connection, one packet after the other."""
     for number in range(page.evaluate("page.player.connection.walks.length")):
         page.evaluate(f"page.player.choose(page.player.connection.key, {number}, 0)")
         settled(page)
@@ -183,7 +183,7 @@ def test_states_are_those_of_the_directors_events(run: Path, page: Any) -> None:
     choose(page, client)
     page.click("#end")
     press(page, "4")
-    rows = page.locator("#panel-states table", has_text="has been through").locator("tbody th")
+    rows = page.locator("#panel-states table", has_text="States of this connection").locator("tbody th")
     shown = [text.split()[0] for text in rows.all_inner_texts()]
     assert shown[: len(wanted)] == wanted
     lit = page.locator("#panel-states svg text.now").text_content()
@@ -824,7 +824,7 @@ def test_200_real_servers_are_folded_into_groups_that_open(many: Any) -> None:
 def test_a_group_s_name_leaves_out_the_server_beside_it(
     many: Any, pinned: int, first: str, label: str
 ) -> None:
-    """The server of the chosen connection has a box of its own, outside its group."""
+    """The server of the selected connection has a box of its own, outside its group."""
     many.evaluate(f"page.player.connection.server = '172.16.0.{pinned + 1}:80'; page.plan()")
     settled(many)
     assert many.locator(f'#network [data-name="rs{pinned}"]').count() == 1

@@ -1,4 +1,4 @@
-// Buttons for what one would type, each showing the command that it gives.
+// A button for each command that can be given from the page, with the command beside it.
 
 import { make } from "./dom.js";
 import { act } from "./source.js";
@@ -6,7 +6,7 @@ import { act } from "./source.js";
 export class Act {
   constructor(panel, run, say) {
     panel.append(
-      make("p", { class: "hint" }, "Each button gives the command beside it; you can type the same at the lab's prompt."),
+      make("p", { class: "hint" }, "Each button runs the command beside it; you can type the same at the lab's prompt."),
       make("div", { class: "actions" }, (run.actions || []).map((action) => form(action, say))),
     );
   }
@@ -20,7 +20,7 @@ function form(action, say) {
     const input = argument.choices
       ? make("select", { id, name: argument.name }, argument.choices.map((choice) => make("option", { value: choice, selected: String(choice) === String(argument.default) }, String(choice))))
       : make("input", { id, name: argument.name, value: argument.default ?? "", size: 8 });
-    return make("span", { class: "field" }, make("label", { for: id }, argument.label || argument.name), input);
+    return make("span", { class: "field" }, make("label", { for: id }, argument.name), input);
   });
   const command = make("code");
   const output = make("output", { class: "output" });

@@ -1,4 +1,4 @@
-// Elements and formats. All text from a run becomes text nodes: markup in it is shown, never run.
+// Elements and formats. Text from a run is only ever inserted as text nodes, so markup in it is inert.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -47,7 +47,7 @@ function cell(content, place) {
   return place === 0 ? make("th", { scope: "row" }, shown) : make("td", number ? { class: "number" } : null, shown);
 }
 
-// A picture with the same content as a table below it, closed at first.
+// A picture with the same content as a table below it, folded at first.
 export function figure(picture, twin) {
   return make("figure", null, picture, make("details", null, make("summary", null, "As a table"), twin));
 }
@@ -82,7 +82,7 @@ export function flagWords(flags) {
 
 export const stillness = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-// What fills a panel; `key` names what it shows, so that the same is not drawn again.
+// The content of a panel; `key` identifies what it shows, so that nothing is drawn twice.
 export class Panel {
   constructor(panel, player) {
     this.player = player;

@@ -1,4 +1,4 @@
-// What the director has said, and what the doctor has found.
+// The director's events and the doctor's findings.
 
 import { interval, make, Panel, table } from "./dom.js";
 import { VirtualList } from "./list.js";
@@ -19,7 +19,7 @@ export class Events {
       label: "Events of the director", height: 40, write: (row, item) => this.#row(row, item), choose: (item) => this.#choose(item),
     });
     const only = make("input", { type: "checkbox", id: "only", onchange: (event) => { this.only = event.target.checked; this.seen = -1; this.update(); } });
-    panel.append(this.findings, make("p", { class: "buttons" }, only, make("label", { for: "only" }, "Only the chosen connection")), this.none, this.list.element);
+    panel.append(this.findings, make("p", { class: "buttons" }, only, make("label", { for: "only" }, "Selected connection only")), this.none, this.list.element);
   }
 
   update() {
@@ -97,7 +97,7 @@ export class Hosts extends Panel {
       this.host ? make("p", { class: "buttons" }, make("button", { type: "button", onclick: () => this.show(null) }, "Show all hosts")) : make("p", { class: "hint" }, "The picture of the network as tables."),
       make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Hosts" },
         table(this.host || "Hosts and their interfaces", ["host", "role", "interface", "addresses", "MAC address", "switch", "ports", "bytes in / out"], shown)),
-      known.length ? table("Neighbours (ARP): which MAC address a host holds", ["host", "address", "MAC address", "of", "note"], known) : make("p", { class: "hint" }, "No neighbour entries are known at this instant."),
+      known.length ? table("Neighbour (ARP) tables of the hosts", ["host", "address", "MAC address", "owner", "note"], known) : make("p", { class: "hint" }, "No neighbour entries at this instant."),
     );
   }
 
@@ -117,7 +117,7 @@ export class Checks extends Panel {
     if (key === this.key) return;
     this.key = key;
     if (!report) {
-      this.panel.replaceChildren(make("p", { class: "empty" }, "No check has run yet at this instant."));
+      this.panel.replaceChildren(make("p", { class: "empty" }, "No check had run at this instant."));
       return;
     }
     const good = report.checks.filter((check) => check.ok).length;

@@ -1,8 +1,8 @@
-// The keyboard: every key does what a button does, too. `?` shows them.
+// The keyboard: every key has a button that does the same. `?` lists them.
 
 import { find, make } from "./dom.js";
 
-// [keys, what the help calls them, what they do]
+// Each action: [keys, their names in the help, what they do, function].
 export function bindKeys(actions) {
   const byKey = new Map(actions.flatMap(([keys, , , run]) => keys.map((key) => [key, run])));
   let on = true;
@@ -27,7 +27,7 @@ export function bindKeys(actions) {
       make("thead", null, make("tr", null, make("th", { scope: "col" }, "key"), make("th", { scope: "col" }, "does"))),
       make("tbody", null, actions.map(([, shown, text]) =>
         make("tr", null, make("th", { scope: "row" }, shown.map((key) => make("kbd", null, key))), make("td", null, text))))),
-    make("p", { class: "buttons" }, toggle, make("label", { for: "keys-on" }, "Single keys are on (Tab, Enter and the arrows within a list always work)")),
+    make("p", { class: "buttons" }, toggle, make("label", { for: "keys-on" }, "Use single-key shortcuts (Tab, Enter and the arrows within a list always work)")),
     make("button", { type: "button", class: "primary", onclick: () => help.close() }, "Close"),
   );
 }

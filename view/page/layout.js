@@ -1,12 +1,12 @@
-// Where hosts and switches stand: a tree from the clients on the left to the real servers on the right, one
-// column for each step of the way, a switch as a vertical bar between its hosts. Numbers only; no drawing.
+// Positions of hosts and switches: a tree from the clients on the left to the real servers on the right, one
+// column for each hop, a switch as a vertical bar between its hosts. Computes numbers; draws nothing.
 
 export const WIDTH = 178; // of a host
-const GAP = 142; // between columns of hosts, at least: half of it holds the widest label of a path
+const GAP = 142; // least distance between columns of hosts: half of it holds the widest label of a path
 const BETWEEN = 14; // boxes of a column
 const MARGIN = 14;
 const LEAST = 1166;
-const LABEL = 120; // of a switch
+const LABEL = 120; // width of a switch's label
 const FOLD = 8; // more real servers than this are folded into groups
 
 export const ROW = 17; // a line of text in a box
@@ -30,7 +30,7 @@ export function layOut(run, { open, pinned, lines }) {
   const columns = [...new Set(boxes.map((box) => box.layer))].sort((a, b) => a - b);
   const bars = new Map();
   for (const { name, network } of run.switches) {
-    const attached = [...new Set(ports.filter((one) => one.switch === name).map((one) => boxOf.get(one.host)))];
+    const attached = [...new Set(ports.filter((entry) => entry.switch === name).map((entry) => boxOf.get(entry.host)))];
     if (attached.length) bars.set(name, { name, network, attached, layer: layers.get(name) ?? 1, depth: 0 });
   }
   const beyond = [...bars.values()].some((bar) => attachedBefore(bar) === columns.at(-1)) ? 1 : 0; // two directors share one
@@ -69,8 +69,8 @@ function distances(hosts, ports) {
   const layers = new Map((start.length ? start : hosts.slice(0, 1)).map((host) => [host.name, 0]));
   const queue = [...layers.keys()];
   for (const name of queue) {
-    for (const one of ports) {
-      const other = one.host === name ? one.switch : one.switch === name ? one.host : null;
+    for (const port of ports) {
+      const other = port.host === name ? port.switch : port.switch === name ? port.host : null;
       if (other === null || layers.has(other)) continue;
       layers.set(other, layers.get(name) + 1);
       queue.push(other);
@@ -79,13 +79,13 @@ function distances(hosts, ports) {
   return layers;
 }
 
-// Real servers as boxes: each its own, or groups of those on one switch.
+// Boxes for the real servers: one each, or groups of those on one switch.
 function fold(hosts, ports, open, pinned) {
   const servers = hosts.filter((host) => host.role === "realserver");
   if (servers.length <= FOLD) return servers.map(single);
   const sites = new Map();
   for (const server of servers) {
-    const place = (ports.find((one) => one.host === server.name) || {}).switch || "";
+    const place = (ports.find((port) => port.host === server.name) || {}).switch || "";
     if (!sites.has(place)) sites.set(place, []);
     sites.get(place).push(server);
   }
@@ -96,7 +96,7 @@ function fold(hosts, ports, open, pinned) {
     for (let at = 0; at < members.length; at += size) {
       const part = members.slice(at, at + size);
       const names = part.map((host) => host.name);
-      const name = span(names, sites.size > 1); // stays, whoever is pinned: it says which groups are open
+      const name = span(names, sites.size > 1); // a group's key in `open`, the same whichever server is pinned
       const rest = part.filter((host) => host.name !== pinned);
       if (rest.length < part.length) boxes.push(single(part.find((host) => host.name === pinned)));
       if (rest.length) {
@@ -110,9 +110,9 @@ function fold(hosts, ports, open, pinned) {
   return boxes;
 }
 
-// Names in a row as a few words.
+// A short label for consecutive names.
 function span(names, alternate) {
-  const between = alternate && names.length > 2 ? `, ${names[1]} ... ` : " to "; // sites take turns
+  const between = alternate && names.length > 2 ? `, ${names[1]} ... ` : " to "; // servers alternate between sites
   return names.length > 1 ? `${names[0]}${between}${names[names.length - 1]}` : names[0];
 }
 
@@ -120,7 +120,7 @@ function attachedBefore(bar) {
   return Math.min(...bar.attached.map((box) => box.layer));
 }
 
-// Vertical places: a box stands beside the middle of what hangs behind it. Returns the height of all.
+// Vertical positions: a box is centred on what is attached behind it. Returns the total height.
 function stack(boxes, bars, columns) {
   const order = (box) => ROLES.indexOf(box.host ? box.host.role : "realserver");
   const placed = new Set();
@@ -149,7 +149,7 @@ function stack(boxes, bars, columns) {
   };
   const first = boxes.filter((box) => box.layer === columns[0]);
   for (const box of first) placed.add(box);
-  // All clients are on one switch: what hangs behind it belongs to all of them.
+  // All clients share one switch, so what is behind it belongs to all of them.
   const [root] = first;
   const behindAll = root ? tree(root).children : [];
   const total = (parts, size) => parts.reduce((sum, part) => sum + size(part), 0) + BETWEEN * (parts.length - 1);
@@ -166,11 +166,11 @@ function stack(boxes, bars, columns) {
     box.y = at + box.height / 2;
     at += box.height + BETWEEN;
   }
-  for (const box of boxes) if (box.y === undefined) box.y = height / 2; // hangs on nothing
+  for (const box of boxes) if (box.y === undefined) box.y = height / 2; // attached to nothing
   return height;
 }
 
-// Several cables on one side of a box leave it below one another.
+// Spread several cables on one side of a box vertically.
 function spread(stubs) {
   for (const right of [false, true]) {
     const side = stubs.filter((stub) => stub.right === right);
@@ -179,7 +179,7 @@ function spread(stubs) {
   }
 }
 
-// The way through these hosts, as legs from cable to cable: [{from, to}], stubs of both ends.
+// The path through these hosts, as legs from cable to cable: [{from, to}], the stubs at both ends.
 export function legs(layout, hosts) {
   const result = [];
   for (let at = 0; at + 1 < hosts.length; at += 1) {
@@ -192,7 +192,7 @@ export function legs(layout, hosts) {
   return result;
 }
 
-// A leg as a path of SVG, `lane` pixels beside the cables.
+// A leg as SVG path data, `lane` pixels beside the cables.
 export function legPath({ from, to }, lane) {
   const end = to.edge + (to.right ? 3 : -3);
   const x = from.bar.x + lane;

@@ -1,5 +1,5 @@
-// A list of which only the visible rows exist: 100,000 of them cost as much as 30. A listbox for keyboards
-// and screen readers.
+// A list that creates only its visible rows, so that 100,000 cost as much as 30. To the keyboard and to screen
+// readers it is a listbox.
 
 import { make } from "./dom.js";
 
@@ -25,7 +25,7 @@ export class VirtualList {
     new ResizeObserver(() => this.#show()).observe(this.element);
   }
 
-  // `items` may be the same list with more in it.
+  // `items` may be the same list after it has grown.
   set(items, chosen = -1) {
     const changed = items !== this.items;
     this.items = items;

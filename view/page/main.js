@@ -1,4 +1,4 @@
-// The page: puts its parts together, lets time pass, draws what has changed once per frame.
+// The page: assembles its parts, advances the time, and draws what has changed once per frame.
 
 import { find, make, seconds, setText } from "./dom.js";
 import { Act } from "./act.js";
@@ -16,9 +16,9 @@ const TITLES = {
   nat: "VS-NAT: network address translation", tun: "VS-TUN: IP tunnelling", dr: "VS-DR: direct routing", ha: "High availability",
 };
 const SPEEDS = [[HOP_BY_HOP, "hop by hop"], [0.001, "1/1000"], [0.01, "1/100"], [0.1, "1/10"], [1, "real time"], [10, "10 times"]];
-const BINS = 240; // bars of packets over the time
+const BINS = 240; // bars in the histogram of packets over time
 const ADDRESS_EVERY = 400; // ms
-const REDRAW_EVERY = 66; // ms, while time flows: nobody reads faster
+const REDRAW_EVERY = 66; // ms while time runs: faster is not readable
 
 class Page {
   constructor(run) {
@@ -28,8 +28,8 @@ class Page {
     this.before = 0;
     this.addressed = 0;
     this.drawn = -Infinity;
-    this.lost = false; // the connection to the server
-    this.fresh = true; // nobody has chosen an instant yet
+    this.lost = false; // whether the connection to the server is lost
+    this.fresh = true; // until the user selects an instant
     this.heading(run);
     this.incomplete();
     this.network = new Network(find("network"), this.player, { openHost: (host) => this.openHost(host) });
@@ -47,7 +47,7 @@ class Page {
       act: new Act(panel("act"), run, (text) => this.say(text)),
     };
     if (run.view_only || !run.live || !(run.actions || []).length) find("tab-act").hidden = true;
-    this.tabs = [...document.querySelectorAll("[role=tab]")]; // some of them hidden
+    this.tabs = [...document.querySelectorAll("[role=tab]")]; // hidden ones too
     this.open("packet");
     this.controls();
     this.keys();
@@ -70,7 +70,7 @@ class Page {
 
   incomplete() {
     const { document: run, troubles } = this.store;
-    const text = [run.incomplete, ...troubles.map((one) => `${one}.`)].filter(Boolean).join(" ");
+    const text = [run.incomplete, ...troubles.map((trouble) => `${trouble}.`)].filter(Boolean).join(" ");
     if (find("incomplete").textContent === text) return;
     setText(find("incomplete"), text);
     find("incomplete").hidden = !text;
@@ -132,7 +132,7 @@ class Page {
     try {
       history.replaceState(null, "", `#${text}`);
     } catch {
-      // too often, or not allowed in this place: the button “Copy link” still gives the address
+      // too frequent, or not allowed here: the button “Copy link” still gives the address
     }
   }
 
@@ -241,9 +241,9 @@ class Page {
     const link = location.href;
     try {
       await navigator.clipboard.writeText(link);
-      this.say("The address of this instant is copied.");
+      this.say("The link to this instant is copied.");
     } catch {
-      this.say(`The address of this instant: ${link}`);
+      this.say(`The link to this instant: ${link}`);
     }
     setText(find("copied"), "copied");
     setTimeout(() => setText(find("copied"), ""), 2000);
@@ -300,17 +300,17 @@ class Page {
       [["ArrowLeft"], ["←"], "previous hop", () => this.step(-1)],
       [["Shift+ArrowRight", "n"], ["Shift →", "n"], "next packet of the connection", () => this.packet(1)],
       [["Shift+ArrowLeft", "p"], ["Shift ←", "p"], "previous packet", () => this.packet(-1)],
-      [["Home"], ["Home"], "to the start", () => { this.touched(); player.setTime(this.store.begin); }],
-      [["End"], ["End"], "to the end, or live", () => { this.touched(); find("end").click(); }],
+      [["Home"], ["Home"], "go to the start", () => { this.touched(); player.setTime(this.store.begin); }],
+      [["End"], ["End"], "go to the end, or live", () => { this.touched(); find("end").click(); }],
       [["+", "="], ["+"], "faster", () => faster(1)],
       [["-"], ["-"], "slower", () => faster(-1)],
-      [["c"], ["c"], "choose a connection (then ↑ and ↓)", () => { this.open("packet"); this.walk.focusList(); }],
+      [["c"], ["c"], "select a connection (then ↑ and ↓)", () => { this.open("packet"); this.walk.focusList(); }],
       [["w"], ["w"], "watch the newest connection", () => { this.touched(); this.open("packet"); this.walk.newest(); }],
       [["f"], ["f"], "filter the connections", () => { this.open("packet"); this.walk.focusFilter(); }],
       [names.map((_, index) => String(index + 1)), ["1 to 8"], "open a panel: packet, why, tables, states, events, hosts, checks, act", () => {}],
-      [["l"], ["l"], "copy the address of this instant", () => this.copy()],
-      [["d"], ["d"], "dark or light", () => this.theme()],
-      [["?"], ["?"], "this list", () => find("help").showModal()],
+      [["l"], ["l"], "copy a link to this instant", () => this.copy()],
+      [["d"], ["d"], "switch between dark and light", () => this.theme()],
+      [["?"], ["?"], "show this list", () => find("help").showModal()],
     ]);
     document.addEventListener("keydown", (event) => {
       const tab = names[Number(event.key) - 1];
@@ -321,7 +321,7 @@ class Page {
   }
 }
 
-// What sampling has left out, in words.
+// What sampling has skipped, in words.
 function missed({ missed: packets, missedConnections: connections }) {
   const parts = [packets && `${packets} packets`, connections && `the events of ${connections} connections`].filter(Boolean);
   return parts.length ? `, not shown: ${parts.join(" and ")} (sampled)` : "";
@@ -339,7 +339,7 @@ function remember(name, value) {
   try {
     localStorage.setItem(`lvs-lab ${name}`, value);
   } catch {
-    // private windows and files may have no storage
+    // private windows and local files may have no storage
   }
 }
 
@@ -361,7 +361,7 @@ async function begin() {
     if (early.length) page.arrived(early);
     page.plan();
   } catch (error) {
-    trouble(`This run cannot be shown: ${error.message}`);
+    trouble(`The page cannot show this run: ${error.message}`);
   }
 }
 

@@ -1,4 +1,4 @@
-// The picture of the network: hosts, switches, who has the VIP, the ways of request and reply, the packet on it.
+// The picture of the network: hosts, switches, the VIP's owner, the paths of request and reply, the packet.
 
 import { bits, draw, flagWords, stillness } from "./dom.js";
 import { layOut, legPath, legs, ROW, WIDTH } from "./layout.js";
@@ -9,7 +9,7 @@ const FORWARDED = { nat: "rewritten", tun: "tunnelled", dr: "new MAC" };
 const LANE = 10; // pixels beside the cable
 const DOTS = 14;
 const DOTS_A_FRAME = 2;
-const LEAST_SCALE = 0.85; // below that, text is too small
+const LEAST_SCALE = 0.85; // text is too small below that
 const ROW_LENGTH = 22; // characters in a box
 
 export class Network {
@@ -27,7 +27,7 @@ export class Network {
 
   update() {
     const { player, store } = this;
-    this.element.hidden = !store.hosts.size; // of a run that lacks their description
+    this.element.hidden = !store.hosts.size; // the run lacks their description
     if (this.element.hidden) return;
     const pinned = player.connection && player.connection.server ? store.serverName(player.connection.server) : null;
     const knowing = [...store.neighbours.keys()].filter((host) => this.#vipEntry(host, Infinity));
@@ -54,7 +54,7 @@ export class Network {
     return String(countUntil(list, this.player.t));
   }
 
-  // ---- what stays: boxes, bars, cables ----
+  // ---- the fixed parts: boxes, bars, cables ----
 
   #build(pinned, knowing) {
     const { store } = this;
@@ -101,7 +101,7 @@ export class Network {
     svg.append(cables, this.wayLayer, this.loadLayer);
     for (const box of [...layout.boxes].sort((a, b) => a.x - b.x || a.y - b.y)) svg.append(box.host ? this.#host(box, knowing) : this.#group(box));
     svg.append(this.dotLayer, this.markerLayer);
-    svg.style.maxHeight = `max(56vh, ${Math.round(layout.height * LEAST_SCALE)}px)`; // taller pictures scroll
+    svg.style.maxHeight = `max(56vh, ${Math.round(layout.height * LEAST_SCALE)}px)`; // a taller picture scrolls
     this.element.replaceChildren(svg);
     if (focused) this.element.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
   }
@@ -127,7 +127,7 @@ export class Network {
   }
 
   #hasVip(host) {
-    return host.interfaces.some((port) => port.addresses.some((one) => this.store.document.vips.includes(one.split("/")[0])));
+    return host.interfaces.some((port) => port.addresses.some((address) => this.store.document.vips.includes(address.split("/")[0])));
   }
 
   #host(box, knowing) {
@@ -201,21 +201,21 @@ export class Network {
     return node;
   }
 
-  // ---- what changes with the time ----
+  // ---- the parts that change over time ----
 
   #vipEntry(host, t) {
     const item = latest(this.store.neighbours.get(host) || [], t);
     return item ? item.entries.find((entry) => this.store.document.vips.includes(entry.ip)) || null : null;
   }
 
-  // Who has each VIP: what the neighbours of routers and clients say, or else the plan.
+  // The hosts that own a VIP: from the neighbour tables of routers and clients, or else from the plan.
   owners() {
     const owners = new Set();
     for (const host of this.store.neighbours.keys()) {
       const entry = this.#vipEntry(host, this.player.t);
       if (!entry || !entry.mac) continue;
       const name = this.store.macs.get(entry.mac) || entry.owner;
-      const owner = [...this.store.hosts.values()].find((one) => one.interfaces.some((port) => port.name === name));
+      const owner = [...this.store.hosts.values()].find((host) => host.interfaces.some((port) => port.name === name));
       if (owner) owners.add(owner.name);
     }
     if (!owners.size) {
@@ -251,12 +251,12 @@ export class Network {
     for (const { node, parts, host, group } of this.boxes.values()) {
       if (group) {
         const counts = group.members.map((name) => servers.get(name)).filter(Boolean);
-        const active = counts.reduce((sum, one) => sum + one.active, 0);
+        const active = counts.reduce((sum, count) => sum + count.active, 0);
         if (parts.sum) parts.sum.textContent = `${group.members.length}${group.without ? ` (not ${group.without})` : " servers"}, ${active} active`;
         for (const row of parts.rows || []) {
-          const one = servers.get(row.host.name);
-          const sums = one ? `${one.active}+${one.inactive}` : "";
-          const weighted = one ? `w${one.weight} ${sums}` : "";
+          const count = servers.get(row.host.name);
+          const sums = count ? `${count.active}+${count.inactive}` : "";
+          const weighted = count ? `w${count.weight} ${sums}` : "";
           row.count.textContent = row.name.length + weighted.length <= ROW_LENGTH ? weighted : sums;
         }
         continue;
@@ -268,15 +268,15 @@ export class Network {
         words.push(store.roleWords(host.name, player.t));
       } else parts.role.textContent = ROLE[host.role] || host.role;
       if (parts.load) {
-        const one = servers.get(host.name);
-        const ports = one ? [...one.ports] : host.ports || [];
-        const text = `:${ports.join(" :")}${one ? `  weight ${one.weight}, ${one.active} active` : ""}`;
+        const count = servers.get(host.name);
+        const ports = count ? [...count.ports] : host.ports || [];
+        const text = `:${ports.join(" :")}${count ? `  weight ${count.weight}, ${count.active} active` : ""}`;
         parts.load.textContent = text.length > 27 ? text.replace("weight ", "w") : text;
         words.push(text);
       }
       if (parts.vip) {
         const owner = owners.has(host.name);
-        const on = host.interfaces.find((port) => port.addresses.some((one) => store.document.vips.includes(one.split("/")[0])));
+        const on = host.interfaces.find((port) => port.addresses.some((address) => store.document.vips.includes(address.split("/")[0])));
         parts.pill.setAttribute("visibility", owner ? "visible" : "hidden");
         parts.vip.setAttribute("class", owner ? "vip owner" : "vip");
         const text = owner ? `★ VIP ${store.fold(vip)}` : on ? `VIP on ${on.name.replace(`${host.name}-`, "")}, silent` : "";
@@ -322,7 +322,7 @@ export class Network {
     }
   }
 
-  // ---- the ways ----
+  // ---- the paths ----
 
   #waysKey() {
     const { connection, current } = this.player;
@@ -330,7 +330,7 @@ export class Network {
     return `${connection.key} ${current ? current.packet : -1} ${connection.server} ${this.#hosts().map(String)}`;
   }
 
-  // Hosts on the way of request and of reply: as captured, or else by the method.
+  // Hosts on the path of the request and of the reply: as captured, or else by the forwarding method.
   #hosts() {
     const { player, store } = this;
     const { connection, current } = player;
@@ -338,7 +338,7 @@ export class Network {
     const server = (connection && connection.server && store.serverName(connection.server))
       || [...store.hosts.values()].find((host) => host.role === "realserver")?.name;
     const client = connection && [...store.hosts.values()].find((host) =>
-      host.interfaces.some((port) => port.addresses.some((one) => connection.client?.startsWith(`${one.split("/")[0]}:`))))?.name;
+      host.interfaces.some((port) => port.addresses.some((address) => connection.client?.startsWith(`${address.split("/")[0]}:`))))?.name;
     const actual = { rs: server, site: this.#routerOf(server), c1: client || "c1" };
     const planned = (names) => names.map((name) => actual[name] || name);
     const longest = (direction) => {
@@ -351,11 +351,11 @@ export class Network {
       const hosts = best.map((packet) => packet.host).filter((host, place, all) => host !== all[place - 1]);
       return hosts.length > 1 ? hosts : null;
     };
-    if (connection && connection.walks.length && !connection.served) return [[], []]; // ARP, others
+    if (connection && connection.walks.length && !connection.served) return [[], []]; // ARP and others
     return [longest("request") || planned(path.request), longest("reply") || planned(path.reply)];
   }
 
-  // In VS-TUN each real server is at a site of its own, behind a router.
+  // In VS-TUN each real server is at a remote site, behind a router.
   #routerOf(server) {
     const { hosts } = this.store;
     const switches = new Set((hosts.get(server)?.interfaces || []).map((port) => port.switch));
@@ -404,7 +404,7 @@ export class Network {
     if (packet.direction === "reply") return this.lanes.reply;
     if (packet.direction !== "request") return 0;
     const place = walk ? walk.packets.indexOf(packet) : -1;
-    const past = place >= 0 && walk.packets.slice(0, place + 1).filter((one) => one.host === this.forwardedFrom);
+    const past = place >= 0 && walk.packets.slice(0, place + 1).filter((hop) => hop.host === this.forwardedFrom);
     const behind = past && past.length && (packet.host !== this.forwardedFrom || past.length > 1);
     return behind ? this.lanes.forwarded : this.lanes.request;
   }
@@ -449,7 +449,7 @@ export class Network {
     if (offset < 20 || offset > frame.clientHeight - 40) frame.scrollTop += offset - frame.clientHeight / 2;
   }
 
-  // Packets that were seen since the last frame, as dots on their cables: a few of them, if they are many.
+  // Packets captured since the last frame, as dots on their cables; only a few if there are many.
   dots() {
     const { packets } = this.store;
     const now = countUntil(packets, this.player.t);
@@ -482,7 +482,7 @@ export class Network {
   }
 }
 
-// What stands on the packet.
+// The label of the packet's marker.
 function briefly({ arp, neighbour, l4 }) {
   if (arp) return `ARP ${arp.op === "request" ? "?" : "!"}`;
   if (neighbour) return `ND ${neighbour.op === "solicitation" ? "?" : "!"}`;

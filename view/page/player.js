@@ -1,4 +1,4 @@
-// The instant that is shown, and how it moves. Everything else is drawn from it.
+// The instant shown, and how it moves. Everything else is drawn from it.
 
 import { countUntil } from "./store.js";
 
@@ -16,7 +16,7 @@ export class Player {
     this.connection = null;
     this.step = -1; // index into the connection's steps; -1: before its first packet
     this.sinceHop = 0;
-    this.wanted = null; // an address whose connection has not arrived yet
+    this.wanted = null; // parts of a link whose connection has not arrived yet
   }
 
   get steps() {
@@ -75,7 +75,7 @@ export class Player {
     this.changed();
   }
 
-  // A hop on or back; without a connection, an item of the run.
+  // Go `count` hops on or back; without a connection, `count` packets of the run.
   stepBy(count) {
     if (this.steps.length) {
       this.goToStep(Math.min(Math.max(this.step + count, 0), this.steps.length - 1));
@@ -87,7 +87,7 @@ export class Player {
     this.setTime(packets[Math.min(Math.max(place, 0), packets.length - 1)].t);
   }
 
-  // The first hop of the next packet of the connection, or of the one before.
+  // Go to the first hop of the connection's next packet, or of the previous one.
   packetBy(count) {
     const { current, steps } = this;
     if (!current) return this.stepBy(count);
@@ -118,7 +118,7 @@ export class Player {
     return this.t >= this.store.end;
   }
 
-  // Time passes: `passed` seconds since the last frame.
+  // Advance the time; `passed`: seconds since the last frame.
   tick(passed) {
     if (!this.playing || this.following) return;
     if (this.speed === HOP_BY_HOP) {
@@ -137,7 +137,7 @@ export class Player {
     }
   }
 
-  // ---- the address of an instant: #t=1.234567&connection=TCP ...&packet=1&hop=4 ----
+  // ---- the link to an instant: #t=1.234567&connection=TCP ...&packet=1&hop=4 ----
 
   address() {
     const parts = new URLSearchParams();
@@ -186,7 +186,7 @@ export class Player {
   }
 }
 
-// The last step not later than t. Steps are nearly ordered by time: packets overtake one another.
+// The last step not later than t. Steps are only nearly in order of time, because packets overtake each other.
 function stepAt(steps, t) {
   const rough = countUntil(steps, t);
   for (let at = Math.min(steps.length - 1, rough + 8); at >= 0; at -= 1) if (steps[at].t <= t) return at;

@@ -1,8 +1,8 @@
-// Where run and items come from: elements of this page (the single file), or the server. One code path after that.
+// The source of the run and its items: elements of this page (the single file), or the server.
 
 const AT_A_TIME = 1000; // items added between two frames
 
-// Returns the run document; calls `take` with lists of items, now and later, `say` with trouble or null.
+// Returns the run document. Calls `take` with lists of items as they arrive, `say` with an error or null.
 export async function openRun(take, say) {
   const embedded = document.getElementById("run");
   if (embedded) {
@@ -16,7 +16,7 @@ export async function openRun(take, say) {
   return run;
 }
 
-// A JSON list with one item a line: parsed in parts, so that the page stays responsive.
+// Parse a JSON list with one item per line in parts, so that the page stays responsive.
 function readLines(text, take) {
   let at = 0;
   const next = () => {
@@ -66,7 +66,7 @@ function listen(take, say) {
       if (items.some((item) => item.kind === "end")) stream.close();
     };
     stream.onerror = () => {
-      say("The connection is lost: the lab has ended, or the network is interrupted. What is shown is what had arrived; trying again.");
+      say("Connection lost: the lab has ended, or the network is interrupted. The page shows what had arrived, and keeps trying to reconnect.");
       if (stream.readyState !== EventSource.CLOSED) return; // it reconnects by itself
       setTimeout(connect, 2000);
     };
@@ -80,7 +80,7 @@ export async function act(action, values, where = "act") {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ action, arguments: values }),
   }).catch(() => {
-    throw new Error("No answer: what served this page has ended, or the network is interrupted.");
+    throw new Error("No answer: the server of this page has ended, or the network is interrupted.");
   });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}: ${(await answer.text()).slice(0, 500)}`);
   return answer.json();

@@ -1,27 +1,27 @@
-// What is known of the run: its document, and its items in the order of their time. The same for a lab
-// that runs, a run's folder and a single file.
+// Everything the page knows about the run: its document, and its items in order of time. The same for a
+// running lab, a run's folder and a single file.
 
 export class Store {
   constructor(document) {
     this.document = document;
     this.version = 0; // counts changes
     this.lastId = 0;
-    this.begin = 0; // seconds: the times of the first item and of the latest
+    this.begin = 0; // seconds: times of the earliest and the latest item
     this.end = 0;
     this.ended = false;
-    this.behind = false; // more is on its way than has arrived
+    this.behind = false; // whether the server has more items than have arrived
     this.troubles = []; // sentences about what could not be read
-    this.missed = 0; // packets that were not shown
-    this.missedConnections = 0; // whose events were not shown
+    this.missed = 0; // packets not shown
+    this.missedConnections = 0; // connections whose events are not shown
     this.connections = new Map(); // key -> Connection
     this.walks = new Map(); // id -> Walk
     this.packets = [];
     this.events = [];
     this.tables = [];
     this.tablesOf = new Map(); // host of a director ("" where there is one) -> its tables
-    this.roles = new Map(); // host of a director -> what it said of having the VIP: [{t, master}]
+    this.roles = new Map(); // host of a director -> its reports of owning the VIP: [{t, master}]
     this.masters = new Set(); // at the latest instant
-    this.choices = []; // of schedulers
+    this.choices = []; // schedulers' choices
     this.links = [];
     this.findings = [];
     this.reports = [];
@@ -97,7 +97,7 @@ export class Store {
       case "report":
         return insert(this.reports, item);
       default:
-        return undefined; // of a later version
+        return undefined; // a later version's
     }
   }
 
@@ -119,13 +119,13 @@ export class Store {
     hops.splice(place, 0, packet);
   }
 
-  // A captured ARP reply or neighbour advertisement for a VIP tells what the host that receives it holds from
-  // then on. One that nobody asked for changes only what a host holds already.
+  // A captured ARP reply or neighbour advertisement for a VIP shows the receiving host's neighbour entry from
+  // then on. An unsolicited one changes an existing entry only.
   #learn({ host, interface: name, t, id, frame, arp, neighbour }) {
     if (this.document.hidden) return; // an exercise
     const [ip, mac] = arp ? [arp.sender_ip, arp.sender_mac] : [neighbour.target, neighbour.mac];
     if (!frame || !mac || !this.document.vips.includes(ip)) return;
-    const port = this.hosts.get(host)?.interfaces.find((one) => one.name === name);
+    const port = this.hosts.get(host)?.interfaces.find((candidate) => candidate.name === name);
     if (!port || frame.src === port.mac) return;
     const answers = port.mac === frame.dst && (arp ? arp.op === "reply" : neighbour.op === "advertisement");
     const held = latest(this.neighbours.get(host) || [], t)?.entries.some((entry) => entry.ip === ip);
@@ -143,28 +143,28 @@ export class Store {
     else this.masters.delete(host);
   }
 
-  // Whether that director forwards, by what the directors say of themselves.
+  // Whether that director forwards, according to the roles that the directors report.
   #forwards(host) {
     return !host || !this.masters.size || this.masters.has(host);
   }
 
-  // The directors that have told of themselves or of their tables, in order.
+  // The directors that have reported a role or tables, in order of name.
   get directors() {
     return [...new Set([...this.tablesOf.keys(), ...this.roles.keys()])].sort();
   }
 
-  // What a director has said of itself last: {master, t}; null where it is alone, or has said nothing yet.
+  // The role that a director last reported: {master, t}; null if it is alone, or has reported none yet.
   roleOf(host, t) {
     return latest(this.roles.get(host) || [], t);
   }
 
-  // The same in words; "" if there is nothing to say.
+  // The same in words; "" if there is none.
   roleWords(host, t) {
     const role = this.roleOf(host, t);
-    return role ? `${role.master ? "master" : "backup"}, as it said at ${role.t.toFixed(3)} s` : "";
+    return role ? `${role.master ? "master" : "backup"} (reported at ${role.t.toFixed(3)} s)` : "";
   }
 
-  // The tables of the director that forwards: of several, the one that was the last to become master.
+  // The tables of the director that forwards: of several masters, the latest to become one.
   tablesAt(t) {
     const masters = [...this.tablesOf.keys()].filter((host) => this.roleOf(host, t)?.master);
     if (!masters.length) return latest(this.tables, t);
@@ -172,7 +172,7 @@ export class Store {
     return latest(this.tablesOf.get(masters[0]), t);
   }
 
-  // An IPv6 address, or a text with some, without what all addresses of the run begin with.
+  // A text whose IPv6 addresses are shortened by the run's common prefix.
   fold(text) {
     return this.prefix ? String(text).split(this.prefix).join("…") : text;
   }
@@ -196,7 +196,7 @@ export class Store {
     return connection;
   }
 
-  // All hops of all packets of a connection, in the order in which they are stepped through.
+  // All hops of all packets of a connection, in stepping order.
   steps(connection) {
     if (!connection.steps) {
       connection.steps = connection.walks.flatMap((walk, packet) =>
@@ -206,7 +206,7 @@ export class Store {
     return connection.steps;
   }
 
-  // The name of a real server for its "ADDRESS:PORT", with the port where the name alone is not enough.
+  // The name of the real server at "ADDRESS:PORT", or null.
   serverName(server) {
     const address = server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
     return this.servers.get(address) || null;
@@ -224,7 +224,7 @@ export class Store {
     return entry ? entry.state : null;
   }
 
-  // The connection's entry in the director's table at that time, or null.
+  // The connection's entry in the director's table at time t, or null.
   entryOf(connection, t) {
     const tables = this.tablesAt(t);
     if (!tables) return null;
@@ -243,7 +243,7 @@ function group(packet) {
   return "Other packets";
 }
 
-// The groups with which most IPv6 addresses of a run begin, such as "2001:db8:"; "" if there are none.
+// The first two groups of most IPv6 addresses of a run, such as "2001:db8:"; "" if no two share them.
 function commonPrefix(document) {
   const addresses = [
     ...document.vips,
@@ -258,7 +258,7 @@ function commonPrefix(document) {
   return count > 1 ? prefix : "";
 }
 
-// Keeps `list` ordered by t; items come nearly in order.
+// Insert into `list`, which is ordered by t; items arrive nearly in order.
 function insert(list, item) {
   let place = list.length;
   while (place > 0 && list[place - 1].t > item.t) place -= 1;
@@ -266,7 +266,7 @@ function insert(list, item) {
   else list.splice(place, 0, item);
 }
 
-// How many items of `list` are not later than t.
+// The number of items in `list` that are not later than t.
 export function countUntil(list, t) {
   let low = 0;
   let high = list.length;

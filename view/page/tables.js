@@ -1,11 +1,11 @@
-// The director's tables at the instant shown, and the states of a connection as a diagram.
+// The director's tables at the instant shown, and a connection's states as a diagram.
 
 import { draw, endpoint, figure, interval, make, Panel, table } from "./dom.js";
 import { countUntil, latest } from "./store.js";
 
 const MOST = 200; // rows of a table; the filter of the connections finds the others
 
-// Columns that are shown where a server has something in them.
+// Columns shown only if a server has a value in them.
 const COUNTED = [
   ["connections", (server) => server.connections],
   ["packets in", (server) => server.packets_in],
@@ -43,9 +43,9 @@ export class Tables {
 
   // The tables of one director, as nodes.
   #director(item, chosen) {
-    if (!item) return [make("p", { class: "hint" }, "The director's tables have not been read yet at this instant.")];
+    if (!item) return [make("p", { class: "hint" }, "The director's tables had not been read at this instant.")];
     return [
-      make("p", { class: "hint" }, `As the director had them at ${item.t.toFixed(3)} s.`),
+      make("p", { class: "hint" }, `Read from the director at ${item.t.toFixed(3)} s.`),
       ...item.services.map((service) => this.#service(service, item.host)),
       ...this.#connections(item, chosen),
       ...this.#counters(item.counters || {}),
@@ -75,17 +75,17 @@ export class Tables {
   }
 
   #connections(item, chosen) {
-    const plain = item.connections.filter((one) => !one.template);
-    const templates = item.connections.filter((one) => one.template);
+    const plain = item.connections.filter((entry) => !entry.template);
+    const templates = item.connections.filter((entry) => entry.template);
     const order = (list) => [...list].sort((a, b) => (b.key === chosen) - (a.key === chosen));
     const build = (caption, list, total = 0) => table(
       `${caption}: ${total || list.length}${(total || list.length) > Math.min(list.length, MOST) ? `, ${Math.min(list.length, MOST)} shown` : ""}`,
-      ["client", "virtual", "real server", "state", "time to live"],
-      order(list).slice(0, MOST).map((one) => {
-        const client = this.store.connections.has(one.key)
-          ? make("button", { type: "button", class: "link", onclick: () => this.player.choose(one.key) }, `${one.key === chosen ? "▸ " : ""}${one.client}`)
-          : one.client;
-        return [client, one.virtual, this.store.labelOf(one.server), one.state, interval(one.expires)];
+      ["client", "virtual", "real server", "state", "expires in"],
+      order(list).slice(0, MOST).map((entry) => {
+        const client = this.store.connections.has(entry.key)
+          ? make("button", { type: "button", class: "link", onclick: () => this.player.choose(entry.key) }, `${entry.key === chosen ? "▸ " : ""}${entry.client}`)
+          : entry.client;
+        return [client, entry.virtual, this.store.labelOf(entry.server), entry.state, interval(entry.expires)];
       }),
     );
     return [build("Connections", plain, templates.length ? 0 : item.connections_total), ...(templates.length ? [build("Templates (persistence)", templates)] : [])];
@@ -125,15 +125,15 @@ export class States extends Panel {
     const passed = new Set(past.map((one, place) => (place ? `${past[place - 1].state} ${one.state}` : "")));
     const tables = store.tablesAt(player.t);
     const entry = connection && store.entryOf(connection, player.t);
-    const heading = connection ? `${connection.key}: ${state || "not in the table yet"}` : "Choose a connection to see its state";
+    const heading = connection ? `${connection.key}: ${state || "not in the table yet"}` : "Select a connection to see its state";
     this.panel.replaceChildren(
       make("h3", null, heading),
-      make("p", { class: "hint" }, entry ? `Time to live ${interval(entry.expires)} when the table was read, at ${tables.t.toFixed(3)} s.` : "Thick arrows are the transitions that this connection has made; the state framed twice is the present one."),
+      make("p", { class: "hint" }, entry ? `The entry expires ${interval(entry.expires)} after ${tables.t.toFixed(3)} s, when the table was read.` : "Thick arrows are the transitions of this connection; its current state has a double frame."),
       make("div", { class: "split states-split" },
-        figure(diagram(edges, state, been, passed), table("Transitions of the table", ["from", "to"], edges)),
-        past.length ? table("What this connection has been through", ["state", "at", "after", "event"], past.map((one, place) => [
+        figure(diagram(edges, state, been, passed), table("State transitions", ["from", "to"], edges)),
+        past.length ? table("States of this connection so far", ["state", "at", "after", "event"], past.map((one, place) => [
           `${one.state}${place === past.length - 1 ? " ◀ now" : ""}`, `${one.t.toFixed(6)} s`, place ? interval(one.t - past[place - 1].t) : "", one.text,
-        ]), { class: "past" }) : make("p", { class: "empty" }, "No change of state so far.")),
+        ]), { class: "past" }) : make("p", { class: "empty" }, "No state changes so far.")),
     );
   }
 }
@@ -150,7 +150,7 @@ function diagram(edges, present, been, passed) {
   };
   const svg = draw("svg", {
     viewBox: `0 0 ${4 * ACROSS + BOX + 24} ${(rows - 1) * DOWN + TALL + 28}`, role: "img", class: "states",
-    "aria-label": `States of a connection; the present one is ${present || "none"}`,
+    "aria-label": `State diagram of a connection; current state: ${present || "none"}`,
   }, draw("defs", null, ["plain", "passed"].map((name) => draw("marker", { id: `state-${name}`, viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" },
     draw("path", { d: "M0 0L10 5L0 10z", class: `head ${name}` })))));
   const sorted = [...edges].sort((a, b) => passed.has(a.join(" ")) - passed.has(b.join(" ")));

@@ -1,4 +1,4 @@
-// A packet's walk: its header at every hop, what has changed marked with its old value, the answer's walk below.
+// A packet's walk: its headers at every hop, changed fields with their old value, the answer's walk below.
 
 import { endpoint, find, flagWords, interval, make, seconds, setText } from "./dom.js";
 import { VirtualList } from "./list.js";
@@ -7,7 +7,7 @@ import { countUntil } from "./store.js";
 const NARROW = 1250; // pixels: the list of connections is closed at first
 const HTTP_PORTS = new Set([80, 8000, 8080]);
 
-// ---- rows of the header: name, value at a hop, the fields whose change it shows ----
+// ---- rows of the table: name, value at a hop, the fields whose change is marked ----
 
 const source = (ip, l4) => endpoint(ip.src, l4 ? l4.sport : null);
 const destination = (ip, l4) => endpoint(ip.dst, l4 ? l4.dport : null);
@@ -41,41 +41,41 @@ function number(value) {
 }
 
 // "in" or "out", from the frame's addresses; null where there are none (a tunnel device).
-export function wayOf(store, packet) {
-  const port = store.hosts.get(packet.host)?.interfaces.find((one) => one.name === packet.interface);
+export function directionOf(store, packet) {
+  const port = store.hosts.get(packet.host)?.interfaces.find((candidate) => candidate.name === packet.interface);
   if (!packet.frame || !port || !port.mac) return null;
   return packet.frame.src === port.mac ? "out" : "in";
 }
 
-// One sentence about what has happened to a packet since the hop before.
+// One sentence about what happened to a packet since the previous hop.
 export function sentence(store, walk, hop) {
   const packet = walk.packets[hop];
   const before = walk.packets[hop - 1];
   const { host } = packet;
   const role = store.hosts.get(host)?.role;
-  if (!before) return `${host} ${role === "client" || role === "realserver" ? "sends it" : "is the first to see it"}.`;
+  if (!before) return `${host} ${role === "client" || role === "realserver" ? "sends the packet" : "is the first to capture the packet"}.`;
   const changed = new Set(packet.changed || []);
   const parts = [];
   const either = (...names) => names.some((name) => changed.has(name));
   if (before.host !== host && !changed.size) return `It arrives at ${host} unchanged.`;
-  const who = before.host === host ? host : `on the way to ${host}`;
+  const where = before.host === host ? `${host} rewrites` : `between ${before.host} and ${host} something rewrites`;
   if (either("outer", "outer.src", "outer.dst") && packet.outer && !before.outer) {
-    parts.push(`${host} puts it, unchanged, into another IP packet, from ${packet.outer.src} to ${packet.outer.dst}`);
-  } else if (either("outer") && !packet.outer) parts.push(`${host} takes the outer IP header off`);
+    parts.push(`${host} encapsulates it, unchanged, in another IP packet, from ${packet.outer.src} to ${packet.outer.dst}`);
+  } else if (either("outer") && !packet.outer) parts.push(`${host} removes the outer IP header`);
   if (either("ip.dst", "l4.dport")) {
-    parts.push(`${who} writes another destination: ${destination(before.ip, before.l4)} becomes ${destination(packet.ip, packet.l4)}`);
+    parts.push(`${where} the destination: ${destination(before.ip, before.l4)} becomes ${destination(packet.ip, packet.l4)}`);
   }
   if (either("ip.src", "l4.sport")) {
-    parts.push(`${who} writes another source: ${source(before.ip, before.l4)} becomes ${source(packet.ip, packet.l4)}`);
+    parts.push(`${where} the source: ${source(before.ip, before.l4)} becomes ${source(packet.ip, packet.l4)}`);
   }
   if (!parts.length && either("frame.src", "frame.dst") && packet.frame) {
     const goal = store.macs.get(packet.frame.dst);
-    parts.push(`${host} ${role === "director" ? "changes only the MAC addresses: the frame now goes" : "passes it on"} to ${goal || packet.frame.dst}`);
+    parts.push(`${host} ${role === "director" ? "changes only the MAC addresses: the frame now goes" : "forwards it"} to ${goal || packet.frame.dst}`);
   }
   if (either("ip.ttl") && packet.ip && before.ip && packet.ip.ttl < before.ip.ttl) {
-    parts.push(`${parts.length ? "" : `${host} passes it on; `}TTL ${before.ip.ttl} becomes ${packet.ip.ttl}`);
+    parts.push(`${parts.length ? "" : `${host} forwards it; `}TTL ${before.ip.ttl} becomes ${packet.ip.ttl}`);
   }
-  if (either("l4.seq", "l4.ack", "l4.length")) parts.push("the data or its numbers change, too (ftp helper)");
+  if (either("l4.seq", "l4.ack", "l4.length")) parts.push("the payload or the sequence numbers change too (ftp helper)");
   return parts.length ? `${parts.join("; ")}.` : `It arrives at ${host} unchanged.`;
 }
 
@@ -97,11 +97,11 @@ export class Walk {
     this.there = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The packet at every hop" });
     this.back = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The packet of the other direction at every hop" });
     this.list = new VirtualList({
-      label: "Connections", height: 44, write: (row, one) => this.#row(row, one), choose: (one) => player.choose(one.key),
+      label: "Connections", height: 44, write: (row, connection) => this.#row(row, connection), choose: (connection) => player.choose(connection.key),
     });
     this.text = new VirtualList({
-      label: "Packets of this connection as text", height: 22, write: (row, one) => this.#line(row, one),
-      choose: (one, index) => player.goToStep(index),
+      label: "Packets of this connection as text", height: 22, write: (row, step) => this.#line(row, step),
+      choose: (_, index) => player.goToStep(index),
     });
     this.count = make("span", { class: "hint" });
     const filter = make("input", {
@@ -130,10 +130,10 @@ export class Walk {
     if (key === this.key) return;
     this.key = key;
     if (!connection) {
-      setText(this.title, "No connection chosen");
+      setText(this.title, "No connection selected");
       setText(this.position, "");
       setText(this.happened, store.connections.size
-        ? "Choose a connection, or the newest one (key w), to follow its packets."
+        ? "Select a connection, or the newest (key w), to follow its packets."
         : store.version ? "No packets yet." : "Reading the captures …");
       this.buttons.hidden = true;
       this.there.replaceChildren();
@@ -146,7 +146,7 @@ export class Walk {
     const server = connection.server ? `, served by ${store.labelOf(connection.server)}` : "";
     setText(this.title, store.fold(connection.served ? `${connection.client} to ${connection.virtual}${server}` : connection.key));
     if (!current) {
-      setText(this.position, `before its first packet`);
+      setText(this.position, "before its first packet");
       setText(this.happened, `The connection begins at ${seconds(connection.first)}. Step on with → or “hop ▸”.`);
       this.there.replaceChildren();
       this.back.replaceChildren();
@@ -166,7 +166,7 @@ export class Walk {
   // The packet of the other direction: the answer to a request, the request before a reply.
   #answer(connection, walk, packet) {
     const wanted = walk.direction === "request" ? "reply" : "request";
-    const later = connection.walks.findIndex((one, place) => place > packet && one.direction === wanted);
+    const later = connection.walks.findIndex((other, place) => place > packet && other.direction === wanted);
     let earlier = packet - 1;
     while (earlier >= 0 && connection.walks[earlier].direction !== wanted) earlier -= 1;
     const place = wanted === "reply" ? (later >= 0 ? later : earlier) : earlier >= 0 ? earlier : later;
@@ -182,16 +182,16 @@ export class Walk {
     const kind = walk.direction === "request" ? "Request" : walk.direction === "reply" ? "Reply" : "Packet";
     const marked = (hop) => (hop === now ? "now" : null);
     const heads = packets.map((packet, hop) => {
-      const way = wayOf(store, packet);
+      const direction = directionOf(store, packet);
       return make("th", { scope: "col", class: marked(hop), "aria-current": hop === now ? "step" : null },
         make("button", { type: "button", onclick: () => this.player.goToStep(this.#indexOf(place, hop)) },
           make("span", { class: "host" }, packet.host), ` ${packet.interface.replace(`${packet.host}-`, "")}`,
-          way ? make("span", { class: "direction" }, way === "out" ? " ▸ out" : " ▸ in") : null));
+          direction ? make("span", { class: "direction" }, direction === "out" ? " ▸ out" : " ▸ in") : null));
     });
     const rows = [];
     for (const [name, value, fields] of ROWS) {
       const values = packets.map((packet) => store.fold(value(packet) || "") || null);
-      if (values.every((one) => one === null)) continue;
+      if (values.every((shown) => shown === null)) continue;
       rows.push(make("tr", null, make("th", { scope: "row" }, name), values.map((shown, hop) => {
         const changed = hop > 0 && fields.some((field) => (packets[hop].changed || []).includes(field)) && shown !== values[hop - 1];
         if (!changed) return make("td", { class: marked(hop) }, shown || "");
@@ -204,9 +204,9 @@ export class Walk {
     rows.push(make("tr", { class: "times" }, make("th", { scope: "row" }, "after"),
       packets.map((packet, hop) => make("td", { class: marked(hop) }, hop ? interval(packet.t - start) : "0"))));
     const caption = make("caption", null, make("span", null, make("strong", { class: (walk.direction || "packet") }, `${walk.direction === "reply" ? "◂ " : ""}${kind}${walk.direction === "request" ? " ▸" : ""}`),
-      ` packet ${place + 1}${packets.length === 1 ? ", seen once" : ""}${store.prefix && walk.connection.key.includes(store.prefix) ? `, … is ${store.prefix}` : ""}`));
+      ` packet ${place + 1}${packets.length === 1 ? ", captured once" : ""}${store.prefix && walk.connection.key.includes(store.prefix) ? `, … is ${store.prefix}` : ""}`));
     return make("table", { class: "matrix" }, caption,
-      make("thead", null, make("tr", null, make("th", { scope: "col" }, "seen at"), heads)), make("tbody", null, rows));
+      make("thead", null, make("tr", null, make("th", { scope: "col" }, "captured at"), heads)), make("tbody", null, rows));
   }
 
   #indexOf(packet, hop) {
@@ -218,7 +218,7 @@ export class Walk {
     if (store.version !== this.seen) {
       this.seen = store.version;
       const all = [...store.connections.values()];
-      this.connections = this.filter ? all.filter((one) => this.#words(one).includes(this.filter)) : all;
+      this.connections = this.filter ? all.filter((connection) => this.#words(connection).includes(this.filter)) : all;
       setText(this.count, `${this.connections.length} of ${all.length}`);
     }
     const before = this.chosen;
@@ -229,20 +229,22 @@ export class Walk {
     this.states = states;
   }
 
-  #words(one) {
-    return `${one.key} ${one.server || ""} ${one.server ? this.store.serverName(one.server) || "" : ""} ${this.store.stateOf(one, this.player.t) || ""}`.toLowerCase();
+  #words(connection) {
+    const { key, server } = connection;
+    const name = server ? this.store.serverName(server) || "" : "";
+    return `${key} ${server || ""} ${name} ${this.store.stateOf(connection, this.player.t) || ""}`.toLowerCase();
   }
 
-  #row(row, one) {
+  #row(row, connection) {
     const { store, player } = this;
-    const state = store.stateOf(one, player.t);
-    const name = one.server ? store.serverName(one.server) || one.server : "";
-    const plain = !one.served;
-    row.classList.toggle("later", one.first > player.t);
+    const { key, client, virtual, server, served, first, packets } = connection;
+    const state = store.stateOf(connection, player.t);
+    const name = server ? store.serverName(server) || server : "";
+    row.classList.toggle("later", first > player.t);
     row.append(
-      make("div", null, plain ? store.fold(one.key) : make("span", { class: "mono" }, store.fold(one.client)), make("span", { class: "right" }, name ? `▸ ${name}` : "")),
-      make("div", { class: "small" }, plain ? seconds(one.first) : `${seconds(one.first)}  to ${store.fold(one.virtual)}`,
-        make("span", { class: "right" }, one.first > player.t ? "not yet" : state || `${one.packets} seen`)),
+      make("div", null, served ? make("span", { class: "mono" }, store.fold(client)) : store.fold(key), make("span", { class: "right" }, name ? `▸ ${name}` : "")),
+      make("div", { class: "small" }, served ? `${seconds(first)}  to ${store.fold(virtual)}` : seconds(first),
+        make("span", { class: "right" }, first > player.t ? "not yet" : state || `${packets} captured`)),
     );
   }
 
@@ -259,12 +261,12 @@ export class Walk {
     this.list.focus();
   }
 
-  // Follows the connection that began last, from its first packet.
+  // Follow the connection that began last, from its first packet.
   newest() {
     const { player, store } = this;
-    const served = [...store.connections.values()].filter((one) => one.walks.length && one.served);
+    const served = [...store.connections.values()].filter((connection) => connection.walks.length && connection.served);
     if (!served.length) return;
-    const last = served.reduce((best, one) => (one.first >= best.first ? one : best));
+    const last = served.reduce((best, other) => (other.first >= best.first ? other : best));
     player.following = false;
     player.choose(last.key);
   }
@@ -275,7 +277,7 @@ export class Walk {
   }
 }
 
-// Scrolls sideways, and only that, until the present hop is visible.
+// Scroll sideways only, until the current hop is visible.
 function bringInto(scroller) {
   const now = scroller.querySelector("th.now");
   if (!now) return;
@@ -286,9 +288,9 @@ function bringInto(scroller) {
   else if (scroller.scrollLeft < right) scroller.scrollLeft = right;
 }
 
-// The connection that a page shows first: served, over http, with its packets captured.
+// The connection that a page shows first: to a service, over HTTP if possible, with captured packets.
 export function firstToShow(store) {
-  const all = [...store.connections.values()].filter((one) => one.walks.length && one.served);
-  const web = all.find((one) => one.walks.length > 4 && HTTP_PORTS.has(Number(one.virtual.split(":").pop())));
+  const all = [...store.connections.values()].filter((connection) => connection.walks.length && connection.served);
+  const web = all.find(({ walks, virtual }) => walks.length > 4 && HTTP_PORTS.has(Number(virtual.split(":").pop())));
   return web || all[0] || null;
 }

@@ -1,11 +1,11 @@
-// For a teacher: all running exercises of this machine as tiles. Those who wait longest come first.
+// For a teacher: all running exercises on this machine as tiles, the longest-running first, solved ones last.
 
 import { draw, find, make, setText } from "./dom.js";
 import { act } from "./source.js";
 
 const EVERY = 3000; // ms
 const STUCK = 20 * 60; // seconds
-const diagnoses = new Map(); // run -> what the doctor has found, as nodes
+const diagnoses = new Map(); // run -> the doctor's findings, as nodes
 
 async function refresh() {
   try {
@@ -15,7 +15,7 @@ async function refresh() {
     find("trouble").hidden = true;
   } catch (error) {
     find("trouble").hidden = false;
-    setText(find("trouble"), `The wall cannot be read: ${error.message}. Trying again.`);
+    setText(find("trouble"), `The list of exercises cannot be read: ${error.message}. Trying again.`);
   }
   setTimeout(refresh, EVERY);
 }
@@ -41,11 +41,11 @@ function tile(run, now, done) {
     draw("svg", { class: "meter", viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" },
       draw("rect", { x: 0, y: 0, width: 100, height: 12 }), draw("rect", { class: "full", x: 0, y: 0, width: 100 * share, height: 12 })),
     make("p", null, `${run.checks_passed} of ${run.checks} checks${done ? ", ✓ solved" : ""}`),
-    make("p", { class: "hint" }, `${minutes} min${stuck ? ", ! long" : ""}, ${run.hints} hint${run.hints === 1 ? "" : "s"}`),
+    make("p", { class: "hint" }, `${minutes} min${stuck ? ", ! stuck?" : ""}, ${run.hints} hint${run.hints === 1 ? "" : "s"}`),
     run.has_doctor ? diagnosis(run) : null);
 }
 
-// What is wrong, for the teacher: asked for by a button, since the wall may hang where all can see it.
+// The diagnosis appears only on a button, because students may see the teacher's screen.
 function diagnosis(run) {
   const output = make("div", { role: "status" }, diagnoses.get(run.run) || []);
   const ask = async () => {
@@ -55,8 +55,8 @@ function diagnosis(run) {
     try {
       const { findings } = await act("doctor", { run: run.run }, "../act");
       nodes = findings.length
-        ? [make("ul", null, findings.map((one) => make("li", null, make("strong", null, `${one.host}: ${one.title}`), ` ${one.evidence}`)))]
-        : [make("p", null, "The doctor has found nothing wrong.")];
+        ? [make("ul", null, findings.map(({ host, title, evidence }) => make("li", null, make("strong", null, `${host}: ${title}`), ` ${evidence}`)))]
+        : [make("p", null, "The doctor found nothing wrong.")];
     } catch (error) {
       nodes = [make("p", { class: "failed" }, error.message)];
     }

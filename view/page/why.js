@@ -1,9 +1,9 @@
-// Why this server: the scheduler's state as a picture, its own sentences, and the same as a table.
+// Why this server: the scheduler's state as a picture and as a table, and the reasons in its own words.
 
 import { draw, figure, make, Panel, table } from "./dom.js";
 import { latest } from "./store.js";
 
-const PATTERNS = 6; // fills that differ without colour; more servers than that also have their number
+const PATTERNS = 6; // fills that differ without colour; with more servers, the labels tell them apart
 const SHADES = 8;
 
 export class Why extends Panel {
@@ -15,7 +15,7 @@ export class Why extends Panel {
     if (key === this.key) return;
     this.key = key;
     if (!choice) {
-      this.panel.replaceChildren(make("p", { class: "empty" }, "No connection has been scheduled yet. As soon as one is, this panel shows why its server was chosen."));
+      this.panel.replaceChildren(make("p", { class: "empty" }, "No connection has been scheduled yet. After the first, this panel shows why its server was chosen."));
       return;
     }
     const picture = choice.picture || {};
@@ -25,8 +25,8 @@ export class Why extends Panel {
         make("section", { "aria-label": "Why" },
           make("h3", null, `Why ${choice.chosen ? store.labelOf(choice.chosen) : "no server"}?`),
           make("p", { class: "hint" }, `${choice.connection || choice.service}, scheduler ${choice.name}, at ${choice.t.toFixed(3)} s`),
-          make("ol", { class: "sentences" }, (choice.sentences || []).map((one) => make("li", null, one)))),
-        make("section", { "aria-label": "The scheduler's state" }, drawing ? drawing(store, choice, picture) : make("p", null, "This scheduler has no picture."))),
+          make("ol", { class: "sentences" }, (choice.sentences || []).map((sentence) => make("li", null, sentence)))),
+        make("section", { "aria-label": "The scheduler's state" }, drawing ? drawing(store, choice, picture) : make("p", null, "There is no picture for this scheduler."))),
     );
   }
 }
@@ -45,7 +45,7 @@ function fills() {
       draw("rect", { width: 8, height: 8, class: `ground g${index}` }), draw("path", { d, class: "hatch" }))));
 }
 
-// ---- rr, wrr: whose turn it is ----
+// ---- rr, wrr: the order of turns ----
 
 function turns(store, choice, { turns: order, at }) {
   const servers = [...new Set(order)];
@@ -57,7 +57,7 @@ function turns(store, choice, { turns: order, at }) {
   const point = (radius, place) => `${(middle + radius * Math.cos(angle(place))).toFixed(2)} ${(middle + radius * Math.sin(angle(place))).toFixed(2)}`;
   const svg = draw("svg", {
     viewBox: `0 0 ${size} ${size}`, role: "img", class: "wheel",
-    "aria-label": `${order.length} turns in a ring; the present one is turn ${at + 1}, ${nameOf(store, order[at] || "")}`,
+    "aria-label": `${order.length} turns in a ring; the current one is turn ${at + 1}, ${nameOf(store, order[at] || "")}`,
   }, fills());
   order.forEach((server, place) => {
     const gap = order.length > 60 ? 0 : 0.012 * order.length / (2 * Math.PI);
@@ -84,7 +84,7 @@ function turns(store, choice, { turns: order, at }) {
     draw("circle", { class: "hub", cx: middle, cy: middle, r: 5 }),
     draw("text", { class: "hubname", x: middle, y: middle + (Math.sin(angle(at + 0.5)) > 0 ? -22 : 30) }, `turn ${at + 1} of ${order.length}`),
   );
-  const share = servers.map((server) => [store.labelOf(server), order.filter((one) => one === server).length, server === choice.chosen ? "◀ this one" : ""]);
+  const share = servers.map((server) => [store.labelOf(server), order.filter((turn) => turn === server).length, server === choice.chosen ? "◀ this one" : ""]);
   return figure(svg, table("Turns of each real server in one round", ["real server", "turns", "chosen"], share));
 }
 
@@ -118,7 +118,7 @@ function counts(store, choice, { rows, formula }) {
     store.labelOf(row.server), row.weight, row.active, row.inactive, format(row.value), row.server === choice.chosen ? "◀ this one" : "",
   ]));
   return make("div", null, formula ? make("p", { class: "formula" }, `value = ${formula}; the smallest is chosen`) : null,
-    figure(svg, twin), rows.length > shown.length ? make("p", { class: "hint" }, `The picture shows ${shown.length} of ${rows.length} servers; the table all.`) : null);
+    figure(svg, twin), rows.length > shown.length ? make("p", { class: "hint" }, `The picture shows ${shown.length} of ${rows.length} servers; the table shows all.`) : null);
 }
 
 function format(value) {
@@ -158,7 +158,7 @@ function slots(store, choice, { slots: count, owners, slot, strip }) {
   return make("div", null, make("p", { class: "formula" }, where(slot, count, "framed")), figure(svg, slotTable(store, choice, owners, slot)));
 }
 
-// The slot is not known where another rule decided, e.g. persistence.
+// The slot is unknown where something else decided, such as persistence.
 function where(slot, count, more) {
   return slot === null || slot === undefined ? `${count} hash slots.` : `The address hashes to slot ${slot} of ${count}: ${more}.`;
 }
@@ -169,14 +169,14 @@ function slotTable(store, choice, owners, slot) {
   ]));
 }
 
-// More slots than can be told apart: how many each server has.
+// More slots than can be told apart: the number that each server has.
 function shares(store, choice, count, owners, slot) {
   const line = 26;
   const most = Math.max(1, ...owners.map(([, share]) => share));
   const shown = owners.slice(0, 40);
   const svg = draw("svg", {
     viewBox: `0 0 620 ${shown.length * line + 8}`, role: "img", class: "counts",
-    "aria-label": `How many of ${count} hash slots each real server has. ${where(slot, count, nameOf(store, choice.chosen || ""))}`,
+    "aria-label": `Hash slots of each real server, of ${count}. ${where(slot, count, nameOf(store, choice.chosen || ""))}`,
   });
   shown.forEach(([server, share], place) => {
     const y = 4 + place * line;
@@ -190,14 +190,14 @@ function shares(store, choice, count, owners, slot) {
   return make("div", null, make("p", { class: "formula" }, where(slot, count, nameOf(store, choice.chosen || ""))), figure(svg, slotTable(store, choice, owners, slot)));
 }
 
-// ---- a scheduler of one's own: what it has chosen ----
+// ---- a custom scheduler: its recent choices ----
 
 function recent(store, choice, { chosen, rows }) {
   const servers = [...new Set([...rows.map((row) => row.server), ...chosen])];
   const [line, left, edge, width] = [30, 130, 15, 760];
   const svg = draw("svg", {
     viewBox: `0 0 ${width} ${servers.length * line + 26}`, role: "img", class: "counts",
-    "aria-label": `The last ${chosen.length} choices, the latest on the right: ${chosen.slice(-8).map((one) => nameOf(store, one)).join(", ")}`,
+    "aria-label": `The last ${chosen.length} choices, the latest on the right: ${chosen.slice(-8).map((server) => nameOf(store, server)).join(", ")}`,
   });
   svg.append(draw("text", { class: "axis", x: left, y: 14 }, `the last ${chosen.length} choices, the latest on the right`));
   servers.forEach((server, row) => {
@@ -205,21 +205,21 @@ function recent(store, choice, { chosen, rows }) {
     svg.append(
       draw("line", { class: "cable", x1: left, x2: left + chosen.length * edge, y1: y + line / 2, y2: y + line / 2 }),
       draw("text", { class: "countname", x: left - 10, y: y + 19 }, `${server === choice.chosen ? "▸ " : ""}${nameOf(store, server)}`));
-    chosen.forEach((one, place) => {
-      if (one === server) svg.append(draw("rect", { class: place === chosen.length - 1 ? "active latest" : "active", x: left + place * edge + 1, y: y + 5, width: edge - 2, height: line - 10, rx: 2 }));
+    chosen.forEach((other, place) => {
+      if (other === server) svg.append(draw("rect", { class: place === chosen.length - 1 ? "active latest" : "active", x: left + place * edge + 1, y: y + 5, width: edge - 2, height: line - 10, rx: 2 }));
     });
   });
   const counted = new Map(rows.map((row) => [row.server, row]));
   return figure(svg, table("Choices of the scheduler", ["real server", "of these choices", "weight", "active", "inactive", "chosen"], servers.map((server) => {
     const row = counted.get(server) || {};
-    return [store.labelOf(server), chosen.filter((one) => one === server).length, row.weight, row.active, row.inactive, server === choice.chosen ? "◀ this one" : ""];
+    return [store.labelOf(server), chosen.filter((other) => other === server).length, row.weight, row.active, row.inactive, server === choice.chosen ? "◀ this one" : ""];
   })));
 }
 
 // ---- lblc, lblcr: sets ----
 
 function sets(store, choice, { rows, key }) {
-  return table("Which servers each address is bound to", ["address", "real servers"], rows.map((row) => [
+  return table("Servers that each address is bound to", ["address", "real servers"], rows.map((row) => [
     row.key, make("span", null, row.servers.map((server) => {
       const now = server === choice.chosen && (!key || key === row.key);
       return make("span", { class: now ? "chip now" : "chip" }, `${now ? "▸ " : ""}${nameOf(store, server)}`);

@@ -94,7 +94,7 @@ def test_a_tunnel_is_an_outer_header() -> None:
     assert found is not None
     assert found.outer is not None
     assert (found.outer.dst, found.ip and found.ip.dst) == ("192.0.2.2", VIP)
-    assert in_words(found).startswith("203.0.113.2 > 192.0.2.2 IPIP, in it TCP 198.51.100.101:40001 > ")
+    assert in_words(found).startswith("203.0.113.2 > 192.0.2.2 IPIP: TCP 198.51.100.101:40001 > ")
 
 
 def test_arp_in_words() -> None:
@@ -341,7 +341,7 @@ def test_a_file_that_is_no_capture_is_told(folder: Path, content: bytes) -> None
     (folder / "pcap" / "d-eth1.pcap").write_bytes(content)
     items = report(folder)
     assert len(of_kind(items, "packet")) == 2
-    assert "is not a capture" in of_kind(items, "missed")[0]["why"]
+    assert "not a tcpdump capture" in of_kind(items, "missed")[0]["why"]
 
 
 def test_lines_that_are_no_events_are_counted(folder: Path) -> None:
@@ -349,7 +349,7 @@ def test_lines_that_are_no_events_are_counted(folder: Path) -> None:
         'nonsense\n[1]\n{"kind": "new", "time": 1e2}\n{"kind": 3}\n\x00\n{"kind"'
     )
     (missed,) = of_kind(report(folder), "missed")
-    assert (missed["count"], missed["why"]) == (4, "events.jsonl has lines that are not objects of JSON")
+    assert (missed["count"], missed["why"]) == (4, "events.jsonl has lines that are not JSON objects")
 
 
 def test_an_empty_folder_has_a_document_that_says_what_it_lacks(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_delay_is_offered_where_the_kernel_has_it(tmp_path: Path, netem: bool) -
         "links": [{"a": "c1-eth0", "b": "s1", "port": 1}],
     }
     actions = Actions(tmp_path, {"c1": 1}, document, "nat", list, netem=netem)
-    commands = {one.name: one.command for one in actions.known()}
+    commands = {one.name: one.command for one in actions.available()}
     wanted = "{client} tc qdisc replace dev {client}-eth0 root netem delay {ms}ms"
     assert commands.get("delay") == (wanted if netem else None)
 
@@ -256,3 +256,9 @@ def test_a_caller_that_has_ended_before_it_is_watched_is_noticed(ended: bool) ->
     outer.stdin.close()
     assert outer.stdout.read() == ("refused\n" if ended else "watched\n")
     outer.wait()
+
+
+def test_a_capture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "pcap" / "c1-eth0.pcap").mkdir(parents=True)  # reading it fails, for root as well
+    assert run.sightings(tmp_path) == 0
+    assert run.document(tmp_path)["started"] > 0
