@@ -2,8 +2,8 @@
 
 It forwards as soon as its control socket exists, until SIGTERM or SIGINT. Its rules come from ipvsadm,
 ippfvsadm or a file (--rules FILE), which SIGHUP or `lvs-director --reload --rules FILE` loads again.
-Exit codes: 0 stopped or reloaded; 2, with one sentence, where the request makes no sense or the machine
-lacks something.
+Exit codes: 0 stopped or reloaded; 2, with one sentence, if an option is wrong or the machine lacks
+something.
 """
 
 from __future__ import annotations
@@ -76,14 +76,16 @@ def _parser() -> Parser:
 
 
 def _settings(parser: Parser, options: argparse.Namespace) -> Settings:
-    """The options of the same names. Ends the process where they make no sense. Raises LvsError."""
+    """Settings from the options of the same names. Ends the process if they are wrong. Raises LvsError."""
     if not options.ftp_helper and options.engine == "ipvs":
         parser.error("--no-ftp-helper: with the engine ipvs the helper is the kernel's module ip_vs_ftp")
     if options.scheduler_file and options.engine == "ipvs":
         parser.error("--scheduler-file: with the engine ipvs the schedulers are the kernel's")
     names = tuple(dict.fromkeys(options.interfaces)) or tuple(interfaces.with_an_address())
     if not names:
-        parser.error("no network interface has an address: configure one on each that it is to use")
+        parser.error(
+            "no network interface has an address: give one to each interface that the director is to use"
+        )
     options.method, options.interfaces = METHODS[options.method], names
     options.sysctls, options.timeouts = _sysctls(options.sysctls), _timeouts(options.timeouts)
     return Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})

@@ -1,10 +1,10 @@
 """A custom scheduler: a file like those of core/schedulers/, loaded again for each service that uses it.
 
-The scheduler is named after its file. It runs in a process of its own (custom_scheduler_worker.py), so a
-mistake in it can neither end the director nor block it: each pick may take 20 ms, and picks that take longer
+The scheduler is named after its file. It runs in a process of its own (custom_scheduler_worker.py), so a bug
+in it can neither end the director nor block it: each pick may take 20 ms, and picks that take longer
 share one second more. An error is one sentence with the file's line: the refusal of the rule
 (`ipvsadm -A ... -s NAME`), or the reason why a connection was refused. A process that has ended, or did not
-answer in time, is not restarted: new connections are refused until the service is given the scheduler again.
+answer in time, is not restarted: new connections are refused until the service gets the scheduler again.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from director.core.schedulers import Pick
 from director.core.statistics import COUNTERS
 from director.custom_scheduler_worker import SERVER, Answer
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm's longest has 15 letters
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,14}", re.ASCII)  # ipvsadm accepts 15 letters
 _ROOT = Path(__file__).resolve().parent.parent
-_PYTHON = (sys.executable, "-I", "-S", "-B", "-c")  # with our path given, it starts in half the time
+_PYTHON = (sys.executable, "-I", "-S", "-B", "-c")  # starts in half the time, as _PROGRAM sets the path
 _PROGRAM = (
     "import sys; sys.path[:0] = sys.argv[2:];"
     "from director.custom_scheduler_worker import main; main(sys.argv[1])"
 )
-_START_TIMEOUT = 10.0  # seconds, without waiting for a processor; Python starts in 0.1 s
-_LONGEST_START, _LONGEST_CALL = 60.0, 10.0  # seconds, with all waiting, on an overloaded machine
+_START_TIMEOUT = 10.0  # seconds, not counting the wait for a processor; Python starts in 0.1 s
+_LONGEST_START, _LONGEST_CALL = 60.0, 10.0  # seconds, counting that wait, on an overloaded machine
 _CALL_TIME = 0.02  # seconds that every call may take; 0.1 ms is usual
 _EXTRA_TIME = 1.0  # seconds more, for all calls together; quick calls earn some of it back
-_LAST_WORDS = 1.0  # seconds to learn at which line it hangs, or how it has ended
+_LAST_WORDS = 1.0  # seconds to learn at which line it hangs, or how it ended
 _MAX_ANSWER = 65_536  # bytes
 _MAX_SENTENCE = 300  # characters of an error
 _FIELDS = tuple(
@@ -56,7 +56,7 @@ _FIELDS = tuple(
 )
 _VALUES, _COUNTS = attrgetter(*SERVER), attrgetter(*COUNTERS)
 _Row = tuple[Any, ...]
-STOPPED = "; no connection gets a server until the service is given the scheduler again"
+STOPPED = "; new connections are refused until ipvsadm -E gives the service its scheduler again"
 
 
 def add(file: Path) -> None:
@@ -93,7 +93,7 @@ class CustomScheduler:
         return servers[place], _plain(answer.get("why"))
 
     def changed(self, servers: Sequence[RealServer]) -> None:
-        """The rules have changed already, so a failure is reported when a connection comes."""
+        """The rules are already in force, so a failure is reported when the next connection comes."""
         self._complaint = ""
         try:
             self._ask("changed", **self._changes(servers))
@@ -123,7 +123,7 @@ class CustomScheduler:
 class _Stopwatch:
     """`seconds` since its creation, without those that a process spent waiting for a processor.
 
-    So an overloaded machine is not mistaken for a scheduler that hangs, until `most` have passed.
+    So an overloaded machine is not mistaken for a scheduler that hangs, until `most` seconds have passed.
     """
 
     def __init__(self, schedstats: Sequence[int], most: float = _LONGEST_CALL) -> None:
@@ -155,7 +155,7 @@ class _Process:
         self._slots = count()
         self._gone: list[int] = []  # slots no longer needed
         self.lost = ""  # why it has ended, if it has
-        self._is_in_use = False  # before that, a failure is a refusal: the service keeps its old scheduler
+        self._is_in_use = False  # until then, a failure refuses the rule: the service keeps its old scheduler
         self._extra_time = _EXTRA_TIME
         ours, theirs = socket.socketpair()
         self._channel = ours
@@ -169,7 +169,7 @@ class _Process:
                 )
             except OSError as error:
                 ours.close()
-                raise SchedulerFailed(self.describe(f"no process can be started for it: {error}")) from None
+                raise SchedulerFailed(self.describe(f"its process can't be started: {error}")) from None
         self._runner: list[int] = []  # its process id, once known
         self._schedstats: list[int] = []
         self._end = weakref.finalize(self, _end, self._keeper, ours, self._runner, self._schedstats)
@@ -181,10 +181,10 @@ class _Process:
         self._watch(self._runner[0])
 
     def _watch(self, *processes: str | int) -> None:
-        """Count the time that these, too, wait for a processor."""
-        for whose in processes:
+        """Also subtract the time that these processes wait for a processor."""
+        for process in processes:
             with suppress(OSError):
-                self._schedstats.append(os.open(f"/proc/{whose}/schedstat", os.O_RDONLY | os.O_CLOEXEC))
+                self._schedstats.append(os.open(f"/proc/{process}/schedstat", os.O_RDONLY | os.O_CLOEXEC))
 
     def new_slot(self, owner: CustomScheduler) -> int:
         """A slot for a scheduler or a copy of it; freed with its owner."""
@@ -204,13 +204,13 @@ class _Process:
             self._channel.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._line(watch, most))
         except TimeoutError:
-            self._lose(f"it did not come to an end in {most:.2g} s", self._where())
+            self._lose(f"it did not finish within {most:.2g} s", self._where())
         except OSError:
             self._lose(self._how_ended())
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            self._lose("its process has written something that is not an answer")
+            self._lose("its process sent something other than an answer")
         late = watch.seconds - _CALL_TIME
         self._extra_time = min(_EXTRA_TIME, self._extra_time - (late if late > 0 else late / 10))
         if answer.get("endless"):
@@ -241,7 +241,7 @@ class _Process:
         raise TimeoutError
 
     def _where(self) -> int:
-        """The line of the file that it is executing, even inside C code; 0 where unknown."""
+        """The line of the file that it is executing, even inside C code; 0 if unknown."""
         place = re.compile(rf'File "{re.escape(str(self._file))}", line (\d+) in'.encode())
         received, found, watch = b"", None, _Stopwatch(self._schedstats)
         with suppress(OSError):
@@ -258,7 +258,7 @@ class _Process:
             return "its process has closed its socket"
         number = -code if code < 0 else code - 128
         if number in set(signal.Signals):
-            return f"its process was ended ({signal.Signals(number).name})"
+            return f"its process was killed ({signal.Signals(number).name})"
         return f"its process has ended (exit code {code})"
 
     def _lose(self, why: str, line: object = 0) -> NoReturn:
@@ -278,7 +278,9 @@ def _end(
     channel.close()
     while schedstats:
         os.close(schedstats.pop())
-    if keeper.poll() is None and runner:  # so the id is still its own; the keeper ends with it
+    if (
+        keeper.poll() is None and runner
+    ):  # the keeper runs, so the runner's id is still valid; the keeper ends with it
         with suppress(OSError):
             os.kill(runner[0], signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):

@@ -48,23 +48,23 @@ _MEMORY = 256 * 2**20  # bytes of addresses; Python takes 30 MB
 _SECONDS = 2  # of processor time, for one call and what it leaves running
 _FILE_SIZE = 2**20  # bytes of any file that it writes
 _MAX_OUTPUT = 2**18  # bytes of what it prints that are passed on
-_PIPE_BUF = 4096  # bytes that a pipe which is ready takes at once (pipe(7))
+_PIPE_BUF = 4096  # bytes that a pipe takes at once when it is ready (pipe(7))
 _LAST_READS = 16  # of that size, when the runner has ended
 _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class _Endless(BaseException):
-    """Not an Exception: a file that catches all of those is stopped as well."""
+    """Not an Exception, so that a file which catches all of those is stopped as well."""
 
 
 class _Wrong(Exception):
-    """The file as a whole is wrong, or what it has picked."""
+    """The file lacks something, or its pick is wrong."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    own: Scheduler
+    scheduler: Scheduler
     known: dict[Endpoint, RealServer] = field(default_factory=dict)  # the same objects in every call
     servers: list[RealServer] = field(default_factory=list)  # of the last call, in order
 
@@ -97,7 +97,7 @@ def _keep(channel: socket.socket, name: str) -> None:
     outputs = {descriptor: os.pipe() for descriptor in (1, 2)}
     runner = os.fork()
     if not runner:
-        os.setsid()  # so a signal to its process group reaches only itself
+        os.setsid()  # so that a signal to its process group reaches only the runner
         _end_with_parent(libc)
         for descriptor, pipe in outputs.items():
             os.dup2(pipe[1], descriptor)
@@ -119,8 +119,8 @@ def _keep(channel: socket.socket, name: str) -> None:
 def _pass_on(sources: dict[int, int], runner: int, name: str) -> None:
     """Copy the beginning of the runner's output to the director's own, until the runner ends.
 
-    If it wrote there itself, the limit on file sizes would end its call once that file is large. Output that
-    can't be written at once is dropped, so that no call waits for a reader.
+    If the runner wrote to a file itself, the limit on file sizes would end its call once the file is large.
+    Output that can't be written at once is dropped, so that no call waits for a reader.
     """
     left, reads = _MAX_OUTPUT, 0
     ended = os.pidfd_open(runner)
@@ -162,7 +162,7 @@ def _limit() -> None:
 
 
 def _grant_time() -> None:
-    """Allow some processor time from now on, after which the kernel ends it (SIGXCPU)."""
+    """Allow some processor time from now on, after which the kernel kills the runner (SIGXCPU)."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     until = int(time.process_time()) + 1 + _SECONDS
     if most == resource.RLIM_INFINITY or until < most:
@@ -205,13 +205,13 @@ class Runner:
         slot = self._slots[request["slot"]]
         servers = _servers(slot, request)
         slot.known = {server.address: server for server in servers}
-        slot.own.changed(servers)
+        slot.scheduler.changed(servers)
         return {}
 
     def _pick(self, request: dict[str, Any]) -> Answer:
         slot = self._slots[request["slot"]]
         servers = _servers(slot, request)
-        picked: object = slot.own.pick(servers, _packet(request["packet"]), request["now"])
+        picked: object = slot.scheduler.pick(servers, _packet(request["packet"]), request["now"])
         if picked is None:
             return {"place": None}
         if not (isinstance(picked, tuple) and len(picked) == 2 and isinstance(picked[1], str)):
@@ -293,7 +293,7 @@ def _steps_of(file: str) -> Callable[[FrameType, str, Any], Any]:
 
 def _describe(error: BaseException) -> str:
     if isinstance(error, _Endless):
-        return f"it did not come to an end in {_MOST_STEPS} steps"
+        return f"it did not finish within {_MOST_STEPS} steps"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if isinstance(error, _Wrong):

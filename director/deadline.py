@@ -12,8 +12,8 @@ T = TypeVar("T")
 async def within(seconds: float, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled when it takes longer. Raises asyncio.TimeoutError.
 
-    Before Python 3.12, asyncio.wait_for returns the result where work ends just when its caller is cancelled:
-    the cancellation is lost, and a task that runs until then runs forever.
+    Before Python 3.12, asyncio.wait_for returns the result if the work ends just as its caller is cancelled:
+    the cancellation is lost, and a task that runs until it is cancelled runs forever.
     """
     task = asyncio.ensure_future(work)
     try:

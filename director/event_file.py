@@ -68,7 +68,7 @@ class EventFile:
         if self._tokens < 1:
             return f"more than {RATE:.0f} events a second"
         if self._size >= MAX_SIZE:
-            return f"the file has {MAX_SIZE} bytes"
+            return f"the file has reached {MAX_SIZE} bytes"
         self._tokens -= 1
         return ""
 
@@ -91,7 +91,7 @@ class EventFile:
         return ""
 
     def _take_back(self, written: int) -> None:
-        """Remove an incomplete line that a full disk has taken; in a pipe it stays."""
+        """Remove a line that a full disk has cut short; in a pipe it stays."""
         try:
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
         except OSError:

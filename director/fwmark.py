@@ -73,7 +73,7 @@ def _options(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     if len(commands) != 1:
         raise UsageError(f"one of -A, -D, -F, -L is needed; {PROGRAM} -h explains them.")
     if commands[0] in "FL" and len(options) > 1:
-        raise UsageError(f"-{commands[0]} stands alone.")
+        raise UsageError(f"-{commands[0]} takes no other options.")
     return commands[0], options
 
 
@@ -99,7 +99,7 @@ def _network(text: str) -> str:
     address, length = (parse_ipv6(name), 128) if ":" in name else (parse_ipv4(name), 32)
     if address is None or (slash and not 0 <= parse_number(bits) <= length):
         example = "2001:db8::80 or 2001:db8::/64" if ":" in name else "203.0.113.1 or 203.0.113.0/24"
-        raise UsageError(f"bad destination {text!r}: expected one such as {example}.")
+        raise UsageError(f"bad destination {text!r}: expected an address or a network, such as {example}.")
     return f"{address}/{int(bits)}" if slash else address
 
 

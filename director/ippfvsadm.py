@@ -63,7 +63,7 @@ def _work(arguments: Sequence[str]) -> str:
         apply([command for line in numbered_lines(text, PROGRAM) for command in _changes(*line)])
         return ""
     if arguments and arguments[0] == "-f":
-        raise UsageError(f"-f stands alone and reads standard input: {PROGRAM} -f < FILE.")
+        raise UsageError(f"-f takes no other options and reads standard input: {PROGRAM} -f < FILE.")
     options = _options(arguments)
     if "h" in options:
         return USAGE
@@ -77,7 +77,7 @@ def _changes(number: int, words: Sequence[str]) -> list[Fields]:
     try:
         request = _request(_options(words))
         if request["do"] != "apply":
-            raise UsageError("incompatible options: -L stands alone.")
+            raise UsageError("-L lists rules and does not change any.")
     except ToolError as failure:
         raise at_line(number, failure) from None
     commands: list[Fields] = request["commands"]
@@ -108,7 +108,7 @@ def _request(options: dict[str, str]) -> Fields:
     if command is None:
         raise UsageError(f"not enough options: one of -A, -D, -C, -L is needed; {PROGRAM} -h explains them.")
     if command in "CL" and len(options) > 1:
-        raise UsageError(f"incompatible options: -{command} stands alone.")
+        raise UsageError(f"incompatible options: -{command} takes no others.")
     if command == "D" and "w" in options:
         raise UsageError("incompatible options: -D takes no weight.")
     if command == "L":

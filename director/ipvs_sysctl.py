@@ -48,7 +48,7 @@ def _work(arguments: Sequence[str]) -> str:
         return USAGE
     if "a" in letters:
         if words or "w" in letters:
-            raise UsageError("-a stands alone.")
+            raise UsageError("-a takes no other options and no names.")
         return _lines(dict(sorted(_settings().items())))
     if not words:
         raise UsageError(f"a NAME or a NAME=VALUE is needed; {PROGRAM} -h explains them.")

@@ -1,4 +1,4 @@
-"""Settings of the kernel (sysctls) that a director changes while it runs, or that get in its way.
+"""Settings of the kernel (sysctls) that a director changes while it runs, or that disturb it.
 
 An engine restores what it has changed when it stops. A director that is killed cannot, so the values from
 before its start are kept in a file beside its control socket: the next director on that socket begins by
@@ -46,7 +46,7 @@ def forwarding(interfaces: Sequence[str]) -> list[str]:
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """The file, locked; None where it can't be made or another director has it: then no director starts."""
+    """The file, locked; None if it can't be created, or another director runs on this socket."""
     try:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="utf-8")
     except OSError:
@@ -60,7 +60,7 @@ def _locked(path: Path) -> IO[str] | None:
 
 
 def _values(interfaces: Sequence[str]) -> dict[str, str]:
-    """All that any engine changes."""
+    """The values of all settings that any engine changes."""
     changed = ["ip_forward", "conf/all/rp_filter"]
     changed += [f"conf/{name}/send_redirects" for name in ("all", *interfaces)]
     found = {name: _read(name) for name in changed}
@@ -68,12 +68,12 @@ def _values(interfaces: Sequence[str]) -> dict[str, str]:
 
 
 def _restore(text: str) -> None:
-    """Only in the network namespace that the values come from."""
+    """Restore the values, in the network namespace that they come from only."""
     try:
         left: Any = json.loads(text)
         values = dict(left["values"]) if left["namespace"] == _namespace() else {}
     except (ValueError, TypeError, KeyError):
-        return  # it is empty, or was cut short
+        return  # the file is empty, or was cut short
     for name, value in values.items():
         path = IPV4 / name
         if _read(name) not in ("", value) and IPV4 in path.resolve().parents:
@@ -82,7 +82,7 @@ def _restore(text: str) -> None:
 
 
 def _read(name: str) -> str:
-    """Empty where there is no such setting."""
+    """The value; empty if there is no such setting."""
     try:
         return (IPV4 / name).read_text().strip()
     except OSError:

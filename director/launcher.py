@@ -11,7 +11,7 @@ from director.control.cli import ToolError, print_output
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence instead of the usage."""
+    """Prints what is wrong in one sentence instead of the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}.\n")
@@ -24,6 +24,6 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(program: str, sentence: str) -> None:
-    """A line on standard error, for people or the journal, which adds the time; never fails."""
+    """Print a line on standard error, for people or the journal, which adds the time; never fails."""
     with contextlib.suppress(OSError):
         print(f"{program}: {sentence}", file=sys.stderr, flush=True)

@@ -56,7 +56,7 @@ class Settings:
 
 
 class CannotRun(Exception):
-    """Something that the process needs is missing; the text says what."""
+    """The process lacks something that it needs; the text says what."""
 
 
 def run(settings: Settings) -> None:
@@ -111,7 +111,7 @@ def run(settings: Settings) -> None:
         say(f"Forwarding on {', '.join(settings.interfaces)}; the control socket is {settings.socket}.")
         _warn_of_forwarding(settings, director)
         _tell_systemd("READY=1")
-        gc.freeze()  # what exists now lasts: no collection need look at it again
+        gc.freeze()  # what exists now is long-lived: no collection need look at it again
         _loop(selector, signals, director, engine, listener, handler, clock)
 
 
@@ -126,13 +126,13 @@ def _loop(
 ) -> None:
     """Serve what is ready, and tick every second, until a signal ends it.
 
-    Whatever fails, as where no descriptor or memory is left, is noted, and the rest goes on.
+    If a step fails, as when descriptors or memory run out, the failure is noted and the loop continues.
     """
 
     def attempt(step: Callable[..., object], *arguments: object) -> None:
         try:
             step(*arguments)
-        except Exception as error:  # noqa: BLE001 (the packets of all others are to be forwarded)
+        except Exception as error:  # noqa: BLE001 (all other packets must be forwarded)
             with contextlib.suppress(Exception):
                 _note_error(handler, error)
 
@@ -158,7 +158,7 @@ def _daemons(
     clock: Callable[[], float],
     listener: Listener,
 ) -> Daemons:
-    """What tells another director of connections, or listens to one."""
+    """The synchronisation daemons: the kernel's, or those of this process."""
     from director.sync_daemon import SyncDaemons  # only now: most directors are alone
 
     kernels = engine.sync_daemons()
@@ -170,8 +170,8 @@ def _listen(path: str, handler: RequestHandler) -> Listener:
         return Listener(path, handler.steps, partial(_note_error, handler))
     except OSError as error:
         raise CannotRun(
-            f"The control socket {path} can't be created ({error.strerror or error}): name another --socket, "
-            "in a folder that this user may write to; every director needs its own."
+            f"The control socket {path} can't be created ({error.strerror or error}): name another with "
+            "--socket, in a folder that this user can write to; each director needs its own."
         ) from None
 
 
@@ -181,14 +181,14 @@ def _warn_of_forwarding(settings: Settings, director: Director) -> None:
     found = forwarding(settings.interfaces)
     if found and Method.NAT in (methods or {settings.method}) and settings.engine != "ipvs":
         say(
-            f"Warning: the kernel forwards what arrives on {', '.join(found)}, too, so clients of VS-NAT "
-            "get replies with the real servers' own addresses: switch that off with "
+            f"Warning: the kernel also forwards packets from {', '.join(found)}, so clients of VS-NAT get "
+            "replies with the real servers' own addresses: turn that off with "
             "sysctl -w net.ipv4.ip_forward=0."
         )
 
 
 def _note_error(handler: RequestHandler, error: Exception) -> None:
-    """Count an unforeseen exception, and say where the first one was raised."""
+    """Count an unexpected exception, and report where the first one was raised."""
     handler.internal_errors += 1
     if handler.internal_errors == 1:
         import traceback  # only now
@@ -196,8 +196,8 @@ def _note_error(handler: RequestHandler, error: Exception) -> None:
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error}".rstrip(": .")
         say(
-            f"Something failed ({what}, in {place.filename}, line {place.lineno}); "
-            "the director goes on, and only counts further errors (internal_errors)."
+            f"Internal error ({what}, in {place.filename}, line {place.lineno}); "
+            "the director continues, and only counts further errors (internal_errors)."
         )
 
 
@@ -216,7 +216,7 @@ def _install(file: Path, rules: list[Fields], handler: RequestHandler) -> str:
 
 
 def _reload(settings: Settings) -> None:
-    """In a thread of its own and over the control socket, like any client: the loop goes on forwarding."""
+    """Reload in a thread and over the control socket, like any client: the loop keeps forwarding."""
 
     def ask() -> None:
         assert settings.rules
@@ -239,7 +239,7 @@ def _tell_systemd(state: str) -> None:
 
 @contextlib.contextmanager
 def _event_writer(path: Path | None, clock: Callable[[], float]) -> Iterator[Callable[[Event], None] | None]:
-    """A function to call with each event; None where no events are wanted."""
+    """A function to call with each event; None if no events are wanted."""
     if path is None:
         yield None
         return
@@ -254,7 +254,7 @@ def _event_writer(path: Path | None, clock: Callable[[], float]) -> Iterator[Cal
 class _Signals:
     """SIGTERM, SIGINT and SIGHUP as a descriptor in the loop, so that no packet is interrupted.
 
-    `end` is set when the director is to stop; `hang_up` is what SIGHUP does instead, if given.
+    `end` is set when the director must stop; `hang_up`, if given, is what SIGHUP does instead.
     """
 
     def __init__(self, hang_up: Callable[[], object] | None) -> None:

@@ -21,7 +21,7 @@ class RulesFileError(Exception):
 
 
 def load(file: Path, ask: Ask) -> str:
-    """Replace the director's rules by those of `file`, or change nothing; returns a sentence about it.
+    """Replace the director's rules with those of `file`, or change nothing; returns a sentence about it.
 
     `ask` sends a request to the director. Raises RulesFileError, and whatever `ask` raises.
     """
@@ -45,7 +45,8 @@ def difference(present: Sequence[Fields], wanted: Sequence[Fields]) -> list[Fiel
     deletions = [
         {"command": "DeleteServer" if "server" in rule else "DeleteService", **_named(rule)}
         for name, rule in before.items()
-        if name not in after and ("server" not in rule or _service(rule) in after)  # with it
+        if name not in after
+        and ("server" not in rule or _service(rule) in after)  # else deleted with its service
     ]
     additions = [
         {**rule, "command": rule["command"].replace("Add", "Edit" if name in before else "Add")}
@@ -68,7 +69,7 @@ def _name(rule: Fields) -> Name:
 
 
 def read(file: Path) -> list[Fields]:
-    """The rules of the file. Raises RulesFileError, also for a rule that it has twice."""
+    """The rules of the file. Raises RulesFileError, also for a duplicate."""
     try:
         with file.open("rb") as source:
             rules = save_format.read(read_rules(source))
@@ -80,7 +81,7 @@ def read(file: Path) -> list[Fields]:
     for rule in rules:
         if rule["command"] not in ("AddService", "AddServer"):
             raise RulesFileError(
-                f"The rules in {file} may only have lines with -A and -a, as ipvsadm -S writes them."
+                f"The rules in {file} may have lines with -A and -a only, as ipvsadm -S writes them."
             )
         if _name(rule) in names:
             raise RulesFileError(f"The rules in {file} have {' '.join(map(str, _name(rule)))} twice.")

@@ -1,8 +1,8 @@
-"""The daemons that tell another director about connections (master) and listen to one (backup).
+"""The synchronisation daemons: a master sends connections to another director, a backup receives them.
 
-They are part of the director's process. Messages go to a multicast group over UDP, as the kernel's do; what
-they say and when is for core/sync_protocol.py and core/sync.py. Records that arrive are entered in slices,
-between which packets are forwarded.
+They are part of the director's process. Messages go to a multicast group over UDP, as the kernel's do; their
+form is in core/sync_protocol.py, and core/sync.py decides what is sent and when. Records that arrive are
+entered in slices, between which packets are forwarded.
 
     ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7
 
@@ -40,11 +40,11 @@ from director.engines.engine import Engine
 
 RunLater = Callable[[Iterator[None]], object]
 
-_REQUESTS = 5  # one a second: messages get lost, and one that arrives need not be the answer
-_BETWEEN_ANSWERS = 10.0  # seconds, in which further requests are not heard
-_RECORDS = 10_000  # of an answer in each second
+_REQUESTS = 5  # one a second, because messages get lost
+_BETWEEN_ANSWERS = 10.0  # seconds, in which further requests are ignored
+_RECORDS = 10_000  # of an answer, sent in each second
 _QUEUE = 1024  # messages that wait for the socket
-_RECEIVE_BUFFER = 4 << 20  # bytes wanted; the system has a limit of its own
+_RECEIVE_BUFFER = 4 << 20  # bytes requested; net.core.rmem_max is the limit
 _LEAST_MTU = 1500  # that a backup allows for
 _LEAST_BACKUP = 1024  # bytes of a backup's buffer
 _AT_ONCE = 16  # messages
@@ -81,15 +81,15 @@ class SyncDaemons:
         mixed = self._director.rules.mixed()
         if mixed:
             raise LvsError(
-                f"The {config.role} daemon can't run: {mixed} is of another family, and messages to another "
-                "director have no room for that."
+                f"The {config.role} daemon can't run: {mixed} has another IP version, which synchronisation "
+                "messages cannot carry."
             )
         try:
             if config.role == MASTER:
                 self._master = _Master(config, self._director, self._clock, self._run_later)
-                self._director.tell(self._master.send, self._master.pass_on)
+                self._director.set_sender(self._master.send, self._master.pass_on)
                 if self._master.requests is not None:
-                    self._selector.register(self._master.requests, EVENT_READ, self._master.hear)
+                    self._selector.register(self._master.requests, EVENT_READ, self._master.receive_requests)
             else:
                 self._backup = _Backup(config, self._director, self._clock, self._run_later)
                 self._selector.register(self._backup, EVENT_READ, self._backup.receive)
@@ -102,10 +102,10 @@ class SyncDaemons:
         self._engine.sync_changed()
 
     def stop(self, role: str) -> None:
-        """A master sends what it has collected. Raises LvsError."""
-        self._engine.sync_schedulers()  # which hands over what its data plane has collected
+        """Stop a daemon; a master first sends what it has collected. Raises LvsError."""
+        self._engine.sync_schedulers()  # hands over what the data plane has collected
         if role == MASTER and self._master is not None:
-            self._director.tell(None)
+            self._director.set_sender(None)
             if self._master.requests is not None:
                 self._selector.unregister(self._master.requests)
             self._master.close()
@@ -139,7 +139,7 @@ class SyncDaemons:
 class _Master:
     """Collects records into messages, and sends a message when it is full or two to three seconds old.
 
-    With `resync`, `requests` is a socket that hears backups ask for the whole table.
+    With `resync`, `requests` is the socket that receives backups' requests for the whole table.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class _Master:
             self._transmit(full)
 
     def pass_on(self, records: Sequence[bytes], now: float) -> None:
-        """Records that are encoded, in version 1."""
+        """Send records that are encoded in version 1."""
         self.counters["connections"] += len(records)
         lengths = set(map(len, records))
         for length in lengths:  # those of one family at a time
@@ -188,8 +188,8 @@ class _Master:
         if self._answer is not None:
             self._run_later(self._answer_some())
 
-    def hear(self) -> None:
-        """A message of the group: another master's, or a request."""
+    def receive_requests(self) -> None:
+        """Read messages to the group: those of other masters, and requests."""
         assert self.requests is not None
         for _ in range(_AT_ONCE):
             try:
@@ -200,10 +200,10 @@ class _Master:
                 self.counters["requests"] += 1
                 now = self._clock()
                 if self._answer is None and now - self._answered > _BETWEEN_ANSWERS:
-                    self._answered, self._answer = now, self._director.tell_everything(now)
+                    self._answered, self._answer = now, self._director.send_everything(now)
 
     def _answer_some(self) -> Iterator[None]:
-        """As many records of the whole table as a second may take."""
+        """Send as many records of the whole table as are allowed in a second."""
         answer = self._answer
         for _ in zip(range(_RECORDS), answer or (), strict=False):
             yield
@@ -214,7 +214,7 @@ class _Master:
             self._transmit(self._outbox.take())
 
     def _transmit(self, message: bytes | None) -> None:
-        """Send what is waiting, and this; what the network does not take is lost, as in the kernel."""
+        """Send waiting messages, then `message`; what the network does not take is lost, as in the kernel."""
         if message is not None:
             self._queue.append(message)
         while self._queue:
@@ -222,7 +222,7 @@ class _Master:
                 self._socket.send(self._queue[0])
             except BlockingIOError:
                 break
-            except OSError:  # the link is down, or nobody is there (ECONNREFUSED)
+            except OSError:  # the link is down, or no socket listens (ECONNREFUSED)
                 self.counters["lost"] += 1
             else:
                 self.counters["messages"] += 1
@@ -268,7 +268,7 @@ class _Backup:
         return self._socket.fileno()
 
     def receive(self) -> None:
-        """Messages are waiting: read them in the background, unless that is going on already."""
+        """Messages are waiting: read them in the background, unless they are being read already."""
         if not self._is_working:
             self._is_working = True
             self._run_later(self._enter())

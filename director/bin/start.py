@@ -1,7 +1,7 @@
 """start.py PROGRAM ARGUMENT...: runs a program of this checkout (start.sh chooses the Python).
 
-A Python that is too old for the rest can still read this file, and says so.
-Exit codes: the program's own; 2, with one sentence, where this Python can't run it.
+A Python that is too old for the rest can still run this file, and says so.
+Exit codes: the program's own; 2, with one sentence, if this Python can't run it.
 """
 
 import importlib

@@ -4,7 +4,7 @@ python=${here%/director/bin/*}/.venv/bin/python
 [ -x "$python" ] || python=/usr/bin/python3
 python=${LVS_PYTHON:-$python}
 command -v "$python" > /dev/null || {
-    echo "$program: there is no $python: install Python 3.10 or later, or name one in LVS_PYTHON." >&2
+    echo "$program: $python was not found: install Python 3.10 or later, or name one in LVS_PYTHON." >&2
     exit 2
 }
 exec "$python" "${here%/*}/start.py" "$program" "$@"

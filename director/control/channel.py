@@ -2,8 +2,8 @@
 
 A long message takes several lines. All but the last begin with a plus sign, and the receiver merges them:
 lists are concatenated, and a line with `"in": ["services", -1]` is merged into that part of the whole. A
-line `+{}` is a sign of life from a server still at work. So a listing needs memory for a few rows at a time,
-and neither side stops for long to read a request or to write an answer.
+line `+{}` is a keepalive from a listener that is still working. So a listing needs memory for a few rows at
+a time, and neither side stops for long to read a request or to write an answer.
 
 The director and the OpenFlow controller listen (listener.py); the administration tools and the labs call.
 The channel knows lines and sockets, not what the requests mean. It imports little of the standard library,
@@ -21,10 +21,10 @@ from typing import Any
 
 Message = dict[str, Any]
 
-MAX_LINE = 160_000  # bytes, all of which are decoded at once
+MAX_LINE = 160_000  # bytes, which are decoded at once
 MAX_REQUEST = 64 * 1024 * 1024  # bytes: 400,000 real servers
 ROWS_PER_LINE = 100  # of a list
-TIMEOUT = 60.0  # seconds without a sign of life
+TIMEOUT = 60.0  # seconds without a line
 MORE, KEEPALIVE = b"+", b"+{}\n"
 
 _POLL = 0.5  # seconds between two calls of `while_waiting`
@@ -44,8 +44,8 @@ def call(
 ) -> Message:
     """Send `request` to the listener on `path` and return its answer.
 
-    `timeout` is in seconds without a sign of life, TIMEOUT by default. Meanwhile `while_waiting` is called
-    every half second and may raise any exception. Raises ChannelError.
+    `timeout` is in seconds without a line, TIMEOUT by default. Meanwhile `while_waiting` is called every half
+    second and may raise any exception. Raises ChannelError.
     """
     answer: Message = {}
     for part in stream(path, request, timeout, while_waiting):

@@ -23,13 +23,13 @@ NO_VALUE, VALUE, OPTIONAL_VALUE = range(3)  # what follows an option
 NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
 PROTOCOLS = {"t": "TCP", "u": "UDP"}  # by the option that names a service of theirs
 MAX_PORT, MAX_MARK = 2**16 - 1, 2**32 - 1
-PATIENCE = 2.0  # seconds until a person at a terminal is told that the director has not answered
+PATIENCE = 2.0  # seconds without an answer, after which a terminal shows a notice
 
 
 class ToolError(Exception):
     """Why nothing was done: a sentence for people and an exit code for programs.
 
-    An empty sentence means that it was printed already. `place` is the index of the refused command.
+    An empty sentence was printed already. `place` is the index of the refused command.
     """
 
     def __init__(self, sentence: str, code: int, place: int | None = None) -> None:
@@ -46,7 +46,7 @@ class UsageError(ToolError):
 
 
 class UnsupportedOption(UsageError):
-    """The command line is right for the kernel's IPVS, but asks for something this director lacks."""
+    """The command line is right for kernel IPVS, but this director lacks what it asks for."""
 
 
 def run(program: str, work: Callable[[Sequence[str]], str | Iterable[str]], arguments: Sequence[str]) -> int:
@@ -68,12 +68,12 @@ def print_error(program: str, error: ToolError) -> None:
 
 
 def print_output(output: str | Iterable[str]) -> None:
-    """Print as it comes. The reader may stop early, as head(1) does. Raises ToolError on a full disk."""
+    """Print as it comes; the reader may stop early, as head(1) does. Raises ToolError on a full disk."""
     try:
         for text in (output,) if isinstance(output, str) else output:
             sys.stdout.write(text)
         sys.stdout.flush()
-    except OSError as error:  # the interpreter would try once more when it exits
+    except OSError as error:  # or the interpreter would try again when it exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise ToolError(f"cannot write to standard output: {error.strerror}.", WRONG) from None
@@ -83,7 +83,7 @@ def print_output(output: str | Iterable[str]) -> None:
 
 
 def query(request: Fields) -> Fields:
-    """The director's answer. Raises ToolError where it refuses, or where there is none."""
+    """The director's answer. Raises ToolError if it refuses, or does not answer."""
     answer: Fields = {}
     for part in stream_reply(request):
         merge(answer, part)
@@ -91,7 +91,7 @@ def query(request: Fields) -> Fields:
 
 
 def director_info() -> Fields:
-    """What "list" says before the services: settings, timeouts, marks. Raises ToolError."""
+    """What "list" returns before the services: settings, timeouts, marks. Raises ToolError."""
     with closing(stream_reply({"do": "list"})) as parts:
         return next(parts)
 
@@ -128,18 +128,18 @@ def no_answer(path: str, error: ChannelError) -> str:
     if isinstance(cause, TimeoutError):
         return (
             f"the director on {path} has not answered for {channel.TIMEOUT:.0f} s: it may be suspended "
-            "(Ctrl-Z, SIGSTOP); kill -CONT lets it go on."
+            "(Ctrl-Z, SIGSTOP); kill -CONT resumes it."
         )
     return str(error)
 
 
 @contextmanager
 def _notice_after_a_while(path: str) -> Iterator[Callable[[], None]]:
-    """On a terminal, say after a while that nothing has come yet; what it yields is called when it has."""
+    """On a terminal, print a notice after a while; call the yielded function when an answer has come."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    import signal  # only now, as a script's rules need none
+    import signal  # only now, because a script's rules do not need it
 
     def notice(*_: object) -> None:
         sys.stderr.write(f"No answer yet from the director on {path}; waiting ...\n")
@@ -164,17 +164,19 @@ def _notice_after_a_while(path: str) -> Iterator[Callable[[], None]]:
 
 
 def read_rules(source: IO[bytes]) -> str:
-    """The text of a file of rules. Raises ToolError where it has no end, as /dev/zero."""
+    """The text of a file of rules. Raises ToolError for a huge one, such as /dev/zero."""
     data = source.read(MAX_REQUEST + 1)
     if len(data) > MAX_REQUEST:
-        raise ToolError(f"it has more than {MAX_REQUEST >> 20} MiB, so these are no rules.", WRONG)
+        raise ToolError(
+            f"the input has more than {MAX_REQUEST >> 20} MiB, which is too large for rules.", WRONG
+        )
     return data.decode(errors="replace")
 
 
 def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
     """The lines of a file that are neither empty nor comments (#): their numbers and words.
 
-    The name of the program may come first.
+    A line may begin with the name of the program.
     """
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
@@ -194,8 +196,8 @@ def getopt(
 ) -> tuple[Options, list[str]]:
     """The options by their keys, with their values, in order; and the other words.
 
-    `kinds` says what follows each option: a key of one letter is an option of its own, and long `names`
-    lead to keys; `--help` is always `-h`. `--` ends the options where there are long ones. Raises UsageError.
+    `kinds` says what follows each option: a key of one letter is a short option, and `names` maps long ones
+    to keys; `--help` is always `-h`. `--` ends the options where there are long ones. Raises UsageError.
     """
     options: Options = []
     rest: list[str] = []
@@ -253,8 +255,8 @@ def _value(spelling: str, queue: list[str], kind: int) -> str | None:
 
 
 def parse_ipv6(text: str) -> str | None:
-    """An address as it is always written (RFC 5952); None where `text` is none of IPv6."""
-    import socket  # only now, as most rules need none
+    """The canonical text (RFC 5952) of an IPv6 address; None if `text` is not one."""
+    import socket  # only now, because most rules do not need it
 
     try:
         return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
@@ -263,7 +265,7 @@ def parse_ipv6(text: str) -> str | None:
 
 
 def parse_ipv4(text: str) -> str | None:
-    """An address or a netmask in dotted decimal, without leading zeros; None where `text` is neither."""
+    """An address or a netmask in dotted decimal, without leading zeros; None if `text` is neither."""
     octets = [parse_number(octet) for octet in text.split(".")]
     if len(octets) != 4 or any(not 0 <= octet <= 255 for octet in octets):
         return None

@@ -152,7 +152,7 @@ _DIRECT_REPLY = {
 
 
 def _addresses(forward: Forward, route: Row) -> Row:
-    """The addresses that a forwarded packet has, and that its method is about."""
+    """The addresses of a forwarded packet that its method shows."""
     row = {"source": str(forward.source), "dest": str(forward.destination)}
     if forward.method is Method.TUN:
         row |= {"outer_source": route.get("source", "?"), "outer_dest": forward.next_hop}
@@ -209,7 +209,7 @@ def _flags(letters: Any) -> int:
 
 
 def _parse(text: Any) -> Packet:
-    """An IP packet in hexadecimal, as the Scapy engine parses it, whichever engine runs."""
+    """An IP packet in hexadecimal, parsed by the Scapy engine's code, whichever engine runs."""
     from director.engines.scapy.datagram import Datagram, parse
     from director.engines.scapy.ipv6 import Malformed
 

@@ -3,20 +3,20 @@
     {"do": "apply", "commands": [...]}   change the rules: all commands or none
     {"do": "list"}                       the rules, with the counters of every real server; with
                                          "at_once", counters that may be two seconds old
-    {"do": "connections"}                the connection table, templates included; with "most", so many
-                                         connections and templates, whichever the table has first
+    {"do": "connections"}                the connection table, templates included; with "most", no more than
+                                         that many connections and templates, in the table's order
     {"do": "explain", ...}               what the director would do with a packet, and why (explanation.py)
     {"do": "packet_table", ...}          the packet table of a client's connections (explanation.py)
     {"do": "counters"}                   counters of the engine, of the process and of sync daemons
-    {"do": "start_daemon", ...}          tell another director of connections, or listen to one: the fields
+    {"do": "start_daemon", ...}          send connections to another director, or receive them: the fields
                                          of DaemonConfig (core/sync_protocol.py)
-    {"do": "stop_daemon", "role": ...}   ... no more: master or backup
+    {"do": "stop_daemon", "role": ...}   stop that: master or backup
     {"do": "daemons"}                    the daemons that are running, with their counters
 
-An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence. Where one of many
-commands was refused, "place" is its index. Anything that takes more than a moment is done in steps, and
-packets are forwarded in between: a change is prepared while the old rules are in force, and then takes effect
-for all packets at once. A listing is not a snapshot; the kernel's is not, either.
+An answer has "ok": true and what was asked for, or "ok": false and "error", one sentence. If one of many
+commands was refused, "place" is its index. Work that takes more than a moment is done in steps, and packets
+are forwarded in between: a change is prepared while the old rules are in force, and then takes effect for all
+packets at once. A listing is not a snapshot; neither is the kernel's.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ if TYPE_CHECKING:
     from director.control.listener import Steps
     from director.core.director import Director
 
-_OFTEN, _LARGE = 250, 5000  # steps between two young collections, and of a large change
+_OFTEN, _LARGE = 250, 5000  # steps between two young collections; steps of a large change
 _ZERO_ALL: tuple[list[Json], ...] = ([encode(Zero())], [{**encode(Zero()), "key": None}])
-_ZEROED = 5000  # services and servers whose counters are zeroed at the same moment
-_MOST_SPELLED = 200  # characters
+_MAX_ZEROED = 5000  # services and servers whose counters are zeroed at the same moment
+_MAX_SHOWN = 200  # characters
 _NEVER = 1_000_000_000  # young collections before a full one
 
 
 class RequestHandler:
-    """`steps(request)` yields the steps of the answer. It never raises for what a client may have sent.
+    """`steps(request)` yields the steps of the answer. It never raises, whatever a client has sent.
 
-    Calling the handler takes all steps at once and returns the answer. `run_later` is given work that may
-    be left when the client goes away, and has to finish it.
+    Calling the handler takes all steps at once and returns the answer. `run_later` gets the work that is left
+    when the client goes away, and must finish it.
     """
 
     def __init__(
         self, director: Director, engine: Engine, clock: Callable[[], float], about: Message
     ) -> None:
-        """`about` is what "list" says of the director besides its rules."""
+        """`about` is what "list" returns about the director besides its rules."""
         self.run_later: Callable[[Iterator[None]], object] = exhaust
         self.open_daemons: Callable[[], Daemons | None] = lambda: None
         self._daemons: Daemons | None = None
@@ -94,7 +94,7 @@ class RequestHandler:
         return whole
 
     def steps(self, request: Message) -> Steps:
-        """None for each step of work, and the parts of the answer."""
+        """Yields None for each step of work, and the parts of the answer."""
         wanted = request.get("do")
         answer = self._answers.get(wanted) if isinstance(wanted, str) else None
         if answer is None:
@@ -113,7 +113,7 @@ class RequestHandler:
             yield _refused(str(error))
 
     def _by_the_core(self, explain: Callable[[Message], Message]) -> Callable[[Message], Message]:
-        """Refused where the kernel decides."""
+        """The answer of `explain`, or a refusal if the kernel decides."""
 
         def refuse(_request: Message) -> Message:
             raise EngineError(
@@ -139,9 +139,9 @@ class RequestHandler:
             self._is_changing = False
 
     def _parts_of(self, request: Message) -> Iterator[Message]:
-        """The requests to carry out one by one: to zero very many counters, some thousands at a time."""
+        """The requests to carry out one by one: very many counters are zeroed some thousands at a time."""
         rules = self._director.rules
-        if request.get("commands") not in _ZERO_ALL or sum(map(_rows, rules)) <= _ZEROED:
+        if request.get("commands") not in _ZERO_ALL or sum(map(_rows, rules)) <= _MAX_ZEROED:
             yield request
             return
         batch: list[Json] = []
@@ -149,7 +149,7 @@ class RequestHandler:
         for service in rules:
             batch.append(encode(Zero(service.key)))
             size += _rows(service)
-            if size >= _ZEROED:
+            if size >= _MAX_ZEROED:
                 yield {"commands": batch}
                 batch, size = [], 0
         if batch:
@@ -184,7 +184,7 @@ class RequestHandler:
                 )
 
     def _activate(self, transaction: Transaction) -> Steps:
-        """Let the new rules take effect, or none of them. Raises EngineError."""
+        """Put all of the new rules in force, or none. Raises EngineError."""
         try:
             for _ in self._engine.prepare_rules(transaction.vips, transaction.local_servers()):
                 yield None
@@ -195,7 +195,7 @@ class RequestHandler:
             except BaseException:
                 self._director.roll_back(transaction)
                 with suppress(Exception):  # the first refusal is the one to report
-                    self._engine.install_rules()  # the old rules, where the new ones are half installed
+                    self._engine.install_rules()  # the old rules, in place of the half installed new ones
                 raise
         except GeneratorExit:  # the client has gone away
             self._is_restoring = True
@@ -259,7 +259,7 @@ class RequestHandler:
         unknown = sorted(wanted.keys() - names)
         if unknown or not wanted.keys() >= {"role", "interface"}:
             known = ", ".join(sorted(names))
-            raise ValueError(f"start_daemon: expected role and interface, and of these only: {known}.")
+            raise ValueError(f"start_daemon: expected role and interface, and no fields but {known}.")
         config = DaemonConfig(**wanted)
         self._daemons = self._daemons or self.open_daemons()
         if self._daemons is None:
@@ -318,7 +318,7 @@ class _Commands:
     def __init__(
         self, request: Message, transaction: Transaction, trace: Trace, check: Callable[[Command], None]
     ) -> None:
-        """`check` raises EngineError for a command that the engine can't follow."""
+        """`check` raises EngineError for a command that the engine can't carry out."""
         self._check = check
         self.applied: deque[Command] = deque()
         self._request = request
@@ -345,13 +345,13 @@ class _Commands:
             self._place = None
 
     def refused(self) -> str:
-        """What was refused, as an event spells it: a command, as far as it is one, or how many."""
+        """What was refused, as text for an event: the command, or the number of commands."""
         if self._place is None:
             return str(self.applied[0]) if len(self.applied) == 1 else f"{len(self.applied)} commands"
         try:
             return str(decode(self._message))
         except ValueError:
-            return str(self._message)[:_MOST_SPELLED]
+            return str(self._message)[:_MAX_SHOWN]
 
     def _read(self, message: Any) -> Iterator[Command]:
         """A DeleteServer with `"last": true` also deletes the service that it leaves without servers.
@@ -418,7 +418,7 @@ def _batches(about: Message, name: str, rows: Iterable[Message]) -> Steps:
 def _with_few_collections(steps: Steps) -> Steps:
     """No full garbage collections during a large change: its hundred thousand objects have no cycles.
 
-    What a large change leaves stays for long, like what the director started with, and is frozen, too.
+    The objects of a large change live long, like those from the director's start, and are frozen, too.
     """
     before = gc.get_threshold()
     gc.set_threshold(*before[:2], _NEVER)
@@ -427,7 +427,7 @@ def _with_few_collections(steps: Steps) -> Steps:
         with closing(steps):
             for taken, part in enumerate(steps, start=1):
                 if not taken % _OFTEN:
-                    gc.collect(1)  # more often than by itself, where the program frees objects meanwhile
+                    gc.collect(1)  # more often than Python would, as the program frees objects meanwhile
                 yield part
     finally:
         if taken >= _LARGE:

@@ -1,8 +1,8 @@
 """The listening end of a control socket: serves many clients at once, and never waits for one of them.
 
 A director's packets and its administrators share one thread, so no step here takes long: each turn of the
-event loop reads and writes what is ready, then does one slice of work for one client. A client may be
-silent, slow or gone, and its request or answer of any length, without delaying a packet.
+event loop reads and writes what is ready, then does one slice of work for one client. A client that is
+silent, slow or gone does not delay a packet, nor does a request or answer of any length.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Listener:
     (channel.py); the last part has "ok". The generator is closed when its client goes away. "parts" of a
     long request are decoded as `answer` iterates over them, which may raise ValueError.
 
-    An exception that `answer` or a background task did not foresee ends that request or task only, and is
-    handed to `on_error`; without `on_error` it propagates.
+    An unexpected exception in `answer` or a background task ends only that request or task, and is passed to
+    `on_error`; without `on_error` it propagates.
 
     In an event loop: `register` the listener, call `work` in each turn, poll without waiting while it is
     `busy`, and call `expire` once per second. In a thread of its own: call `serve_one` again and again.
@@ -115,7 +115,7 @@ class Listener:
         self._run_queue.append(_BackgroundTask(steps, self._on_error, self._run_queue))
 
     def expire(self) -> None:
-        """Drop clients past their deadline, and send waiting ones a sign of life."""
+        """Drop clients past their deadline, and send waiting ones a keepalive."""
         self._set_accepting(True)
         now = time.monotonic()
         for client in self._clients:
@@ -128,9 +128,9 @@ class Listener:
             peer, _ = self._socket.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED and not self._drop_idle():
-                # It would be tried in every turn of the loop; `expire` tries again.
+                # Stop, so that not every turn of the loop fails here; `expire` starts it again.
                 self._set_accepting(False)
-            return  # else it has hung up
+            return  # otherwise the client has hung up
         peer.setblocking(False)
         self._clients = [client for client in self._clients if not client.done]
         if len(self._clients) >= MAX_CLIENTS and not self._drop_idle():
@@ -140,7 +140,7 @@ class Listener:
         self._clients.append(_Client(peer, self._answer, self._on_error, self._selector, self._run_queue))
 
     def _drop_idle(self) -> bool:
-        """Make room: hang up on the client that has been silent for longest; False if all are served."""
+        """Make room: close the connection of the oldest idle client; False if all are being served."""
         for client in self._clients:
             if not client.done and not client.is_queued:
                 client.close()
@@ -175,13 +175,13 @@ class _BackgroundTask:
         self._run_queue = run_queue
 
     def work(self) -> None:
-        """One slice of it."""
+        """Do one slice of it."""
         until = time.monotonic() + _SLICE_SECONDS
         for _ in range(SLICE):
             try:
                 if next(self._steps, self) is self:
                     return
-            except Exception as error:  # noqa: BLE001 (the process goes on)
+            except Exception as error:  # noqa: BLE001 (the process continues)
                 self._on_error(error)
                 return
             if time.monotonic() >= until:
@@ -278,7 +278,7 @@ class _Client:
                     yield (b"" if "ok" in part else MORE) + encode_line(part)
 
     def work(self) -> None:
-        """One slice of what is to be done for it."""
+        """Do one slice of its work."""
         until = time.monotonic() + _SLICE_SECONDS
         for _ in range(SLICE):
             if self._reply is None or len(self._out) >= _MAX_UNSENT or time.monotonic() >= until:
@@ -300,13 +300,13 @@ class _Client:
         """None after a step of work, an empty line at the end."""
         try:
             return next(reply, b"")
-        except Exception as error:  # noqa: BLE001 (it costs this request, and not the process)
+        except Exception as error:  # noqa: BLE001 (it ends this request, not the process)
             self._on_error(error)
             what = f"{type(error).__name__}: {error}".rstrip(": .")
-            return encode_line({"ok": False, "error": f"this request met an internal error ({what})."})
+            return encode_line({"ok": False, "error": f"the request failed with an internal error ({what})."})
 
     def keep_alive(self) -> None:
-        """Called every second: a client that has received nothing since the last call gets a sign of life."""
+        """Called every second: a client that has received nothing since the last call gets a keepalive."""
         is_waiting = self._reply is not None and not self._out
         if is_waiting and self._is_waiting:
             self._out += KEEPALIVE

@@ -20,8 +20,8 @@ NO_ADDRESS = Endpoint(IPV4.unspecified, 0)
 class ServiceKey:
     """What identifies a virtual service: protocol (6 or 17) and the VIP with its port, or a firewall mark.
 
-    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the other two are unused, except that
-    the unspecified address tells the family of the packets that carry the mark.
+    Port 0 stands for every port of the VIP. With a `mark` (1 to 2^32-1) the protocol is unused, and the
+    address is the unspecified one of the family of the marked packets.
     """
 
     protocol: int = 0
@@ -40,10 +40,10 @@ def mark_key(mark: int, family: Family) -> ServiceKey:
 
 @dataclass(frozen=True, slots=True)
 class _ServiceSettings:
-    """`persistent` is how long a client stays with its server, in seconds; 0 means not at all.
+    """`persistent` is how long a client stays with its server, in seconds, or 0.
 
-    None leaves that to the director, which makes ftp in VS-TUN and VS-DR persistent. Clients whose addresses
-    are the same under `netmask` count as one; for IPv6 it is a prefix length, and None is the whole address.
+    With None, the director makes ftp in VS-TUN and VS-DR persistent, and nothing else. Clients with the same
+    address under `netmask` count as one; for IPv6 it is a prefix length, and None is the whole address.
     `flags` are the scheduler's. With `one_packet`, each packet of a UDP service is a connection of its own.
     """
 
@@ -72,7 +72,7 @@ class DeleteService:
 
 @dataclass(frozen=True, slots=True)
 class AddServer:
-    """With `upper` connections it gets no more until it has fewer than `lower`; 0: no threshold.
+    """A server with `upper` connections gets no more until it has fewer than `lower`; 0: no threshold.
 
     The default of the lower threshold is three quarters of the upper one.
     """
@@ -162,7 +162,7 @@ class ClearMarks:
 
 
 def addresses_in(command: Command) -> Iterator[str]:
-    """The addresses and networks that a command names; that of a firewall mark's key only tells a family."""
+    """The addresses and networks in a command, with the unspecified address in the key of a firewall mark."""
     key, server, network = (getattr(command, name, None) for name in ("key", "server", "network"))
     if key is not None:
         yield key.address.address

@@ -31,11 +31,11 @@ MIN_BITS, MAX_BITS = 8, 20
 class Connection:
     """A client's connection to a real server, or an expected one, whose client still has ANY_PORT.
 
-    It ends at `expires` if no packet comes before; `scheduled` belongs to the timers, `next_in_bucket` to
-    the table. `control` is the ftp control connection or the template that it depends on, and which lives as
-    long as it has `children`. `ftp` is the helper's session of a control connection; `packets` counts those
-    from the client. `stored_state` is the state in the table, where others than the core may change it.
-    `sync` is what synchronisation with another director remembers of it, if anything.
+    It ends at `expires` unless a packet comes first; `scheduled` belongs to the timers, `next_in_bucket` to
+    the table. `control` is the ftp control connection or the template that it depends on, which does not
+    expire while it has `children`. `ftp` is the helper's session of a control connection; `packets` counts
+    packets from the client. `stored_state` is the state in the table, which a data plane may change as well.
+    `sync` is the state of its synchronisation with another director, if any.
     """
 
     __slots__ = (
@@ -213,13 +213,13 @@ class ConnectionTable:
         self._timers.refresh(connection, expires)
 
     def fill_client_port(self, connection: Connection, client: Endpoint) -> None:
-        """An expected connection has come: move it to the bucket of its client's endpoint."""
+        """Give an expected connection its client's port, and move it to the bucket of that endpoint."""
         self._unlink(connection)
         connection.client = client
         self._link(connection)
 
     def store(self, connection: Connection) -> None:
-        """A forwarded packet may have changed its counters or its ftp session: nothing to do here."""
+        """Write back what a packet has changed in it: here, nothing to do."""
 
     def find_in(self, protocol: int, client: Endpoint, vip: Endpoint) -> Connection | None:
         """The connection of a packet from `client` to `vip`."""
@@ -256,7 +256,7 @@ class ConnectionTable:
             yield chain
 
     def expired(self, now: float) -> Iterator[Connection]:
-        """Remove and yield the connections whose time has come."""
+        """Remove and yield the connections that have expired."""
         for connection in self._timers.expired(now):
             self.remove(connection)
             yield connection
@@ -297,7 +297,7 @@ class ConnectionTable:
 
 
 class Tables(NamedTuple):
-    """What a director remembers of its clients: their connections, and the servers of new ones."""
+    """What a director remembers of its clients: their connections, and which servers new ones go to."""
 
     connections: Table
     templates: Templates
@@ -320,7 +320,7 @@ class Lifecycle:
         self._timeouts = timeouts.by_state()
 
     def open(self, connection: Connection, now: float, why: str, timeout: float | None = None) -> None:
-        """Insert a new connection, in whatever state it is, for `timeout` seconds or that state's."""
+        """Insert a new connection, for `timeout` seconds or the timeout of its state."""
         connection.server.count(active=connection.active, by=1)
         if connection.control is not None:
             connection.control.children += 1
@@ -351,7 +351,7 @@ class Lifecycle:
 
     @staticmethod
     def _assure(connection: Connection) -> None:
-        """Both ends have sent packets: the template it was opened by, if any, is to last."""
+        """Both ends have sent packets: the template it was opened by, if any, lasts."""
         if isinstance(connection.control, Template):
             connection.control.assured = True
 
@@ -373,7 +373,7 @@ class Lifecycle:
             self._templates.remove(template)
 
     def expire(self, now: float) -> int:
-        """End all connections and templates whose time has come; returns the number of connections."""
+        """End the connections and templates that have expired; returns the number of connections."""
         ended = 0
         for connection in self._connections.expired(now):
             self.count_end(connection, now)

@@ -1,6 +1,6 @@
 """What the director does with a packet: the core's answer to an engine.
 
-Every decision carries its reasons, so that lvs-explain prints what was really decided and not a second
+Every decision carries its reasons, so that lvs-explain prints what was really decided, not a second
 opinion. Values only: nothing here looks at tables or packets.
 """
 

@@ -1,7 +1,7 @@
 """One director: its rules and tables, packets and time in, decisions and events out.
 
 forwarding.py decides about packets, transaction.py changes the rules, connections.py has the table. Here they
-meet: what an administrator changes, what happens once a second, what a packet gets, and what it would get.
+meet: changes of the rules, what happens once a second, synchronisation, decisions, and dry runs of decisions.
 
 No socket, no clock: the time is passed in, in seconds, and never goes back.
 """
@@ -84,7 +84,7 @@ class Director:
         self._estimated = 0.0
         self._ftp_helper = ftp_helper
         self._receiver: Receiver | None = None
-        self.enter: Enter | None = None  # of a data plane that enters what another director tells by itself
+        self.enter: Enter | None = None  # of a data plane that enters synchronised connections itself
         self._is_backup = False
 
     # ---- changes of the rules ----
@@ -113,7 +113,7 @@ class Director:
     def finish(self, transaction: Transaction, commands: deque[Command], now: float) -> Steps:
         """The consequences of new rules that can't be rolled back, in steps that must all be taken.
 
-        It takes each command from `commands` and emits an event; then connections end, servers are forgotten.
+        Takes each command from `commands` and emits an event; then ends connections and forgets servers.
         """
         while commands:
             self.trace.emit("rules", now, partial(_event_data, commands.popleft()))
@@ -141,7 +141,7 @@ class Director:
     def listing(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:
         """All connections and templates, JSON-ready, one at a time: in between, packets may come.
 
-        With `most`, so many of each, whichever the table has first.
+        With `most`, no more than that many of each, in the table's order.
         """
         connections = (
             connection.as_dict(now) for batch in self.connections.batches() for connection in batch
@@ -156,7 +156,7 @@ class Director:
     def tick(self, now: float, later: Callable[[Steps], object] = exhaust) -> None:
         """Expire entries, estimate rates, and check for an overload; called every second.
 
-        `later` gets steps that have time until the next second.
+        `later` gets steps that must be taken before the next second.
         """
         self.expire(now)
         if now >= self._estimated + PERIOD:
@@ -178,7 +178,7 @@ class Director:
                 yield
 
     def expire(self, now: float) -> int:
-        """End the connections and templates whose time has come; returns the number of connections."""
+        """End the connections and templates that have expired; returns the number of connections."""
         if self._receiver is not None:
             self._receiver.expire(now)
         return self._lifecycle.expire(now)
@@ -190,14 +190,14 @@ class Director:
 
     # ---- another director ----
 
-    def tell(
+    def set_sender(
         self,
         send: Callable[[SyncRecord, float], None] | None,
         pass_on: Callable[[Sequence[bytes], float], None] | None = None,
     ) -> Sender | None:
-        """From now on, `send` gets what another director has to know of connections; None: no more.
+        """Synchronise another director: `send` gets the records of connections; None ends it.
 
-        `pass_on` gets what the data plane itself has encoded.
+        `pass_on` gets messages that the data plane has encoded.
         """
         from director.core.sync import Sender  # only now, as most directors are alone
 
@@ -205,8 +205,8 @@ class Director:
         self._note_synchronisation()
         return self._forwarding.sender
 
-    def tell_everything(self, now: float) -> Iterator[None]:
-        """Tell the other director of all that there is, in steps."""
+    def send_everything(self, now: float) -> Iterator[None]:
+        """Send all connections and templates to the other director, in steps."""
         sender = self._forwarding.sender
         if sender is not None:
             yield from sender.everything(Tables(self.connections, self.templates), now)
@@ -217,11 +217,11 @@ class Director:
 
     @property
     def stands_by(self) -> bool:
-        """Whether it forwards nothing now (backup_only)."""
+        """Whether it forwards nothing, as a backup with backup_only."""
         return self._forwarding.stands_by
 
     def be_backup(self, *, backup: bool) -> None:
-        """Whether it listens to another director from now on."""
+        """Start or end being the backup of another director, which synchronises it."""
         self._is_backup = backup
         self._note_synchronisation()
         self._use_settings()
@@ -230,7 +230,7 @@ class Director:
         self.rules.synchronised = self._is_backup or self._forwarding.sender is not None
 
     def receive(self, record: SyncRecord, now: float) -> bool:
-        """Enter what another director has told; False if nothing has come of it."""
+        """Enter a record from another director; False if it was not used."""
         if self._receiver is None:
             self._receiver = self._new_receiver()
         return self._receiver.receive(record, now)
@@ -241,7 +241,7 @@ class Director:
         return self.enter is not None
 
     def receive_plain(self, message: Plain, clock: Callable[[], float]) -> Iterator[tuple[int, int]]:
-        """Enter a whole message, in steps: connections of which something, and of which nothing, has come."""
+        """Enter a whole message, in steps: the numbers of connections that were entered and that were not."""
         if self._receiver is None:
             self._receiver = self._new_receiver()
         assert self.enter is not None
@@ -304,8 +304,8 @@ class Director:
         quoted = packet.embedded or packet
         entries: dict[tuple[int, Endpoint, Endpoint], Connection] = {}
         for about in (packet, quoted, quoted.embedded or quoted):
-            ways = (about.source, about.destination), (about.destination, about.source)
-            for source, destination in ways:
+            directions = (about.source, about.destination), (about.destination, about.source)
+            for source, destination in directions:
                 any_port = Endpoint(source.address, ANY_PORT)
                 for known in (
                     self.connections.find_in(about.protocol, source, destination),

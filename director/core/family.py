@@ -1,6 +1,6 @@
-"""IPv4 and IPv6: all that differs between them for a director, and addresses as text and numbers.
+"""IPv4 and IPv6: what differs between them for a director, and addresses as text and numbers.
 
-An address is text, and its text says which family it belongs to: dotted decimal for IPv4, and for IPv6 the
+An address is text, which shows its family: dotted decimal for IPv4, and for IPv6 the
 one form that RFC 5952 recommends, so that equal addresses are equal text. Nothing else in the core asks which
 family a packet has: it asks the table for the value that it needs.
 
@@ -125,7 +125,7 @@ def ip_to_int(address: str) -> int:
 
 
 def canonical(address: str) -> str:
-    """The one text of an address; what is not an address stays as it is, for a check to refuse."""
+    """The canonical text of an address; other text is returned as it is, for a check to refuse."""
     if ":" not in address:
         return address
     try:
@@ -151,7 +151,7 @@ def _bits_of(netmask: str) -> int:
 
 
 def check_address(field: str, address: str, family: Family | None = None) -> None:
-    """One address, of this family if it matters. Raises BadValue."""
+    """Accept one address, of `family` if that is given. Raises BadValue."""
     if not _is_address(str(address)):
         if "%" in str(address):
             raise BadValue(field, "an address without a zone, which no rule can have", address)
@@ -162,7 +162,7 @@ def check_address(field: str, address: str, family: Family | None = None) -> Non
 
 
 def check_netmask(field: str, netmask: str, family: Family) -> None:
-    """In dotted decimal, or a prefix length for IPv6 (1 to 128, as in the kernel). Raises BadValue."""
+    """Accept dotted decimal, or for IPv6 a prefix length (1 to 128, as in the kernel). Raises BadValue."""
     if family is IPV4:
         check_address(field, netmask, IPV4)
     elif not (isinstance(netmask, str) and netmask in _PREFIX_LENGTHS):
@@ -172,9 +172,9 @@ def check_netmask(field: str, netmask: str, family: Family) -> None:
 _PREFIX_LENGTHS = frozenset(map(str, range(1, IPV6.bits + 1)))
 
 
-@lru_cache(maxsize=65536)  # rules come by the ten thousand, with the same addresses again and again
+@lru_cache(maxsize=65536)  # ten thousand rules may have few different addresses
 def _is_address(text: str) -> bool:
-    """Whether it is the one text of an address."""
+    """Whether it is the canonical text of an address."""
     family = family_of(text).address_family
     try:
         return inet_ntop(family, inet_pton(family, text)) == text

@@ -1,4 +1,4 @@
-"""What becomes of a packet: the director's decisions, in the order in which they are taken.
+"""What happens to a packet: the director's decisions, in the order in which they are taken.
 
     a standby director (backup_only)                -> everything to the director's own kernel
     a fragment                                      -> held until its packet is complete
@@ -47,7 +47,7 @@ class Forwarding:
     """Decides about packets by the rules and the tables, and keeps the tables up to date.
 
     `mtu_of` gives the MTU in bytes of the path to an address, `is_own` tells whether an address is one of the
-    director's own or a broadcast address. `sender` tells another director of connections, if there is one;
+    director's own or a broadcast address. `sender` sends connections to another director, if there is one;
     while `stands_by` is set, nothing is forwarded.
     """
 
@@ -101,7 +101,7 @@ class Forwarding:
     # ---- fragments, IP options, ICMP ----
 
     def _decide_other(self, packet: Packet, now: float) -> Decision:
-        """Neither TCP nor UDP; but a fragment of IPv6 may have another header in front of these."""
+        """Neither TCP nor UDP; but in a fragment of IPv6, another header may come before them."""
         if packet.is_icmp:
             return self._decide_icmp(packet, now)
         fragment = packet.fragment_offset or packet.more_fragments
@@ -304,7 +304,7 @@ class Forwarding:
     def _expect(
         self, control: Connection, client: Endpoint, vip: Endpoint, server_endpoint: Endpoint, now: float
     ) -> None:
-        """Let in a data connection that the ftp helper has read about; `client` may have ANY_PORT."""
+        """Expect a data connection that the ftp helper has read about; `client` may have ANY_PORT."""
         known = self._connections.find_in(TCP, client, vip)
         if known is not None and known.server_endpoint == server_endpoint:
             self._lifecycle.set_state(known, State.LISTEN, now)
@@ -344,7 +344,7 @@ class Forwarding:
         return self._reject_unreachable(packet, now, f"service {service} has no real server available")
 
     def _is_own(self, packet: Packet) -> bool:
-        """Whether its source is this host's own: hosts of IPv6 do not look at that (Linux: ip6_rcv_core)."""
+        """Whether its source is this host's own: IPv6 does not check that (Linux: ip6_rcv_core)."""
         return packet.family is IPV4 and self.is_own(packet.source.address)
 
     def _decide_unsolicited(self, packet: Packet, now: float) -> Decision | None:
@@ -376,7 +376,7 @@ class Forwarding:
         return server, _endpoint(server, server.address.port or packet.destination.port), reason, None
 
     def _choose_by_template(self, service: VirtualService, packet: Packet, now: float) -> Choice | None:
-        """The server that the client already has; if it has none, the scheduler's choice becomes it."""
+        """The server of the client's template, or the scheduler's choice with a new template."""
         key = key_for(service, packet)
         template = self._templates.find(key)
         quiesced_too = not self._rules.sysctls.expire_quiescent_template
@@ -423,7 +423,7 @@ class Forwarding:
             self._templates.add(template, now)
 
     def _make_room(self, now: float) -> bool:
-        """Whether the table has a free entry, if need be that of a connection that matters less."""
+        """Whether the table has a free entry, if need be after evicting a connection that matters less."""
         if len(self._connections) + len(self._templates) < self._overload.limit:
             return True
         victim = pick_victim(self._connections.scan(SCAN_LIMIT))

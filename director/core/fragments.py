@@ -1,7 +1,8 @@
-"""Reassembly of IP fragments: only a complete packet shows its ports, and can be decided about.
+"""Reassembly of IP fragments: only a complete packet shows its ports, which decisions need.
 
 As in the kernel, fragments may come in any order and be of any size. If two overlap, the whole packet is
-dropped (RFC 1858, 3128 and 5722; Linux does so for IPv4, too). What waits is bounded in time and memory.
+dropped (RFC 1858, 3128 and 5722; Linux does so for IPv4, too). Time and memory of waiting fragments are
+bounded.
 
 Source: RFC 791, 3.2, and RFC 8200, 4.5, for what identifies the packet of a fragment; RFC 815.
 """
@@ -42,7 +43,7 @@ class Reassembly:
         return self._size
 
     def add(self, fragment: Packet, data: bytes, now: float) -> Sequence[bytes]:
-        """All fragments of the packet, in the order of their offsets, if `fragment` completes it.
+        """All fragments of the packet, in the order of their offsets, if `fragment` completes it; else none.
 
         `data` is the fragment itself, an IP packet.
         """
@@ -74,7 +75,7 @@ class Reassembly:
                 return self._take(key)
             self._give_up(key, "fragment: its packet would be longer than 65535 bytes")
         while self._size > _MAX_MEMORY:
-            self._give_up(next(iter(self._queues)), "fragment: no memory for more of them")
+            self._give_up(next(iter(self._queues)), "fragment: too many are waiting")
         return ()
 
     def tick(self, now: float) -> None:
@@ -96,7 +97,7 @@ class Reassembly:
 class _Queue:
     """The fragments of one packet, given up at `until`. No two of them overlap.
 
-    `header` are the bytes that its length counts besides the fragments' data.
+    `header` is the part of its length that is not data of the fragments, in bytes.
     """
 
     __slots__ = ("_ends", "_received", "_starts", "_total", "header", "packets", "until")
@@ -116,7 +117,7 @@ class _Queue:
 
     @property
     def length(self) -> int:
-        """Of the complete packet, in bytes."""
+        """The length of the complete packet, in bytes."""
         return self.header + self._total
 
     def has(self, start: int, end: int) -> bool:

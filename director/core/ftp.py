@@ -6,7 +6,7 @@
     227 ... (172,16,0,3,117,48)       the real server listens there       RFC 959
     229 ... (|||30000|)               the same, only the port             RFC 2428
 
-Blanks may precede the numbers of a command, and anything may follow them. Bytes in, values out: ftp_helper.py
+Spaces may precede the numbers of a command, and anything may follow them. Bytes in, values out: ftp_helper.py
 decides what happens with an endpoint.
 """
 

@@ -42,7 +42,7 @@ def _about_tunnel(packet: Packet, quoted: Packet, connections: Table) -> Decisio
     It tells the director, which has sent that packet; the director tells the client. What fits into a tunnel
     is shorter by the tunnel's own header (RFC 2003, section 4). Anybody can send such an error: it changes
     nothing unless it is about a tunnel that carries a known connection, and it never lowers the path MTU
-    below what the family allows. The tunnel and the packet inside may be of different families.
+    below the minimum of the family. The tunnel and the packet inside may be of different families.
     """
     inner = quoted.embedded
     connection = connections.find_in(inner.protocol, inner.source, inner.destination) if inner else None

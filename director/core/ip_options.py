@@ -1,8 +1,8 @@
-"""IP options (RFC 791, section 3.1): which packets are refused for them, and what the director adds to them.
+"""IP options (RFC 791, section 3.1): for which of them packets are refused, and what the director adds.
 
-As Linux does with everything that comes in, before it looks for a virtual service: source routes are not
-allowed (accept_source_route is 0), invalid options are answered with an ICMP error, and the director records
-its address and the time in the options that ask for them.
+The rules are those of Linux for all incoming packets, before it looks for a virtual service: source routes
+are not allowed (accept_source_route is 0), invalid options are answered with an ICMP error, and the
+director records its address and the time in the options that ask for them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from director.core.family import IPV4
 
-END, NO_OPERATION = 0, 1  # the two of one byte
+END, NO_OPERATION = 0, 1  # the two options of one byte
 RECORD_ROUTE, TIMESTAMP = 7, 68
 LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE, ROUTER_ALERT = 131, 137, 148
-_COPIED = 0x80  # the bit of those that every fragment has
+_COPIED = 0x80  # the bit of options that are copied into every fragment
 _SOURCE_ROUTES = (LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE)
 _ONCE = (RECORD_ROUTE, TIMESTAMP, *_SOURCE_ROUTES)
 _MIN_SIZE = {RECORD_ROUTE: 3, LOOSE_SOURCE_ROUTE: 3, STRICT_SOURCE_ROUTE: 3, TIMESTAMP: 4, ROUTER_ALERT: 4}

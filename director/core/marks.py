@@ -1,4 +1,4 @@
-"""Firewall marks: a number that a packet carries, by which it can be assigned to a virtual service.
+"""Firewall marks: numbers that packets carry, by which they can be assigned to a virtual service.
 
 In the kernel, netfilter marks packets before IPVS sees them. The director sees a packet before netfilter
 does, so it has a short list of its own: the first rule that matches a packet marks it.
@@ -36,7 +36,7 @@ class Mark:
             network = ip_network(command.network)
         except ValueError:
             example = "2001:db8::/64" if ":" in str(command.network) else "203.0.113.0/24"
-            expected = f"an address, or a network such as {example}, without the bits of a host"
+            expected = f"an address, or a network such as {example} with no host bits set"
             raise BadValue("network", expected, command.network) from None
         if command.protocol not in _PROTOCOLS:
             raise BadValue("protocol", "6 (TCP), 17 (UDP) or 0 (both)", command.protocol)

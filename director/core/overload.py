@@ -1,4 +1,4 @@
-"""What a director does when clients ask for more connections than it can remember.
+"""What a director does when clients ask for more connections than it can hold.
 
 The number of connections and templates is limited. When most of the table is used, the director considers
 itself under attack, and the strategies that the administrator has chosen among drop_entry, drop_packet and
@@ -72,10 +72,10 @@ class Overload:
         return True
 
     def drops_entry(self, connection: Connection, idle: float) -> bool:
-        """drop_entry: whether to evict a connection, `idle` for that many seconds. Source: todrop_entry.
+        """drop_entry: whether to evict a connection that was `idle` for some seconds. Source: todrop_entry.
 
-        A half-open one, always. Of the established and UDP ones that were idle for a minute, one in as many
-        as the packets its client has sent: few, which means that it is hardly used.
+        A half-open one, always. An established or UDP one only if it is hardly used, with no more than eight
+        packets from its client and none for a minute: one in n of those with n packets.
         """
         if connection.children:
             return False

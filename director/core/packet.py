@@ -1,7 +1,7 @@
 """A parsed IP packet: all that the core ever sees of the network.
 
-An engine makes one from a frame; the core reads it and never learns where it came from. Here are also the
-numbers that go with it: protocols and ports. Nothing here knows services, connections or sockets.
+An engine makes it from a frame; the core reads it and never learns where it came from. The numbers of
+protocols and ports are here, too. Nothing here knows services, connections or sockets.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Packet:
     """An IPv4 (RFC 791) or IPv6 packet (RFC 8200) with its TCP (RFC 9293), UDP or ICMP header parsed.
 
     Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total length of the IP
-    packet in bytes, `payload` what follows the transport header, `options` are IPv4's. `extensions` are
-    the bytes of IPv6's extension headers up to what `protocol` says; `dont_fragment` is set for IPv6, which
+    packet in bytes, `payload` what follows the transport header, `options` are IPv4's. `extensions` is the
+    length of IPv6's extension headers before the header of `protocol`; `dont_fragment` is set for IPv6, which
     no router fragments. `fragment_offset` counts units of 8 bytes, as in the header. In a reassembled packet,
     `largest_fragment` is the length of its largest fragment in bytes, otherwise 0. `bad_checksum` is TCP's
-    or ICMP's; it sums up the whole packet, so it is called only where the answer matters. `embedded` is the
+    or ICMP's; it adds up the whole packet, so it is called only where the answer matters. `embedded` is the
     packet that an ICMP error quotes or that a tunnel's packet carries. `mtu` is that of "fragmentation
     needed" or "packet too big", 0 if the error does not give it.
     """
@@ -81,7 +81,7 @@ class Packet:
 
     @property
     def header(self) -> int:
-        """Bytes in front of what `protocol` says: the IP header with its options or extension headers."""
+        """Bytes before the header of `protocol`: the IP header with its options or extension headers."""
         return self.family.header + len(self.options) + self.extensions
 
     @property

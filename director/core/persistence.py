@@ -1,8 +1,8 @@
 """Templates: which real server a client's connections go to while its persistence lasts.
 
     ipvsadm -p      a client's connections to one port go to the server of its first one
-    port 0, ftp     so do those to every port of that VIP
-    firewall mark   so do those of all packets with that mark
+    port 0, ftp     the same for connections to all ports of that VIP
+    firewall mark   the same for all packets with that mark
     netmask         all clients of one network count as one
 
 Every new connection renews its template, and a template does not expire before the last of its connections
@@ -43,7 +43,7 @@ class TemplateKey:
 class Template:
     """`assured` once one of its connections has been established: a SYN alone makes no lasting template.
 
-    `sync` is what synchronisation with another director remembers of it, if anything.
+    `sync` is the state of its synchronisation with another director, if any.
     """
 
     key: TemplateKey
@@ -94,11 +94,11 @@ class Templates:
         return self._templates.get(key)
 
     def renew(self, template: Template, now: float) -> None:
-        """It was used for another connection."""
+        """Restart its timer, because another connection uses it."""
         self._timers.refresh(template, now + template.lifetime)
 
     def add(self, template: Template, now: float) -> None:
-        """Insert a new one, whose key has none yet."""
+        """Insert a template; there must be none with its key."""
         template.server.templates += 1
         self._templates[template.key] = template
         self.renew(template, now)
@@ -108,7 +108,7 @@ class Templates:
         self._templates[template.key] = template
 
     def invalidate(self, template: Template) -> None:
-        """Its server can't be used: it stays until it expires, but is not found any more."""
+        """Keep a template without a usable server until it expires, but find it no more."""
         del self._templates[template.key]
         template.invalid = True
         template.key = replace(template.key, vip=template.key.vip._replace(port=_INVALID_PORT))
@@ -116,7 +116,7 @@ class Templates:
         self._invalid.append(template)
 
     def remove(self, template: Template) -> None:
-        """Remove one before it expires."""
+        """Remove a template before it expires."""
         self._timers.cancel(template)
         self._forget(template)
 

@@ -50,7 +50,7 @@ class RealServer:
     inactive: int = 0
     templates: int = 0  # clients that persistence binds to it
     stats: Statistics = field(default_factory=Statistics)
-    weight_before: int = 0  # the last one above 0, while the weight is 0
+    weight_before: int = 0  # the last weight above 0, while the weight is 0
     requested_method: Method = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,14 +169,14 @@ def check_server(address: Endpoint, weight: int, upper: int, lower: int) -> None
 
 @lru_cache(maxsize=65536)
 def _expected_host(address: str) -> str:
-    """What a real server's address should be, if it is not local or unicast as ip_vs_new_dest requires."""
+    """What to expect instead of this address, if ip_vs_new_dest would refuse it; else empty."""
     if family_of(address) is IPV4:
         ipv4 = IPv4Address(address)
         is_host = not ipv4.is_multicast and ipv4 != _LIMITED_BROADCAST and ipv4 not in _THIS_NETWORK
         return "" if is_host else "the address of one host"
     ipv6 = IPv6Address(address)
     if ipv6.ipv4_mapped is not None:
-        return f"an address that packets can have: {ipv6.ipv4_mapped} for IPv4"
+        return f"an address that is not IPv4-mapped: write {ipv6.ipv4_mapped}"
     if ipv6.is_link_local:
-        return "an address that is not of one link only, because a rule names no interface"
+        return "an address that is not link-local, because a rule names no interface"
     return "the address of one host" if ipv6.is_multicast or ipv6.is_unspecified else ""

@@ -125,7 +125,7 @@ class Rules:
         return (protocol, endpoint) in endpoints or (0, endpoint) in endpoints
 
     def has_server(self, address: str) -> bool:
-        """Whether a VS-NAT real server is there, even one whose rule was deleted."""
+        """Whether a VS-NAT real server has this address, even one whose rule was deleted."""
         return address in self.nat_servers.hosts
 
 
@@ -139,7 +139,7 @@ class _NatServers:
 
     @property
     def endpoints(self) -> set[tuple[int, Endpoint]]:
-        """With the protocol of the service."""
+        """Pairs of the service's protocol and the server's endpoint."""
         return self._index()[0]
 
     @property
@@ -158,7 +158,7 @@ class _NatServers:
         self._changes += 1
 
     def refresh(self) -> Iterator[None]:
-        """Build it again, a server in each step, if packets need it."""
+        """Build it again if packets have needed it, one server in each step."""
         if self._built:
             yield from self._build()
 
@@ -177,7 +177,7 @@ class _NatServers:
         for group in removed:
             hosts.update(server.address.address for server in group.values() if server.method is Method.NAT)
             yield
-        if changes == self._changes:  # else a later change's refresh knows better
+        if changes == self._changes:  # else the refresh after a later change builds it
             self._built = endpoints, hosts
 
 

@@ -1,7 +1,7 @@
 """Virtual services: what identifies one, how it treats its clients, and which real servers it has.
 
 Values are checked here, whichever front end they come from. The schedulers decide which server a connection
-gets, forwarding.py what becomes of its packets.
+gets, forwarding.py what happens to its packets.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from director.core.statistics import Statistics
 class Policy:
     """How a service treats its clients: all that ipvsadm -E can change.
 
-    `persistent` is in seconds, 0 for none; clients that are the same under `netmask` (for IPv6, a prefix
-    length) count as one.
+    `persistent` is in seconds, 0 for none; clients with the same address under `netmask` (for IPv6, a
+    prefix length) count as one.
     """
 
     scheduler_name: str

@@ -1,6 +1,6 @@
 """The states of a connection as the director sees it: tables, a function that reads them, and their diagram.
 
-For a direction and an event, each table gives the state that follows each current one. The tables are those
+For each direction and event, a table gives the state that follows each current one. The tables are those
 of kernel IPVS (ip_vs_proto_tcp.c). In VS-NAT the director sees both directions (`in` from the client, `out`
 from the real server), in VS-TUN and VS-DR only the client's (`only`). A packet with several flags counts as
 the first of RST, SYN, FIN, ACK; one with none of the four, which no TCP sends, closes the connection.

@@ -1,4 +1,4 @@
-"""When a director tells its backup about a connection, and what a backup makes of what it is told.
+"""When a director sends a connection to its backup, and what the backup does with it.
 
 The rules are those of kernel IPVS (ip_vs_sync_conn_needed, ip_vs_proc_conn); sync_protocol.py has the form of
 the messages. Their settings are in sysctls.py.
@@ -40,19 +40,20 @@ from director.core.timers import UNSET, Timers
 Entry = Connection | Template
 Key = tuple[int, Endpoint, Endpoint]  # protocol, client and VIP
 Found = tuple[VirtualService, RealServer] | None
-# Enters a message's connections from a number on, until one that only the core can enter, while the table has
-# fewer than a limit: how many were entered, and the next one's number. It may ask for a record's real server.
+# Enters the connections of a message, from an index on and up to a limit of the table's size, until one that
+# only the core can enter. Returns how many were entered, and the next index. The function looks up a record's
+# service and real server.
 Enter = Callable[[Plain, int, int, Callable[[SyncRecord], Found]], tuple[int, int]]
 
 SENT = frozenset(
     {State.ESTABLISHED, State.FIN_WAIT, State.TIME_WAIT, State.CLOSE, State.CLOSE_WAIT}
 )  # never a half-open connection
 _OVER = frozenset({State.TIME_WAIT, State.CLOSE})  # nothing is lost with these
-_PASSED_OVER = 64  # connections, in a step
-ROOM_FOR_CLIENTS = 8  # one in 8 places of the table is left to this director's own clients
-_TEMPLATE_TIMEOUT = 180.0  # seconds; version 0 does not tell
+_MAX_SKIPPED = 64  # connections, in a step
+ROOM_FOR_CLIENTS = 8  # one in 8 entries of the table is reserved for this director's own clients
+_TEMPLATE_TIMEOUT = 180.0  # seconds; version 0 has no timeouts
 _LEAST_REFRESH = 10.0  # seconds
-_RETRIES = 8  # sync_retries are spread over one in 8 of sync_refresh_period
+_RETRIES = 8  # retries are at least an eighth of sync_refresh_period apart
 _METHODS = {
     Method.NAT: Flag.MASQUERADING,
     Method.LOCAL: Flag.LOCAL_NODE,
@@ -82,13 +83,13 @@ class _ByState:
 
 
 def _not_sent(_records: object, _now: float) -> None:
-    """What nobody listens to."""
+    """For records that nobody receives."""
 
 
 class Sender:
-    """Decides what is told to the backup; `send` gets each record.
+    """Decides what is sent to the backup; `send` gets each record.
 
-    `pass_on` gets records that an engine's data plane has encoded, in version 1, after deciding by itself.
+    `pass_on` gets records that a data plane has encoded in version 1, after deciding by itself.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Sender:
         return Sender(self._rules, _not_sent)
 
     def offer(self, connection: Connection, now: float) -> None:
-        """The client has sent another packet: send its connection if it is time, and what it depends on."""
+        """The client has sent another packet: send its connection, and what that depends on, if due."""
         one_packet = connection.service.policy.one_packet and connection.protocol == UDP
         if not one_packet and self._is_due(connection, connection.packets, now):
             self._send(self._record(connection), now)
@@ -116,8 +117,8 @@ class Sender:
             return
         self._offer_control(connection, now)
 
-    def tell(self, connection: Connection, now: float) -> None:
-        """Send a connection for which it is time by its packets and states; sync_refresh_period also counts.
+    def send_due(self, connection: Connection, now: float) -> None:
+        """Send a connection that is due by its packets and states, unless sync_refresh_period forbids it.
 
         `connection` was made for this call, by an engine whose data plane keeps the connections.
         """
@@ -137,7 +138,7 @@ class Sender:
         """Send the whole table, one record in each step, with the time that each entry has left.
 
         The connections that are over come last: there are many of them where connections are short, and the
-        director that asks may take over before it has heard all.
+        director that asks may take over before it has received all.
         """
         yield from self._send_connections(tables, now, SENT - _OVER)
         for template in list(tables.templates):
@@ -147,8 +148,8 @@ class Sender:
         yield from self._send_connections(tables, now, _OVER)
 
     def _send_connections(self, tables: Tables, now: float, states: frozenset[State]) -> Iterator[None]:
-        """Those in one of these states; those of UDP have only one, and go with ESTABLISHED."""
-        passed_over = 0
+        """Send those in one of these states; UDP, which has only one state, goes with ESTABLISHED."""
+        skipped = 0
         for batch in tables.connections.batches():
             for connection in batch:
                 state = State.ESTABLISHED if connection.protocol == UDP else connection.state
@@ -156,18 +157,18 @@ class Sender:
                     self._send_rest(connection, now)
                     yield
                 else:
-                    passed_over += 1
-                    if passed_over % _PASSED_OVER == 0:
+                    skipped += 1
+                    if skipped % _MAX_SKIPPED == 0:
                         yield
 
     def _send_rest(self, entry: Entry, now: float) -> None:
-        if not self._has_a_form(entry):
+        if not self._is_encodable(entry):
             return
         left = max(1, int(entry.expires - now))
         self._send(self._record(entry)._replace(timeout=left), now)
 
     def _offer_control(self, entry: Entry, now: float) -> None:
-        """The template, or the ftp control connection, of a connection."""
+        """The same for the template or the ftp control connection of a connection."""
         control = entry.control if isinstance(entry, Connection) else None
         if control is None:
             return
@@ -181,8 +182,8 @@ class Sender:
         self._offer_control(control, now)
 
     def _is_due(self, entry: Entry, packets: int, now: float) -> bool:
-        """Whether to send it now that it has had `packets`; if so, this is remembered."""
-        if not self._has_a_form(entry):
+        """Whether to send it now that it has had `packets` packets; if so, remember that it was sent."""
+        if not self._is_encodable(entry):
             return False
         sysctls, mark = self._rules.sysctls, _mark(entry)
         state = None
@@ -216,8 +217,8 @@ class Sender:
         mark.ends, mark.retries = now + self._timeout(entry), retries
         return True
 
-    def _has_a_form(self, entry: Entry) -> bool:
-        """Version 0 of the messages has no IPv6, and none has two families in one connection."""
+    def _is_encodable(self, entry: Entry) -> bool:
+        """Whether messages can carry it: not a connection of two families, and IPv6 in version 1 only."""
         vip = entry.key.vip if isinstance(entry, Template) else entry.vip
         family = family_of(vip.address)
         if family is not family_of(entry.server_endpoint.address):
@@ -290,7 +291,7 @@ def _flags(entry: Entry) -> int:
 
 
 def _shift(session: Session | None) -> Shift | None:
-    """By how much an ftp server's replies are shifted, and since when."""
+    """By how much an ftp server's replies are shifted, and from where on."""
     known = session.edits.last_shift() if session else None
     return Shift(known.start, known.before + known.growth, known.before) if known else None
 
@@ -311,11 +312,10 @@ class _Unbound:
 
 
 class Receiver:
-    """Enters what another director has told into the tables.
+    """Enters the records of another director into the tables.
 
     A record about a service or a real server that is not there waits, until its timeout, for a rule that
-    adds it. Records never fill more of the table than leaves room for this director's own clients, and
-    never end a connection to make room.
+    adds it. Records leave room in the table for this director's own clients, and never evict a connection.
     """
 
     def __init__(
@@ -340,7 +340,7 @@ class Receiver:
             yield _as_dict(waiting.record, max(0.0, round(waiting.expires - now, 3)))
 
     def receive(self, record: SyncRecord, now: float) -> bool:
-        """Enter a record; False if nothing has come of it."""
+        """Enter a record; False if it was not used."""
         if record.flags & _NO_CLIENT_PORT:
             return False
         if record.flags & _TEMPLATE:
@@ -367,10 +367,10 @@ class Receiver:
     ) -> Iterator[tuple[int, int]]:
         """Let the data plane enter what it can, and enter the rest, in the order of the message.
 
-        Yields how many connections have been entered, and of how many nothing has come, after each step.
+        Yields after each step how many connections were entered in it, and how many were not used.
         """
         at = 0
-        waits = bool(self._unbound) and any(map(self._awaits, message.every()))
+        waits = bool(self._unbound) and any(map(self._awaits, message.all_records()))
         while at < message.number:
             if not waits:
                 limit = self._limit - len(self._unbound) - self._connections.expectations
@@ -418,7 +418,7 @@ class Receiver:
         connection.sync = SyncMark(received=True, state=state)
         if self._ftp_helper and connection.method is Method.NAT and connection.is_ftp_control:
             connection.ftp = Session(edits=_edits(record))
-        why = "told by another director"
+        why = "received from another director"
         self._lifecycle.open(connection, now, why, self._timeout(record, state))
         if connection.ftp is not None:
             self._connections.store(connection)
@@ -455,10 +455,10 @@ class Receiver:
         return used >= self._limit
 
     def _find_server(self, record: SyncRecord) -> Found:
-        """The service of a record and its real server; a server may have the rule for every port.
+        """The service of a record and its real server, whose rule may have port 0.
 
-        Those of an ftp data connection are its control connection's (the kernel finds no server then, and
-        forwards it all the same); so are those of ftp's template, with port 0.
+        An ftp data connection, and ftp's template with port 0, have the service and the server of the control
+        connection. (The kernel finds no server for the former, and forwards it all the same.)
         """
         service = self._rules.find_service(record.protocol, record.vip, record.mark)
         ftp = self._rules.find_ftp(record.protocol, record.vip)
@@ -495,12 +495,12 @@ class Receiver:
             self._timers.cancel(waiting)
 
     def expire(self, now: float) -> None:
-        """End the waiting records whose time has come."""
+        """Forget the waiting records that have expired."""
         for waiting in self._timers.expired(now):
             self._unbound.pop(_key(waiting.record), None)
 
     def bind(self, now: float) -> Iterator[None]:
-        """The rules have changed: enter the records that have waited for that, one in each step."""
+        """The rules have changed: enter the records that have waited for it, one in each step."""
         for key, waiting in list(self._unbound.items()):
             if self._unbound.get(key) is waiting and self._find_server(waiting.record):
                 self.receive(waiting.record._replace(timeout=max(1, int(waiting.expires - now))), now)
@@ -508,7 +508,7 @@ class Receiver:
 
 
 def _key(record: SyncRecord) -> Key:
-    """A template has a client's port that no connection has."""
+    """The key under which it waits; for a template, with a client's port that no connection has."""
     client = record.client._replace(port=-1) if record.flags & Flag.TEMPLATE else record.client
     return record.protocol, client, record.vip
 

@@ -1,4 +1,4 @@
-"""Messages in which a director tells another about its connections: those of kernel IPVS, versions 0 and 1.
+"""The messages that synchronise two directors: those of kernel IPVS, versions 0 and 1.
 
 All numbers are in network byte order, except the sequence numbers of version 0, which are in the sender's.
 
@@ -21,7 +21,7 @@ All numbers are in network byte order, except the sequence numbers of version 0,
                                                      options: type, length, data; then zeros up to a
                                                      multiple of 4 bytes, except after the last one
 
-Nothing in a message proves who has sent it. Source: Linux, ip_vs_sync.c as a description of the format.
+Nothing in a message proves who sent it. Source: Linux, ip_vs_sync.c as a description of the format.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from director.core.states import State
 
 MASTER, BACKUP = ROLES = ("master", "backup")
 GROUP, PORT, TTL = "224.0.0.81", 8848, 1
-SYNCID = 255  # of ipvsadm 1.31 where none is given
-HEADERS = 28  # bytes of IP and UDP in front of a message
+SYNCID = 255  # the default of ipvsadm 1.31
+HEADERS = 28  # bytes of the IP and UDP headers of a message
 MAX_MESSAGE = 65535 - HEADERS
 MAX_CONNECTIONS = 255  # in a message: the number is one byte
 SEND_AFTER = 2.0  # seconds that a message waits for more connections
@@ -54,8 +54,8 @@ class DaemonConfig:
     """A daemon that sends (master) or receives (backup) messages; they may run side by side.
 
     A backup whose `syncid` is 0 takes messages of every syncid. `maxlen` is in bytes, 0 for what the
-    interface's MTU allows. With `resync`, a backup asks for the whole table, and a master sends it: the
-    kernel can't. Raises BadValue.
+    interface's MTU allows. With `resync`, a backup asks for the whole table, and a master sends it; the
+    kernel has nothing like it. Raises BadValue.
     """
 
     role: str
@@ -96,7 +96,7 @@ class Flag(IntFlag):
     TUNNEL = 2
     DIRECT_ROUTE = 3
     METHOD = 7
-    SYNC = 0x20  # the sender has it from another director
+    SYNC = 0x20  # the sender got it from another director
     HASHED = 0x40  # never sent
     NO_OUTPUT = 0x80  # replies do not pass through the director
     INACTIVE = 0x100
@@ -105,7 +105,7 @@ class Flag(IntFlag):
     SEQUENCES = 0x600
     NO_CLIENT_PORT = 0x800
     TEMPLATE = 0x1000
-    RECEIVED = 0x1F87  # those that a receiver looks at (IP_VS_CONN_F_BACKUP_MASK)
+    RECEIVED = 0x1F87  # the bits that a receiver uses (IP_VS_CONN_F_BACKUP_MASK)
 
 
 class Shift(NamedTuple):
@@ -125,8 +125,8 @@ NO_SHIFT = Shift(0, 0, 0)
 class SyncRecord(NamedTuple):
     """A connection or a template in a message.
 
-    `state` is the state's number; a template has 1 if it is assured. `timeout` is in whole seconds, 0 where
-    the message does not have it. `from_client` and `from_server` are in_seq and out_seq.
+    `state` is the state's number; a template has 1 if it is assured. `timeout` is in whole seconds, 0 if the
+    message has none. `from_client` and `from_server` are in_seq and out_seq.
     """
 
     protocol: int
@@ -146,10 +146,10 @@ class SyncRecord(NamedTuple):
 
 
 class SyncMark:
-    """What is remembered of a connection or template between two messages about it.
+    """The state of synchronisation of a connection or template, between two messages about it.
 
     `ends` is when it was going to expire and `state` its state when it was last sent; `retries` and `packets`
-    are counted for sync_retries and for templates. `received`: it came in a message itself.
+    are counted for sync_retries and for templates. `received`: another director sent it.
     """
 
     __slots__ = ("ends", "packets", "received", "retries", "state")
@@ -174,8 +174,8 @@ _CONNECTION_V1 = Struct("!BBHIHHHHII")
 _SHIFTS = "IiiIii"
 _SHIFTS_V0, _SHIFTS_V1 = Struct(f"={_SHIFTS}"), Struct(f"!{_SHIFTS}")
 _ADDRESSES = {IPV4: Struct("4s4s4s"), IPV6: Struct("16s16s16s")}
-_PLACES = {IPV4: Struct("!xc10x8s8x8s"), IPV6: Struct("!xc10x8s20x32s")}
-_ONLY_INACTIVE = bytes((0, Flag.INACTIVE >> 8))  # what bits 8 to 15 of the flags of a plain connection may be
+_SERVER_FIELDS = {IPV4: Struct("!xc10x8s8x8s"), IPV6: Struct("!xc10x8s20x32s")}
+_ONLY_INACTIVE = bytes((0, Flag.INACTIVE >> 8))  # bits 8 to 15 of the flags of a plain connection
 _IPV6 = 1  # bit of a connection's type
 _VERSION_1 = 1
 _SIZE, _VERSION_SHIFT = 0x0FFF, 12
@@ -189,7 +189,7 @@ _OPTION = 2  # bytes of type and length
 
 
 def encode(record: SyncRecord, version: int) -> bytes:
-    """One connection without padding; `record` has flags for its shifts if there are any."""
+    """Encode one connection without padding; the flags of `record` say whether it has shifts."""
     return _encode_v1(record) if version else _encode_v0(record)
 
 
@@ -222,13 +222,13 @@ def _encode_v1(record: SyncRecord) -> bytes:
 
 
 def _packed(record: SyncRecord) -> Iterator[bytes]:
-    """The addresses of client, VIP and real server: a message has no room for two families."""
+    """The addresses of client, VIP and real server, all of one family."""
     address_family = record.family.address_family
     return (inet_pton(address_family, end.address) for end in (record.client, record.vip, record.server))
 
 
 class Outbox:
-    """Collects connections into messages of at most `maxlen` bytes; a longer one has a message alone."""
+    """Collects connections into messages of at most `maxlen` bytes; a longer one is sent alone."""
 
     def __init__(self, syncid: int, maxlen: int) -> None:
         self._syncid, self._maxlen = syncid, maxlen
@@ -238,7 +238,7 @@ class Outbox:
         self._began = 0.0
 
     def add(self, record: SyncRecord, version: int, now: float) -> bytes | None:
-        """Returns the message that is to be sent first: it is full, or of another version."""
+        """Returns a message to send first, if it is full or of another version."""
         return self.append(encode(record, version), version, now)
 
     def append(self, encoded: bytes, version: int, now: float) -> bytes | None:
@@ -260,7 +260,7 @@ class Outbox:
         return full
 
     def extend(self, encoded: Sequence[bytes], version: int, now: float) -> Iterator[bytes]:
-        """The same with many, all as long as the first: the messages that are to be sent, in their order."""
+        """The same for many of equal length; yields the messages to send, in their order."""
         at, length = 0, len(encoded[0])
         while at < len(encoded):
             full = self.append(encoded[at], version, now)
@@ -277,11 +277,11 @@ class Outbox:
             at += len(more)
 
     def is_due(self, now: float) -> bool:
-        """Whether the message has waited for long enough."""
+        """Whether the message has waited long enough."""
         return bool(self._number) and now - self._began >= SEND_AFTER
 
     def take(self) -> bytes | None:
-        """The message as it is; None where there is nothing to send."""
+        """The message so far; None if it is empty."""
         if not self._number:
             return None
         if self._version:
@@ -294,7 +294,7 @@ class Outbox:
 
 
 def request(syncid: int) -> bytes:
-    """A message without connections asks for the whole table; to the kernel it says nothing."""
+    """A message without connections, which asks for the whole table; the kernel ignores it."""
     return _HEADER_V1.pack(0, syncid, _HEADER_V1.size, 0, _VERSION_1, 0)
 
 
@@ -310,7 +310,7 @@ class _Skipped(Exception):
 
 
 class Message(NamedTuple):
-    """What a receiver makes of a datagram: `dropped` says why it was not read to the end, if so.
+    """What a receiver reads from a datagram; `dropped` says why it was not read to the end, if so.
 
     `skipped` is the number of connections that were left out.
     """
@@ -338,7 +338,7 @@ def decode(datagram: bytes, syncid: int = 0) -> Message:
 class Plain(NamedTuple):
     """A message of version 1 whose connections all have the same form: no templates, no options.
 
-    `records` has `number` of them, one after the other, as they stand in the message.
+    `records` are the `number` encoded connections, as in the message.
     """
 
     family: Family
@@ -346,22 +346,22 @@ class Plain(NamedTuple):
     records: bytes
 
     def record(self, at: int) -> SyncRecord | None:
-        """None for a connection whose protocol or state a director does not know."""
+        """The connection with this index; None if the director does not know its protocol or state."""
         size = len(self.records) // self.number
         return _connection_v1(self.records[at * size : (at + 1) * size])
 
-    def every(self) -> Iterator[SyncRecord | None]:
+    def all_records(self) -> Iterator[SyncRecord | None]:
         return map(self.record, range(self.number))
 
-    def places(self) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """What names the real server of each: protocol; ports of VIP and server, and mark; addresses."""
-        return _PLACES[self.family].iter_unpack(self.records)
+    def server_fields(self) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """What identifies each real server: protocol; ports of VIP and server, and mark; addresses."""
+        return _SERVER_FIELDS[self.family].iter_unpack(self.records)
 
 
 def plain(datagram: bytes, syncid: int = 0) -> Plain | None:
-    """The message, if it is of the common kind; `decode` reads every kind. Never raises.
+    """The message, if it is plain; `decode` reads every kind. Never raises.
 
-    It is looked at column by column, since a message has up to 255 connections, and a second up to thousands.
+    It checks column by column: a message has up to 255 connections, and thousands may come in a second.
     """
     if len(datagram) < _HEADER_V1.size + _CONNECTION_V1.size:
         return None
@@ -370,15 +370,15 @@ def plain(datagram: bytes, syncid: int = 0) -> Plain | None:
     if size != len(datagram) or (syncid and theirs != syncid) or zero or version != _VERSION_1 or spare:
         return None
     family = IPV6 if records[0] else IPV4
-    length = _PLACES[family].size
+    length = _SERVER_FIELDS[family].size
     if not number or len(records) != number * length:
         return None
     expected = (bytes((_IPV6 if family is IPV6 else 0,)), b"\0", bytes((length,)))
     kinds_and_sizes = (records[at::length] for at in (0, 2, 3))
     if any(column != size * number for column, size in zip(kinds_and_sizes, expected, strict=True)):
         return None
-    has_more = records[6::length].strip(_ONLY_INACTIVE)  # a flag for sequence numbers, or of a template
-    return None if has_more else Plain(family, number, records)
+    other_flags = records[6::length].strip(_ONLY_INACTIVE)  # sequence numbers, or a template
+    return None if other_flags else Plain(family, number, records)
 
 
 def _connections(datagram: bytes, syncid: int) -> Iterator[SyncRecord | None]:
@@ -448,7 +448,7 @@ def _connection_v1(data: bytes) -> SyncRecord | None:
         return None
     flags &= _RECEIVED_FLAGS
     if flags & _SEQUENCE_FLAGS and not shifts:
-        # Kernels without "ipvs: reset full ip_vs_seq structs" take what is in their memory for the shifts.
+        # Kernels without "ipvs: reset full ip_vs_seq structs" use uninitialised memory as the shifts.
         raise Unreadable("flags for sequence numbers, but no sequence numbers")
     client, vip, server = _endpoints(family, addresses, ports)
     both = shifts or (NO_SHIFT, NO_SHIFT)
@@ -458,7 +458,7 @@ def _connection_v1(data: bytes) -> SyncRecord | None:
 def _options(data: bytes, at: int) -> tuple[Shift, Shift] | None:
     """The shifts, if they are among the options. Raises Unreadable, and _Skipped.
 
-    Persistence engines (types 2 and 3) are the kernel's: a template of one is of no use here.
+    Only the kernel has persistence engines (types 2 and 3): their templates are skipped.
     """
     found: dict[int, bytes] = {}
     while at < len(data):
@@ -483,7 +483,7 @@ def _options(data: bytes, at: int) -> tuple[Shift, Shift] | None:
 
 
 def _accepted(record: SyncRecord) -> SyncRecord | None:
-    """None for a connection whose protocol or state a director does not know; templates may have any."""
+    """None for a connection whose protocol or state the director does not know; templates may have any."""
     template = record.flags & _TEMPLATE_FLAG
     return record if template or record.state < _STATES.get(record.protocol, 0) else None
 

@@ -1,6 +1,6 @@
 """The settings that kernel IPVS has under net.ipv4.vs, by the same names.
 
-Only those are here that change what clients, real servers or another director see, and none about the
+Only settings that change what clients, real servers or another director see are here, and none about the
 kernel's own memory. The kernel's sync_threshold has two numbers: the second one is sync_period here.
 Source: Linux, ipvs-sysctl.rst.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 from director.core.errors import BadValue
 
-_NUMBER = range(2**31)  # as in the kernel, which accepts any number for a switch: all but 0 mean on
+_NUMBER = range(2**31)  # as in the kernel, where any number but 0 turns a switch on
 _STRATEGY = range(4)  # 0 off, 1 automatic and inactive, 2 automatic and active, 3 always active
 _RETRIES = range(4)
 _VERSION = range(2)
@@ -22,7 +22,7 @@ _VERSION = range(2)
 class Sysctls:
     """The settings of one director; the defaults are the kernel's.
 
-    am_droprate: while drop_packet is 3, one new connection in this many is dropped; 0: none.
+    am_droprate: while drop_packet is 3, one in am_droprate new connections is dropped; 0: none.
     backup_only: while this director is a backup, it forwards nothing.
     conn_reuse_mode: whether a client that reuses its port may get another real server: 0 never, else when
         the old connection is over, with bit 2 also when it is in FIN_WAIT (VS-TUN and VS-DR).
@@ -81,8 +81,8 @@ class Sysctls:
         return replace(self, **{name: value})
 
     def changes(self) -> Iterator[tuple[str, int]]:
-        """Names and values that lead here from any other settings, one after the other."""
-        yield "sync_period", 0  # which goes with every threshold
+        """Names and values that lead to these settings from any others, if set in this order."""
+        yield "sync_period", 0  # valid with every threshold
         for name, value in self.as_dict().items():
             if name != "sync_period":
                 yield name, value

@@ -1,11 +1,11 @@
 """One direction of a TCP connection, from the segments that pass by: its lines read, its text replaced.
 
-Lines are read in order, each byte once, starting with the first segment that has data: what is sent again
-is ignored, and a segment that comes too early must come again.
+Lines are read in order, each byte once, starting with the first segment that has data: retransmissions are
+ignored, and a segment that comes too early must be retransmitted.
 
 When a helper has replaced text, sequence numbers shift. The director remembers what it replaced, and where.
 From that it computes the new sequence number of every segment, the old number that the client's
-acknowledgement means, and the new data of a segment that is sent again, whole or split differently. Linux
+acknowledgement means, and the new data of a retransmitted segment, whole or split differently. Linux
 does the same with two shifts and the place where the newer begins (ip_vs_seq), which fails for a segment
 that ends inside the replaced text. All arithmetic is modulo 2^32 (RFC 9293, section 3.4).
 """
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from director.core.packet import FIN, SYN, Packet
 
-MAX_LINE = 512  # bytes of a line that are looked at (RFC 959 has none that long)
+MAX_LINE = 512  # bytes of a line that are read (RFC 959 has no line that long)
 MAX_EDITS = 4  # remembered; the client has acknowledged older ones long ago
 _MODULUS = 1 << 32
 _HALF = 1 << 31
@@ -93,7 +93,7 @@ class Edit:
 
 
 class KnownShift(NamedTuple):
-    """What another director has sent about replacements (ip_vs_seq): no text, and not where it ended.
+    """What another director has sent about its replacements (ip_vs_seq): neither their text nor their end.
 
     Sequence numbers up to `start` have grown by `before`, later ones by `growth` more.
     """
@@ -116,7 +116,7 @@ class Edits:
     shift: KnownShift | None = None
 
     def last_shift(self) -> KnownShift | None:
-        """What another director is told about the replacements; None if there were none."""
+        """What another director gets about the replacements; None if there were none."""
         if not self.remembered:
             return self.shift or (KnownShift(0, self.settled, 0) if self.settled else None)
         last = self.remembered[-1]
@@ -127,7 +127,7 @@ class Edits:
     def replace(self, start: int, length: int, text: bytes) -> None:
         """Note a replacement after all earlier ones; `text` is not empty.
 
-        One that another director has made before, of a segment that is sent again, takes its place.
+        If another director made it before, and the segment is a retransmission, the note replaces its shift.
         """
         if self.shift is not None and distance(start, self.shift.start) >= 0:
             self.shift = None
@@ -150,7 +150,7 @@ class Edits:
     def for_acknowledgement(self, acknowledgement: int) -> int:
         """What to add to the other side's acknowledgement number.
 
-        An acknowledgement of part of a new text acknowledges none of the old one.
+        An acknowledgement of part of the new text acknowledges none of the old text.
         """
         delta = self.settled
         if self.shift is not None:
@@ -169,7 +169,7 @@ class Edits:
     def rewritten(self, sequence: int, data: bytes) -> bytes:
         """`data`, which starts at `sequence`, as the other side gets it.
 
-        A new text is in the segment in which the old one starts, however many segments that spans.
+        The new text is in the segment in which the old text starts, even if that spans several segments.
         """
         pieces, done = [], 0
         for edit in self.remembered:

@@ -1,4 +1,4 @@
-"""Timers that cost a packet next to nothing.
+"""Timers that cost next to nothing per packet.
 
 A packet only moves its connection's `expires`. A timer that is already set stays where it is and is set
 again if it fires too early; a cancelled one stays in its list until there are many of them. Timers wait in
@@ -15,8 +15,8 @@ from math import inf
 from typing import Generic, Protocol, TypeVar
 
 UNSET = inf
-RENEWAL = 60.0  # more seconds for an item that others depend on
-_SWEEP_MIN = 1024  # cancelled timers that are not worth a sweep
+RENEWAL = 60.0  # seconds more for an item that others depend on
+_SWEEP_MIN = 1024  # cancelled timers, at most, that are not worth a sweep
 _SWEEP_SHARE = 8  # sweep when more than one in 8 timers is a cancelled one
 
 
@@ -57,7 +57,7 @@ class Timers(Generic[Item]):
                 self._sweep()
 
     def expired(self, now: float) -> Iterator[Item]:
-        """Yield every item whose time has come; it has no timer any more."""
+        """Yield every item that has expired; its timer is unset."""
         while self._order and self._order[0] <= now:
             self._begin(heappop(self._order))
         while self._due and self._due[0][0] <= now:

@@ -1,7 +1,7 @@
 """A change of the rules while it is being prepared: the rules in force are not touched.
 
-`write` carries out commands one by one, in steps, as slowly as the caller wishes between two packets. What
-is new is created beside the rules; changes of existing services and servers are only noted. A command that
+`write` carries out commands one by one, in steps, so that the caller can forward packets in between. New
+services and servers are created beside the rules; changes of existing ones are only noted. A command that
 fails ends the transaction, and nothing has changed. `activate` swaps in what was noted, all at once, and
 `roll_back` swaps it out again. After `activate`, `finish` cleans up; after a failure, `discard` does.
 
@@ -70,8 +70,8 @@ class _Draft:
     removed: dict[Endpoint, RealServer]
     new_scheduler: bool
     changes: list[Any] = field(default_factory=list)  # planned for a TurnScheduler in force
-    weights: Counter[int] | None = None  # those above 0, once a TurnScheduler has needed them
-    changed: bool = False  # whether the scheduler has to be told
+    weights: Counter[int] | None = None  # above 0, once a TurnScheduler has needed them
+    changed: bool = False  # whether the scheduler must learn of it
 
 
 class Transaction:
@@ -147,8 +147,10 @@ class Transaction:
         return len(servers) == 1 and servers.at(command.server) is not None
 
     def activate(self) -> None:
-        """All at once. What is new costs nothing; each changed value of what exists costs about 0.03 µs,
-        and 0.1 µs where it is a threshold: a server may be over it, which the engine has to know at once.
+        """Put the new rules in force, all at once.
+
+        New services and servers cost nothing; each changed value of an existing one costs about 0.03 µs, a
+        threshold 0.1 µs, because the engine must know at once whether the server exceeds it.
         """
         rules = self._rules
         uppers = self._pending.noted("upper")
@@ -167,7 +169,7 @@ class Transaction:
             _notify(service, draft.changes)
 
     def roll_back(self) -> None:
-        """Everything is as it was before `activate`."""
+        """Restore everything as it was before `activate`."""
         self._swap(configured=True)
         while self._snapshots:
             service, restore = self._snapshots.pop()
@@ -182,7 +184,7 @@ class Transaction:
             schedulers.apply_sysctls(service.policy.scheduler_name, service.scheduler, self._rules.sysctls)
 
     def finish(self) -> Steps:
-        """It stays in force: forget deleted servers that are not in use."""
+        """Make it final: forget deleted servers that are not in use."""
         for service in self._deleted:
             service.servers, service.removed = RealServers(), self._drafts[service].removed
             yield
@@ -213,7 +215,7 @@ class Transaction:
         return self._pending.get(owner, name)
 
     def _set(self, owner: Any, **values: object) -> None:
-        assign = setattr if owner in self._created else self._pending.note  # nobody sees what is new
+        assign = setattr if owner in self._created else self._pending.note  # nobody else sees new objects yet
         for name, value in values.items():
             assign(owner, name, value)
 
@@ -252,7 +254,7 @@ class Transaction:
 
     @singledispatchmethod
     def _execute(self, command: Command) -> Steps | None:
-        """Steps, if the command takes more than a few microseconds."""
+        """Carry out a command; returns steps if it takes more than a few microseconds."""
         raise TypeError(f"{command!r} is not a command")
 
     # ---- services ----
@@ -306,7 +308,7 @@ class Transaction:
         return self._delete(self._service(command.key))
 
     def _delete(self, service: VirtualService) -> Steps:
-        """It is not found any more; what it holds is freed by `finish`."""
+        """Take it out of the rules to come; `finish` frees what it holds."""
         draft = self._drafts.get(service) or self._new_draft(service)
         for server in draft.servers:
             self._unconfigure(draft, server)
@@ -402,7 +404,7 @@ class Transaction:
         self._set(server, weight=weight)
 
     def _set_thresholds(self, server: RealServer, upper: int, lower: int) -> None:
-        """They hold for existing connections, too; a raised upper threshold ends an overload."""
+        """Thresholds apply to existing connections, too; raising the upper one ends an overload."""
         if (upper, lower) == (self._get(server, "upper"), self._get(server, "lower")):
             return
         raised = not 0 < upper <= self._get(server, "upper")
@@ -413,15 +415,15 @@ class Transaction:
     def _effective_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
         """The requested method, or LOCAL for the local node. Raises BadValue.
 
-        The answers are the kernel's: ip_vs_genl_set_cmd lets only a tunnel carry one family over the other,
-        and messages to another director have no room for a connection of both.
+        The rules are the kernel's: ip_vs_genl_set_cmd lets only a tunnel carry one family over the other, and
+        synchronisation messages have no room for a connection of both.
         """
         family = service.key.family
         if family_of(server.address) is not family:
             if requested is not Method.TUN:
-                raise BadValue("real server", f"an {family} address as {service} has, or VS-TUN", str(server))
+                raise BadValue("real server", f"an {family} address, like {service}, or VS-TUN", str(server))
             if self._rules.synchronised:
-                expected = f"an {family} address as {service} has, while a synchronisation daemon runs"
+                expected = f"an {family} address, like {service}, while a synchronisation daemon runs"
                 raise BadValue("real server", expected, str(server))
         port = service.key.address.port
         if requested is not Method.NAT and not service.key.mark and server.port != port:
@@ -501,21 +503,23 @@ class Transaction:
 
 
 class _PendingValues:
-    """New values of attributes, by name and owner; after a swap, the values that these had before.
+    """New values of attributes, by name and owner; after a swap, the old ones.
 
-    While a transaction is open, nobody else changes them: so the present ones can be noted beforehand, and
-    the swap is left to the interpreter's own loops.
+    While a transaction is open, nobody else changes the attributes: so their values can be noted beforehand,
+    and the interpreter's own loops do the swap.
     """
 
     def __init__(self) -> None:
-        self._by_name: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {}  # the others, and those in force
+        self._by_name: dict[
+            str, tuple[dict[Any, Any], dict[Any, Any]]
+        ] = {}  # the new values, and those in force
 
     def get(self, owner: Any, name: str) -> Any:
         noted = self._by_name.get(name)
         return noted[0][owner] if noted and owner in noted[0] else getattr(owner, name)
 
     def noted(self, name: str) -> Mapping[Any, Any]:
-        """The values to come of an attribute, by owner."""
+        """The new values of an attribute, by owner."""
         return self._by_name.get(name, ({}, {}))[0]
 
     def note(self, owner: Any, name: str, value: object) -> None:
@@ -529,7 +533,7 @@ class _PendingValues:
 
     def swap(self) -> None:
         for name, (others, in_force) in self._by_name.items():
-            if name == "weight":  # of the most servers at once: so it takes two thirds of the time
+            if name == "weight":  # has the most changes: a loop of its own takes two thirds of the time
                 for server, weight in others.items():
                     server.weight = weight
             else:

@@ -1,4 +1,4 @@
-"""What a data plane has to offer, and the error with which it says that it can't run here."""
+"""The interface of a data plane, and the error that it raises if it can't run on this machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Engine(Protocol):
 
     It registers its file descriptors with a selector, each with a function to call when the
     descriptor is readable; the director's process owns the loop. `explains` tells whether the core
-    decides about this engine's packets, and so can say why; `families` are those that it forwards.
+    decides about this engine's packets and can give reasons; `families` are those that it forwards.
     """
 
     explains: ClassVar[bool]
@@ -88,7 +88,7 @@ class Engine(Protocol):
         """Sync the positions of the core's schedulers, before rules are read or changed."""
 
     def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:
-        """Do what takes long and does no harm, in steps, before rules with these VIPs are installed.
+        """Do slow but harmless work, in steps, before rules with these VIPs are installed.
 
         `local` are the services that the local node will serve. Packets are forwarded in between. Raises
         EngineError if it is refused; then nothing will change.
@@ -97,18 +97,18 @@ class Engine(Protocol):
     def install_rules(self) -> None:
         """Install the director's rules in the data plane.
 
-        Raises EngineError if they are refused. It is called again then, with the rules as they were before,
-        to undo what was half done.
+        Raises EngineError if they are refused. Then it is called again with the earlier rules, to undo what
+        was half done.
         """
 
     def finish_rules(self) -> Iterator[None]:
-        """Do what takes long after the rules were installed, in steps. Never raises: they are in force."""
+        """Do slow work after the rules were installed, in steps. Never raises: they are in force."""
 
     def sync_daemons(self) -> Daemons | None:
-        """The kernel's; None where the director's process has to be the daemons itself."""
+        """The kernel's daemons; None if the director's process must run its own."""
 
     def sync_changed(self) -> None:
-        """Whether the director has a sender, or stands by, has changed."""
+        """The director has gained or lost its sender, or has begun or ended to stand by."""
 
     def tick(self, now: float) -> None:
         """Called once a second."""
@@ -116,7 +116,7 @@ class Engine(Protocol):
     def sync_counters(self, *, wait: bool) -> None:
         """Bring the statistics of the director's services and servers up to date.
 
-        Where exact figures take a moment, they are waited for only if `wait` is set.
+        If exact figures take a moment, wait for them only with `wait`.
         """
 
     def connections(self, now: float, most: int | None = None) -> Iterator[dict[str, Any]]:

@@ -81,10 +81,10 @@ def _ioctl(interface: str, request: int) -> bytes:
 
 
 def is_local(address: str) -> bool:
-    """Whether this machine takes packets to `address` for itself: only then can a socket be bound to it.
+    """Whether packets to `address` are for this machine: only then can a socket be bound to it.
 
     Raises BadValue for the broadcast address of one of its networks, to which a socket can be bound as well,
-    and EngineError where no descriptor is left to ask.
+    and EngineError if there is no descriptor left to ask with.
     """
     family = family_of(address)
     try:
@@ -92,7 +92,7 @@ def is_local(address: str) -> bool:
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT:  # the kernel has no IPv6
             return False
-        raise EngineError(f"The kernel can't say whether {address} is local ({error.strerror}).") from None
+        raise EngineError(f"Can't find out whether {address} is local ({error.strerror}).") from None
     with probe:
         try:
             probe.bind((address, 0))
@@ -100,6 +100,6 @@ def is_local(address: str) -> bool:
             return False
         if (
             family is IPV4 and probe.connect_ex((address, _DISCARD)) == errno.EACCES
-        ):  # it takes SO_BROADCAST (ip(7))
+        ):  # it requires SO_BROADCAST (ip(7))
             raise BadValue("address", "the address of one host", address)
     return True

@@ -28,7 +28,7 @@ _RTMSG = struct.Struct("8BI")  # family, lengths of destination and source, TOS,
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_METRICS = 1, 4, 5, 6, 7, 8
 _RTA_CACHEINFO, _RTA_TABLE, _RTA_VIA = 12, 15, 18  # the last one is a gateway of another family
 _RTAX_MTU = 2  # among the metrics
-_EXPIRES = 8  # where the cache information says when a path MTU that the kernel has learnt expires
+_EXPIRES = 8  # offset in the cache information: when a path MTU that the kernel has learnt expires
 _DEFAULT, _MAIN, _LOCAL = 253, 254, 255  # tables
 _RTN_UNICAST, _RTNH_F_DEAD = 1, 1
 
@@ -42,16 +42,16 @@ _MAC = 6  # bytes
 _RTM_NEWRULE, _RTM_GETRULE = 32, 34  # with the header of a route
 _FRA_PRIORITY, _FRA_SUPPRESS, _FRA_TABLE, _FRA_PROTOCOL = 6, 14, 15, 21  # linux/fib_rules.h
 _FRA_OF_EVERY_RULE = {_FRA_PRIORITY, _FRA_SUPPRESS, _FRA_TABLE, _FRA_PROTOCOL}
-_FR_ACT_TO_TBL, _NOTHING = 1, b"\xff" * 4  # of the routes that are found, none is suppressed
+_FR_ACT_TO_TBL, _NOTHING = 1, b"\xff" * 4  # a suppressed prefix length of -1: none
 _RULES_OF_EVERY_HOST = {(0, _LOCAL), (32766, _MAIN)}  # priority and table
-_RULE_OF_DEFAULT = 32767, _DEFAULT  # IPv4 has this table, too, which is empty
+_RULE_OF_DEFAULT = 32767, _DEFAULT  # of IPv4; the table is empty
 
 
 # ---- messages ----
 
 
 def _dump(request: int, body: bytes, wanted: int) -> Iterator[bytes]:
-    """All messages of the kind `wanted` with which the kernel answers a request. Raises OSError."""
+    """All messages of the kind `wanted` in the kernel's answer to a request. Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         link.settimeout(_ANSWER_TIMEOUT)
         flags = _NLM_F_REQUEST | _NLM_F_DUMP
@@ -100,7 +100,7 @@ def _number(attribute: bytes | None) -> int:
 
 
 class _Query:
-    """Questions to the kernel that have one message as their answer."""
+    """Requests to the kernel whose answer is one message."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -116,7 +116,7 @@ class _Query:
         try:
             self._socket.send(header + body)
             answer = self._socket.recv(_ANSWER_SIZE)
-            while _sequence_of(answer) != self._sequence:  # of a request that was given up
+            while _sequence_of(answer) != self._sequence:  # the answer to a request that was given up
                 answer = self._socket.recv(_ANSWER_SIZE)
         except OSError:
             return b""
@@ -149,7 +149,7 @@ class NeighbourQuery(_Query):
     """Asks for a neighbour's MAC address if an administrator has set it (ip-neighbour(8): permanent)."""
 
     def __call__(self, ifindex: int, address: str) -> str:
-        """Empty if there is none."""
+        """The MAC address; empty if none was set."""
         family = family_of(address)
         packed = socket.inet_pton(family.address_family, address)
         body = _NDMSG.pack(family.address_family, ifindex, 0, 0, 0)
@@ -227,14 +227,14 @@ def routes(family: Family) -> Iterator[Route]:
 
 
 def _mtu(route: dict[int, bytes]) -> int:
-    """That of the route; one that the kernel has learnt expires without a notification."""
+    """The MTU of the route; 0 for one that the kernel has learnt, which expires without a notification."""
     if any(route.get(_RTA_CACHEINFO, b"")[_EXPIRES : _EXPIRES + 4]):
         return 0
     return _number(_attributes(route.get(_RTA_METRICS, b""), 0).get(_RTAX_MTU))
 
 
 def has_routing_policy(family: Family) -> bool:
-    """Whether the rules are others than every host's: then the main table alone does not decide.
+    """Whether the rules differ from every host's: then the main table alone does not decide.
 
     Raises OSError.
     """
@@ -244,7 +244,7 @@ def has_routing_policy(family: Family) -> bool:
 
 
 def _rule(message: bytes) -> tuple[int, int] | None:
-    """Its priority and table; None for a rule that not every packet follows."""
+    """The priority and table of a rule; None if not every packet follows it."""
     _, *selectors, table, _, _, action, flags = _RTMSG.unpack_from(message, _NLMSGHDR.size)
     found = _attributes(message, _NLMSGHDR.size + _RTMSG.size)
     for_all = not (any(selectors) or flags or found.keys() - _FRA_OF_EVERY_RULE)
@@ -298,7 +298,7 @@ class OwnAddresses(Collection[str]):
 
     def __init__(self) -> None:
         self._configured: set[tuple[int, int, bytes]] = set()  # interface index, prefix length, address
-        self._counts: Counter[str] = Counter()  # several interfaces may have the same one
+        self._counts: Counter[str] = Counter()  # several interfaces may have the same address
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -310,7 +310,7 @@ class OwnAddresses(Collection[str]):
         return iter(self._counts)
 
     def read(self) -> None:
-        """All of them anew. Raises OSError."""
+        """Read all addresses. Raises OSError."""
         self._configured.clear()
         self._counts.clear()
         body = _IFADDRMSG.pack(socket.AF_INET, 0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""TUN and TAP devices: network interfaces whose other end is a file descriptor of ours (linux/if_tun.h)."""
+"""TUN and TAP devices: network interfaces whose other end is a file descriptor here (linux/if_tun.h)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def open_up(name: str, kind: int = TUN) -> int:
         descriptor = os.open(_CLONE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         missing = error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO)
-        remedy = "try `modprobe tun`" if missing else "this user needs access to it (mode 0666, as by udev)"
+        remedy = "try `modprobe tun`" if missing else "give this user access to it (udev sets the mode 0666)"
         raise EngineError(f"{_CLONE} can't be opened ({error.strerror}): {remedy}.") from None
     try:
         _attach(descriptor, name, kind)

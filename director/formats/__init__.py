@@ -1,6 +1,6 @@
 """Rules in the two forms in which they leave the process: JSON commands and lines of ipvsadm. No I/O.
 
-Control and engines both use them, so they stand below both and know only the core.
+Control and engines both use them, so this package is below both and knows only the core.
 """
 
 

@@ -5,8 +5,8 @@
 
 A key is a protocol and an address, or {"mark": 1}, with {"mark": 1, "family": 6} for packets of IPv6. An IPv6
 address before a port is in brackets: [2001:db8::1]:80. Fields that have their default value may be left
-out. Whether an address or a weight makes sense is for the core to say. ippfvsadm writes this form by itself,
-because importing dataclasses would double its running time; its tests decode what it writes.
+out. The core checks addresses and weights. ippfvsadm writes this form by itself, because importing
+dataclasses would double its running time; its tests decode what it writes.
 """
 
 from __future__ import annotations
@@ -49,10 +49,7 @@ def decode(message: object) -> Command:
 
 
 def read_endpoint(name: str, value: object) -> Endpoint:
-    """`a.b.c.d:port` or `[address]:port`; whether the address makes sense is for the core to say.
-
-    Raises ValueError.
-    """
+    """`a.b.c.d:port` or `[address]:port`; the core checks the address. Raises ValueError."""
     address, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     number = parse_number(port)
     in_brackets = address.startswith("[") and address.endswith("]")

@@ -1,7 +1,7 @@
 """Dataclasses from JSON, as their annotations say; `dataclasses.asdict` is the other direction.
 
 The types are those of JSON, `tuple[T, ...]`, `list[T]`, mappings with text as keys, `T | None`, other
-dataclasses and Any. Types that are written in a form of their own need a reader.
+dataclasses and Any. A type with a form of its own needs a reader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 Reader = Callable[[str, Any], Any]  # takes a field's name and its JSON value; raises ValueError
 
-_MISTAKES = 60  # characters of a wrong value in a message
+_MAX_SHOWN = 60  # characters of a wrong value in a message
 
 
 class Loader:
@@ -63,14 +63,14 @@ class Loader:
         if origin in (dict, Mapping):
             return _mapping(self._reader(inner[1]))
         if NoneType in inner:
-            (some,) = (self._reader(kind) for kind in inner if kind is not NoneType)
-            return lambda name, value: None if value is None else some(name, value)
+            (inner_reader,) = (self._reader(kind) for kind in inner if kind is not NoneType)
+            return lambda name, value: None if value is None else inner_reader(name, value)
         return _number if hint is float else _exactly(hint)
 
 
 def shown(value: Any) -> str:
     """A wrong value as a message shows it."""
-    return f"{value!r:.{_MISTAKES}}"
+    return f"{value!r:.{_MAX_SHOWN}}"
 
 
 def _sequence(kind: Callable[[Any], Sequence[Any]], item: Reader) -> Reader:

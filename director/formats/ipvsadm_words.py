@@ -1,4 +1,4 @@
-"""Services, real servers and rules of fwmark as words of a line, from the fields that the director lists.
+"""Services, real servers and rules of fwmark as words of command lines, from the fields of a listing.
 
 The engine ipvs hands these lines to the kernel; `ipvsadm -S` prints them.
 """
@@ -58,7 +58,7 @@ def server_options(server: Fields) -> Iterator[str]:
 
 
 def mark_options(rule: Fields) -> str:
-    """The words after fwmark's -A and -D that name a rule of the director's list."""
+    """The words after fwmark's -A and -D for a rule of the director's list."""
     protocol = "" if rule["protocol"] == "any" else f"-p {rule['protocol'].lower()} "
     first, last = rule["first"], rule["last"]
     ports = str(first) if first == last else f"{first}:{last}"

@@ -1,7 +1,7 @@
 """ipvsadm: today's administration tool in its own syntax, for a running director.
 
 Lines, listings and exit codes are those of ipvsadm 1.31, recorded with a real kernel. A refusal begins with
-the words of the original; sentences about wrong lines are our own. Intended differences are listed in
+the words of the original; sentences about wrong lines are this project's. Intended differences are listed in
 docs/differences.md. Exit codes: 0 done, 1 no director or no such service to list, 2 a wrong line, 255 an
 unknown option, or refused by the director.
 """

@@ -1,7 +1,7 @@
 """Parses a line of ipvsadm: its command, its options, and whether they go together.
 
 requests.py interprets the values. Sources: ipvsadm(8) and the exit codes of ipvsadm 1.31: 255 for an option
-that it doesn't know or that lacks its value, 2 for everything else.
+that is unknown or lacks its value, 2 for everything else.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ _KINDS = {
 _NAMES.update({name: name for name in _LONG + _LONG_WITH_VALUE})
 _ALIASES = {"l": "L", "v": "version", "X": "exact"}
 _SPELLINGS = {key: f"--{name}" for name, key in _NAMES.items()}
-ABSENT = {  # options of kernel IPVS that the director lacks, by their spellings
+ABSENT = {  # options of kernel IPVS that the director lacks, with their spellings
     key: _SPELLINGS[key]
     for key in ("tun-info", "tun-nocsum", "tun-csum", "tun-remcsum", "tun-port", "pe", "sctp-service")
 }
@@ -222,9 +222,7 @@ def _exists(word: str) -> bool:
 def _refuse_absent(keys: Sequence[str]) -> None:
     for key in keys:
         if key in ABSENT:
-            raise UnsupportedOption(
-                f"{ABSENT[key]} is for the kernel's IPVS: this director does not support it."
-            )
+            raise UnsupportedOption(f"{ABSENT[key]} is for kernel IPVS: this director does not support it.")
 
 
 def _put(options: dict[str, str | None], command: str, key: str, value: str | None) -> None:
@@ -246,7 +244,7 @@ def _check(line: Line) -> None:
     if line.command in "aed" and "r" not in line.options:
         raise UsageError(f"{_SPELLINGS[line.command]} needs a real server: -r.")
     if "6" in line.options and (line.service != "f" or _comes_first("6", "f", line)):
-        raise UsageError("--ipv6 comes after --fwmark-service, and goes with no other service.")
+        raise UsageError("--ipv6 is for --fwmark-service only, and comes after it.")
     if line.command == "set" and len(line.words) < 3:
         raise UsageError("--set needs three numbers: the seconds for TCP, for FIN_WAIT and for UDP.")
     left = line.words[3 if line.command == "set" else 0 :]

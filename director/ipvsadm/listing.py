@@ -1,6 +1,6 @@
 """The listings of ipvsadm -L: rules, counters, connections, timeouts.
 
-Every heading, width and blank is that of ipvsadm 1.31. Source: its output, recorded with kernel 6.1.
+Every heading, width and space is that of ipvsadm 1.31. Source: its output, recorded with kernel 6.1.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def port(value: int, protocol: str) -> str:
 
 
 def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
-    """ADDRESS:PORT, or their names; in brackets for IPv6, even where it is a name."""
+    """ADDRESS:PORT, or their names; an IPv6 host is in brackets, even as a name."""
     if numeric:
         return ipvsadm_words.endpoint(address, value)
     name, service = host(address), port(value, protocol)
@@ -70,7 +70,7 @@ def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]
 def _address(name: str) -> str | None:
     """As inet_aton(3) reads it: 010.0.0.1 is 8.0.0.1, and 10.1 is 10.0.0.1.
 
-    Anything else of digits and dots is not a name, and is not looked up.
+    Other text of digits and dots is not a name, and is not looked up.
     """
     try:
         return socket.inet_ntoa(socket.inet_aton(name))
@@ -84,7 +84,7 @@ def _address(name: str) -> str | None:
 
 
 def _ipv6_address(name: str) -> str | None:
-    """Of a name only: what has a colon, or begins with a digit, is an address that is wrong."""
+    """The IPv6 address of a name; text with a colon, or a digit first, is a wrong address and no name."""
     if ":" in name or not name[:1].isalpha():
         return None
     try:

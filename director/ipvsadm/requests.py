@@ -1,7 +1,7 @@
 """From a line of ipvsadm to commands for the control socket.
 
-Values and defaults are those of ipvsadm 1.31. Whether a service exists, a scheduler is known or thresholds
-make sense is for the director to say.
+Values and defaults are those of ipvsadm 1.31. The director checks whether a service exists, a scheduler is
+known and thresholds make sense.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _key(service: Fields) -> Fields:
 
 
 def _service(line: Line) -> Fields:
-    """What -A and -E say about a service."""
+    """The fields of -A and -E."""
     service = identity(line)
     persistent = _persistent(line)
     if not (service["port"] or service["mark"] or persistent):
@@ -108,7 +108,7 @@ def _netmask(line: Line, *, ipv6: bool) -> str | None:
         return str(_number("prefix length", text, 1, MAX_PREFIX_LENGTH))
     netmask = None if text is None else parse_ipv4(text)
     if text is not None and netmask is None:
-        raise UsageError(f"bad netmask {text!r}: expected one such as 255.255.255.0.")
+        raise UsageError(f"bad netmask {text!r}: expected a netmask such as 255.255.255.0.")
     return netmask
 
 
@@ -136,7 +136,7 @@ def _server(line: Line) -> Fields:
 
 
 def _server_options(line: Line) -> Fields:
-    """The options of -a and -e; those not given have their defaults, also in -e."""
+    """The options of -a and -e; omitted ones get their defaults, also in -e."""
     letter = next((letter for letter in METHODS if letter in line.options), "g")
     tunnel = line.options.get("tun-type")
     if tunnel is not None and (tunnel != "ipip" or letter != "i"):

@@ -4,8 +4,8 @@
     line by line    as ipvsadm 1.31: a refused line is reported, and the next one is carried out; a wrong
                     line ends it; the exit code is that of the last line
 
-The kernel's ipvsadm reads what is written here, and the other way round. It does not save thresholds; this
-one does.
+The kernel's ipvsadm and this one read each other's files. The kernel's does not save thresholds; this one
+does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Lister = Callable[[Line], Iterable[str]]  # the output of a line that lists or s
 
 
 def text(services: Sequence[Fields], *, numeric: bool) -> str:
-    """The lines that make these services again, in the order of the listing."""
+    """The lines that create these services, in the order of the listing."""
     lines: list[str] = []
     for service in sorted_services(services):
         protocol = service["protocol"]
@@ -63,7 +63,9 @@ def read(text: str) -> list[Fields]:
     """The commands of lines that all change something. Raises ToolError with the number of a wrong line."""
     lines = [parse_numbered(number, words) for number, words in numbered_lines(text, PROGRAM)]
     for listing in (line for line in lines if not line.commands):
-        raise at_line(listing.number, UsageError(f"-{listing.line.command} lists rules and makes none."))
+        raise at_line(
+            listing.number, UsageError(f"-{listing.line.command} lists rules and does not create any.")
+        )
     return commands_of(lines)
 
 
@@ -94,7 +96,7 @@ def all_or_none(text: str, list_rules: Lister) -> Iterable[str]:
 
 
 def line_by_line(text: str, list_rules: Lister) -> str:
-    """Prints as it goes, and returns no output. Raises ToolError, without a sentence for what is printed."""
+    """Prints its output and returns none. Raises ToolError, with an empty sentence for what is printed."""
     pending: list[NumberedLine] = []
     code = 0
     for number, words in numbered_lines(text, PROGRAM):
@@ -123,7 +125,7 @@ def line_by_line(text: str, list_rules: Lister) -> str:
 def _apply(lines: Sequence[NumberedLine]) -> int:
     """Apply each line that is not refused; returns the exit code of the last.
 
-    All lines are tried as one request, which has the effect of one after the other; a refused request is
+    All lines are first tried as one request, which is the same as one after the other; a refused request is
     halved.
     """
     if not lines:

@@ -234,7 +234,7 @@ def test_a_full_count_continues_at_the_same_place_of_the_period(
     assert ProgramUpdates(detached.run).compare_and_swap(
         key, detached.entry(key).flags, detached.entry(key).flags, packets=full
     )
-    detached.settings.set_telling(SENT, Sysctls(sync_period=period))
+    detached.settings.set_sync(SENT, Sysctls(sync_period=period))
     detached.run_on(TCP, CLIENT, VIP, ACK)
     packets = detached.entry(key).packets
     assert packets == (0x8000 + then if then else full)  # more than the period: it stays full
@@ -246,14 +246,14 @@ def emitted(detached: Detached) -> Iterator[list[tuple[State, int]]]:
     """State and number of packets whenever another director is to be told of a connection."""
     ring = RingBuffer(detached.maps["events"])
     ring.read()  # what other tests have left
-    detached.settings.set_telling({*SENT, State.UDP}, Sysctls(sync_threshold=3, sync_period=5))
-    detached.settings.set_flags(layouts.TELL)
+    detached.settings.set_sync({*SENT, State.UDP}, Sysctls(sync_threshold=3, sync_period=5))
+    detached.settings.set_flags(layouts.SEND_SYNC)
     detached.settings.set_transitions(secure=False)
 
     class Told(list[tuple[State, int]]):
         def __iter__(self) -> Iterator[tuple[State, int]]:
             for _, _, after, _, _, _, _, event, packets, _ in map(layouts.OF[IPV4].event.unpack, ring.read()):
-                if event == layouts.TO_TELL:
+                if event == layouts.SYNC_DUE:
                     yield layouts.state_of(after), packets
 
     yield Told()
@@ -305,8 +305,8 @@ def encoded_by_either(either: Detached) -> Iterator[RingBuffer]:
 def records_of(detached: Detached) -> Iterator[RingBuffer]:
     ring = RingBuffer(detached.maps["sync_records"])
     ring.read()
-    detached.settings.set_telling({*State}, Sysctls(sync_threshold=0, sync_period=1))
-    detached.settings.set_flags(layouts.TELL | layouts.TELL_ENCODED)
+    detached.settings.set_sync({*State}, Sysctls(sync_threshold=0, sync_period=1))
+    detached.settings.set_flags(layouts.SEND_SYNC | layouts.SEND_ENCODED)
     detached.settings.set_transitions(secure=False)
     yield ring
     detached.settings.set_flags(0)
@@ -334,7 +334,7 @@ def test_its_records_are_those_that_the_core_encodes(
     expected: list[bytes] = []
     rules = Rules(method, "rr", timeouts=TIMEOUTS, sysctls=Sysctls())
     sender = Sender(rules, lambda record, _now: expected.append(encode(record, version=1)))
-    sender.tell(connection, 0)
+    sender.send_due(connection, 0)
     assert encoded.read() == expected
     assert encoded.read() == []
 
@@ -348,7 +348,7 @@ def test_the_core_encodes_what_only_it_knows(detached: Detached, encoded: RingBu
         flags = detached.entry(key).flags
         ProgramUpdates(detached.run).compare_and_swap(key, flags, flags | flag)
         detached.run_on(TCP, CLIENT, VIP, ACK)
-        assert [layouts.OF[IPV4].event.unpack(event)[7] for event in events.read()] == [layouts.TO_TELL]
+        assert [layouts.OF[IPV4].event.unpack(event)[7] for event in events.read()] == [layouts.SYNC_DUE]
         assert encoded.read() == []
     events.close()
 

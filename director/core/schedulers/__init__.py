@@ -2,8 +2,8 @@
 
 A scheduler file defines a class `Scheduler` with the two methods below; adding the file adds the
 scheduler. Files whose names start with an underscore are shared by several. A scheduler never picks a
-server that is not available (weight 0, overloaded, deleted). What it remembers belongs to one service. It
-has no clock, and any random numbers come from a generator of its own.
+server that is not available (weight 0, overloaded, deleted). It serves one service, has no clock, and draws
+random numbers from a generator of its own.
 
 ipvsadm's flags are keyword arguments of the class, named in `FLAGS`: with sh-port, sh gets
 `port=True`. A sysctl such as lblc_expiration is an attribute, here `expiration` of lblc.
@@ -28,7 +28,7 @@ Pick = tuple[RealServer, str]
 
 
 class Scheduler(Protocol):
-    """The scheduler of one service, with whatever it remembers between two connections."""
+    """The scheduler of one service, with its state between two connections."""
 
     def pick(self, servers: Sequence[RealServer], packet: Packet, now: float) -> Pick | None:
         """The server for the connection that `packet` opens, and why; None if none is available.
@@ -50,26 +50,26 @@ class TurnScheduler(ABC):
     """
 
     def changed(self, servers: Sequence[RealServer]) -> None:
-        """Start with these servers, or go on with them where single changes don't matter."""
+        """Start with these servers, or continue with them where single changes don't matter."""
         weights = Counter(server.weight for server in servers if server.weight > 0)
         self.apply_change(self.plan_change(0, 0, weights))
 
     @staticmethod
     @abstractmethod
     def plan_change(position: int, by: int, weights: Counter[int]) -> Any:
-        """What to remember of a server added at `position` (`by` is 1), deleted (-1) or edited (0).
+        """The change that follows from a server added at `position` (`by` is 1), deleted (-1) or edited (0).
 
         `weights` counts the servers of each weight above 0, after the change.
         """
 
     @staticmethod
     def merge(changes: list[Any], change: Any) -> None:
-        """Add a planned change to earlier ones: all take effect at the same moment, so few are better."""
+        """Add a planned change to earlier ones; as all take effect together, some can be merged."""
         changes.append(change)
 
     @abstractmethod
     def apply_change(self, change: Any) -> None:
-        """The planned change is in force."""
+        """Carry out a planned change."""
 
 
 _registered: dict[str, Callable[[], Scheduler]] = {}
@@ -89,7 +89,7 @@ def register(name: str, factory: Callable[[], Scheduler]) -> None:
 
 
 def make(name: str, flags: Iterable[str] = (), sysctls: Sysctls | None = None) -> Scheduler:
-    """A new scheduler for a service. Raises UnknownScheduler; BadValue for a flag that it doesn't have.
+    """A new scheduler for a service. Raises UnknownScheduler, and BadValue for an unknown flag.
 
     A registered one may raise SchedulerFailed, here and whenever it picks.
     """
@@ -108,9 +108,9 @@ def make(name: str, flags: Iterable[str] = (), sysctls: Sysctls | None = None) -
 
 
 def snapshot(scheduler: Scheduler) -> Callable[[Sequence[RealServer]], None]:
-    """A function that puts the scheduler back to what it remembers now; its argument is the old servers.
+    """A function that restores the scheduler's present state; its argument is the old servers.
 
-    A registered scheduler can't be put back: it is told that it has the old servers again.
+    A registered scheduler cannot be restored: its `changed` gets the old servers.
     """
     if not type(scheduler).__module__.startswith(f"{__name__}."):
         return scheduler.changed

@@ -21,7 +21,7 @@ def word(address: str) -> int:
 
 
 def fold(address: str, bits: int, port: int = 0) -> int:
-    """An address, plus a port if that counts too, as `bits` bits; neighbours are spread apart."""
+    """An address, plus a port if that counts too, as `bits` bits; similar addresses are spread apart."""
     return ((word(address) + port) * _GOLDEN_RATIO % (1 << 32)) >> (32 - bits)
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from director.core.real_server import RealServer
 
 EXPIRATION = 24 * 3600.0  # seconds: lblc_expiration and lblcr_expiration of Linux
-MAX_DESTINATIONS = 16 * 1024  # Linux starts to clear up beyond that many
+MAX_DESTINATIONS = 16 * 1024  # beyond which Linux starts to clean up
 
 Value = TypeVar("Value")
 
@@ -46,7 +46,7 @@ def overhead(server: RealServer) -> int:
 
 
 def expected_delay(server: RealServer) -> int:
-    """The active connections, with the one to come."""
+    """The active connections, including the one to come."""
     return server.active + 1
 
 

@@ -1,4 +1,4 @@
-"""The hash table of a service's scheduler, for those who show it or hand it to a data plane."""
+"""The hash table of a service's scheduler, to show it or to hand it to a data plane."""
 
 from __future__ import annotations
 

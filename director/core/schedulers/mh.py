@@ -1,8 +1,8 @@
 """Maglev hashing: as sh, but a change of the servers moves as few clients as possible.
 
-Every server has its own order of preference for the buckets of the table. The servers take turns: each
-takes the next bucket on its list that is still free, as many per turn as its weight, until the table is
-full. When a server goes, the others share its buckets and keep nearly all of their own. With the flag
+Every server has its own order of preference for the buckets of the table. The servers take turns until the
+table is full: each takes the free buckets that it prefers, as many per turn as its weight. When a server is
+removed, the others share its buckets and keep nearly all of their own. With the flag
 mh-port the client's port counts as well; with mh-fallback other buckets are tried until a server is
 available, where otherwise no other takes over.
 Source: Eisenbud and others, "Maglev", NSDI 2016; Linux, ip_vs_mh.
@@ -93,7 +93,7 @@ def _turns(servers: Sequence[RealServer]) -> dict[RealServer, int]:
 class _Preferences:
     """The buckets in the order in which one server prefers them.
 
-    Of an IPv6 address, behind a service of IPv4, the kernel takes the first word only.
+    Of an IPv6 address behind an IPv4 service, the kernel uses the first word only.
     """
 
     def __init__(self, server: RealServer, family: Family | None) -> None:

@@ -1,7 +1,7 @@
 """The power of two choices: draw two servers by weight, take the one with less load per weight.
 
-Hardly more work than a single draw, and a much more even load. The same seed gives the same draws, so
-that an experiment can be repeated. The kernel draws a number from 0 to the sum of the weights, both
+It takes hardly more work than a single draw, and the load is much more even. The same seed gives the same
+draws, so that an experiment can be repeated. The kernel draws a number from 0 to the sum of the weights, both
 included: the first server has one chance more than its weight. Source: Mitzenmacher 2001; Linux, ip_vs_twos.
 """
 
@@ -36,7 +36,7 @@ class Scheduler:
 
 
 def _at(servers: Sequence[RealServer], number: int) -> RealServer:
-    """The server with whose weight the sum reaches a number, which may be that of all."""
+    """The first server at which the sum of the weights reaches `number`."""
     reached = 0
     for server in servers:
         reached += server.weight

@@ -57,9 +57,9 @@ class Scheduler(TurnScheduler):
 
     @staticmethod
     def merge(changes: list[tuple[int, int]], change: tuple[int, int]) -> None:
-        """A change that comes again has no effect; of many with the divisor 1, the least maximum counts.
+        """A repeated change has no effect; of many with the divisor 1, the least maximum counts.
 
-        The first and the last of these are kept: a current weight of 0 becomes the first one's maximum.
+        The first and the last of these are kept: a current weight of 0 becomes the maximum of the first.
         """
         if changes and changes[-1] == change:
             return
@@ -70,7 +70,7 @@ class Scheduler(TurnScheduler):
             changes.append(change)
 
     def apply_change(self, change: tuple[int, int]) -> None:
-        """Start at the head of the list, and keep the current weight if that is possible."""
+        """Start at the head of the list, and keep the current weight if possible."""
         self.step, self.max_weight = change
         self.position = -1
         if not 0 < self.current_weight <= self.max_weight:
@@ -79,7 +79,7 @@ class Scheduler(TurnScheduler):
             self.current_weight = self.current_weight // self.step * self.step + 1
 
     def _lower(self, heaviest: int) -> None:
-        """To the next current weight that `heaviest` reaches; rounds in which no server does are skipped."""
+        """Lower the current weight to the next one that `heaviest` reaches; skip rounds without a server."""
         self.current_weight -= self.step
         for _ in range(2):  # at 0 it starts from the maximum, which may be too high
             if self.current_weight > heaviest:

@@ -1,8 +1,8 @@
-"""What there is once for each family in use, as one: programs, and maps of one name.
+"""The programs and maps of all families in use, each as one.
 
-IPv4's program is always loaded; IPv6's when the first rule needs it, or when an earlier director has left
-it. They share what is found by a server's number, settings and events. The keys of all other maps contain
-addresses, so their lengths tell the families apart.
+IPv4's program is always loaded; IPv6's when the first rule needs it, or an earlier director has left it. They
+share the maps by server number, settings and events. The keys of all other maps contain addresses, so their
+lengths tell the families apart.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class FamilyMaps:
             yield from family_map.keys()
 
     def batches(self, cursor: Cursor | None = None, size: int = BATCH_SIZE) -> Iterator[list[Any]]:
-        """Until the end of the last map, starting at `cursor`, which moves along."""
+        """Batches from `cursor`, which moves along, to the end of the last map."""
         cursor = cursor or Cursor()
         for _ in range(cursor.place, len(self._maps)):
             for batch in self._maps[cursor.place].batches(cursor, size):
@@ -99,7 +99,7 @@ class Programs:
         )
 
     def use(self, families: Iterable[Family]) -> bool:
-        """Load the programs of these families, unless they are; whether one was. Raises EngineError."""
+        """Load the missing programs of these families; returns whether any was. Raises EngineError."""
         missing = [family for family in families if family not in self._programs]
         for family in missing:
             program = self._load(family, self._programs[IPV4].shared)
@@ -117,7 +117,7 @@ class Programs:
         return self._leftovers.removal_hint()
 
     def attach(self) -> None:
-        """From now on all that are loaded see every frame that arrives. Raises EngineError."""
+        """Let all loaded programs see every frame that arrives. Raises EngineError."""
         for program in self._programs.values():
             program.attach()
 
@@ -135,7 +135,7 @@ class Programs:
         return self._programs[family].run("enter_records", context)
 
     def sweep(self) -> int:
-        """End connections that have expired; when the next one does, in nanoseconds. Raises BpfError."""
+        """End expired connections; returns when the next one expires, in nanoseconds. Raises BpfError."""
         context = NEVER.to_bytes(8, sys.byteorder)
         for program in self._programs.values():
             _, context = program.run("sweep", context)

@@ -1,12 +1,12 @@
 """What the next director needs if this one is killed, kept in the program's maps.
 
-`checkpoint` holds the rules as JSON: commands that make them again. Connections are in a map of their
+`checkpoint` holds the rules as JSON: the commands that create them. Connections are in a map of their
 own and refer to real servers by number, so the numbers are in it too, also those of servers and services
 that were deleted while connections remain. Counters of servers are in maps; those of a service are in
 the JSON, and have grown since by as much as its servers'.
 
-`ftp_sessions` holds what the core has parsed of ftp control connections. An entry is written before the
-packet that changed it is sent: no client knows a sequence number that the next director would not.
+`ftp_sessions` holds the core's sessions of ftp control connections. An entry is written before the packet
+that changed it is sent: no client knows a sequence number that the next director would not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 from director.formats.command_json import decode, encode
 
-_LENGTH = 8  # bytes in front of the text
+_LENGTH = 8  # bytes before the text
 Json = dict[str, Any]
 
 
@@ -55,7 +55,7 @@ class UnreadableCheckpoint(EngineError):
 
 
 def save(director: Director, servers: Servers, chunks: Map) -> None:
-    """Write rules, marks and settings. Raises EngineError where they do not fit."""
+    """Write rules, marks and settings. Raises EngineError if they do not fit."""
     current = {id(service): service for service in director.rules}
     services = {**current, **{id(service): service for _, service, _ in servers.numbered()}}
     deleted = [(service, server) for _, service, server in servers.numbered() if not server.configured]
@@ -112,7 +112,9 @@ def _write(data: bytes, chunks: Map) -> None:
     whole = len(data).to_bytes(_LENGTH, sys.byteorder) + data
     size = chunks.value_size
     if len(whole) > size * chunks.size:
-        raise EngineError(f"The ebpf engine can keep {size * chunks.size} bytes of rules, not {len(whole)}.")
+        raise EngineError(
+            f"The ebpf engine has room for {size * chunks.size} bytes of rules, and these have {len(whole)}."
+        )
     try:
         for index, start in enumerate(range(0, len(whole), size)):
             chunks.put(_chunk_key(index), whole[start : start + size].ljust(size, b"\0"))
@@ -138,13 +140,11 @@ def restore(director: Director, servers: Servers, chunks: Map, now: float) -> No
         _restore_servers(director, servers, content["servers"])
         director.apply([decode(command) for command in content["delete"]], now)
     except (KeyError, LvsError, TypeError, ValueError, zlib.error) as error:
-        raise UnreadableCheckpoint(
-            f"The rules that another director has left can't be read ({error})."
-        ) from None
+        raise UnreadableCheckpoint(f"The rules of an earlier director can't be read ({error}).") from None
 
 
 def _read(chunks: Map) -> Json | None:
-    """None where nothing was written."""
+    """The content; None if nothing was written."""
     parts: list[bytes] = []
     while (part := chunks.get(_chunk_key(len(parts)))) is not None:
         parts.append(part)
@@ -199,7 +199,7 @@ def _checked(counters: Any) -> Sequence[int]:
 _READER = Struct(f"=?IIH{MAX_LINE}s")
 _EDIT = Struct("=IHB23s")  # start, length; what replaced it: its length, its text
 _REST = Struct("=?IiB")  # whether anything was sent, up to where; growth of the stream, number of edits
-_SHIFT = Struct("=?Ii")  # whether another director has told of one; where it begins, its growth
+_SHIFT = Struct("=?Ii")  # whether another director has sent one; where it begins, its growth
 SESSION_SIZE = 2 * _READER.size + _REST.size + _SHIFT.size + MAX_EDITS * _EDIT.size
 
 

@@ -19,7 +19,7 @@ _MAX_CACHED = 8  # object files: of other checkouts, and of earlier versions
 
 
 class CannotCompile(Exception):
-    """What is missing and what to do, without a full stop."""
+    """The text says what is missing and what to do, without a full stop."""
 
 
 def compiled(family: int) -> Path:
@@ -31,9 +31,9 @@ def compiled(family: int) -> Path:
             _prune(path.parent)
     except OSError as error:
         raise CannotCompile(
-            f"its program can't be kept in {path.parent} ({error.strerror}): set LVS_CACHE to another folder"
+            f"its program can't be saved in {path.parent} ({error.strerror}): set LVS_CACHE to another folder"
         ) from None
-    with suppress(OSError):  # another user's folder, which we do not prune either
+    with suppress(OSError):  # another user's folder
         path.touch()
     return path
 
@@ -60,7 +60,7 @@ def _fingerprint(family: int) -> str:
 def _compile(path: Path, family: int) -> None:
     clang = shutil.which("clang", path=os.environ.get("PATH", "") + ":/usr/bin")
     if clang is None or not _HEADER.exists():
-        raise CannotCompile("its program has to be compiled: run `apt-get install clang libbpf-dev`")
+        raise CannotCompile("its program must be compiled: run `apt-get install clang libbpf-dev`")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         compiled_file = Path(folder, "lvs.o")
@@ -79,7 +79,7 @@ def _compile(path: Path, family: int) -> None:
             raise CannotCompile(f"clang took more than {_TIMEOUT} s for its program: try again") from None
         if done.returncode:
             reason = (done.stderr.strip() or "no reason given").splitlines()[0]
-            raise CannotCompile(f"clang does not compile its program ({reason})")
+            raise CannotCompile(f"clang can't compile its program ({reason})")
         compiled_file.rename(path)
 
 
@@ -91,6 +91,6 @@ def _prune(cache: Path) -> None:
 
 
 def _includes() -> list[str]:
-    """asm/types.h is in a folder of the architecture."""
+    """The option for the architecture's folder, which has asm/types.h."""
     architecture = sysconfig.get_config_var("MULTIARCH")
     return [f"-I/usr/include/{architecture}"] if architecture else []

@@ -1,6 +1,6 @@
 """The engine: the program in the kernel forwards, and the core decides about the packets that it sends up.
 
-Those are handled like frames from the wire, by a Scapy engine of our own that uses the same tables.
+Those are handled like frames from the wire, by a Scapy engine inside this one that uses the same tables.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from director.core.rules import LocalServers
     from director.engines.ebpf.received import Received
 
-_MAX_FRAMES = 64  # from the upcall device, before the selector looks at the others again
+_MAX_FRAMES = 64  # from the upcall device in one turn of the loop
 _IPV6 = 0x86DD  # EtherType (linux/if_ether.h)
 _ENTRIES = 2  # of a connection in the map, at most
 
@@ -157,7 +157,7 @@ class EbpfEngine:
         self._services.fetch()
 
     def _poll_events(self) -> None:
-        """Tell the core what has happened; search the table for it where events were lost."""
+        """Pass events to the core; if some were lost, search the table for what they were about."""
         self._events.poll()
         self._records.poll()
         lost = self._totals.lost_events
@@ -166,7 +166,7 @@ class EbpfEngine:
             self._connections.recover_lost_events()
 
     def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:
-        """Load the program of a family that becomes used. While rules are written, those before are valid."""
+        """Load the program of a family that is new; until the new rules are written, the old are valid."""
         self._use_families(vips)
         yield from self._scapy.prepare_redirects(local)
 
@@ -180,13 +180,15 @@ class EbpfEngine:
             for interface in self._interfaces:
                 wire = SocketWire.open(interface, _IPV6, {FrameClass.ADVERTISEMENT})
                 self._listeners.append(wire)
-                self._selector.register(wire.sources[0], EVENT_READ, partial(self._hear, wire))
+                self._selector.register(
+                    wire.sources[0], EVENT_READ, partial(self._receive_advertisements, wire)
+                )
             self._network.use(IPV6)
 
-    def _hear(self, wire: SocketWire) -> None:
-        """The core's own neighbour table learns from advertisements; those of ARP it hears itself."""
+    def _receive_advertisements(self, wire: SocketWire) -> None:
+        """Update the Scapy engine's neighbour table; it receives ARP itself."""
         for frame in wire.frames(_MAX_FRAMES, 0, lambda _frame: True):
-            self._scapy.hear(wire.interface, frame)
+            self._scapy.inject_from(wire.interface, frame)
 
     def install_rules(self) -> None:
         """Raises EngineError."""
@@ -216,19 +218,19 @@ class EbpfEngine:
         return self.route_to(address).get("source", family_of(address).unspecified)
 
     def _prefixes(self, wanted: set[str]) -> set[bytes]:
-        """Raises EngineError where there are too many."""
+        """The keys of addresses and networks. Raises EngineError if there are too many."""
         room = self._programs.maps["vips"].size
         if len(wanted) > room:
             raise EngineError(f"The ebpf engine has room for {room} virtual addresses.")
         return set(map(layouts.prefix, wanted))
 
     def _write_vips(self, wanted: set[bytes]) -> None:
-        """Also the director's own addresses, as far as there is room. Raises BpfError."""
+        """Write them, and the director's own addresses as far as there is room. Raises BpfError."""
         vips = self._programs.maps["vips"]
         self._own = set(self._scapy.routes.own)
         entries = dict.fromkeys(wanted, layouts.VIRTUAL)
         for address in islice(self._own, vips.size - len(wanted)):
-            if not self._director.rules.is_vip(address):  # also one of a network that gets a mark
+            if not self._director.rules.is_vip(address):  # nor in a network whose packets get a mark
                 entries[layouts.prefix(address)] = layouts.OWN
         for key in set(vips.keys()) - entries.keys():
             vips.remove(key)
@@ -253,9 +255,9 @@ class EbpfEngine:
         if self._redirect_peer:
             flags |= layouts.REDIRECT_PEER
         if self._director.sender is not None:
-            flags |= layouts.TELL
+            flags |= layouts.SEND_SYNC
             if sysctls.sync_version and not sysctls.sync_refresh_period:
-                flags |= layouts.TELL_ENCODED
+                flags |= layouts.SEND_ENCODED
         if self._director.stands_by:
             flags |= layouts.STAND_BY
         return flags
@@ -263,7 +265,7 @@ class EbpfEngine:
     # ---- synchronisation with another director ----
 
     def sync_daemons(self) -> None:
-        """The program encodes most records, and tells the core when it is time for another (TO_TELL)."""
+        """The program encodes most records, and notifies the core of connections that are due (SYNC_DUE)."""
 
     def sync_changed(self) -> None:
         if self._director.rules.synchronised and self._received is None:
@@ -275,7 +277,7 @@ class EbpfEngine:
         if self._director.sender is not None:
             from director.core.sync import SENT
 
-            self._settings.set_telling({*SENT, State.UDP}, self._director.rules.sysctls)
+            self._settings.set_sync({*SENT, State.UDP}, self._director.rules.sysctls)
         self._settings.set_flags(self._flags())
 
     # ---- upcalls ----

@@ -1,7 +1,7 @@
-"""The program's structs as bytes, and its variables as shared memory; program/maps.h declares the same.
+"""The program's structs as bytes, and its variables as shared memory; program/maps.h declares them, too.
 
 Addresses and ports are in network byte order, numbers in host byte order. The structs that contain addresses
-have other lengths for IPv6, and their lengths tell the families apart.
+are longer for IPv6, and their lengths tell the families apart.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ METHODS = tuple(Method)
 
 @dataclass(frozen=True, slots=True)
 class Structs:
-    """Those with addresses of one family."""
+    """The structs that contain addresses, for one family."""
 
     flow_key: Struct
     entry: Struct
@@ -94,7 +94,7 @@ CORE_STATS = Struct("=5q")
 TEMPLATE = Struct("=QII")
 NEIGHBOUR = Struct("=6s2x")
 
-OPENED, STATE_CHANGED, REPLIED, EXPIRED, TO_TELL = range(5)  # types of events
+OPENED, STATE_CHANGED, REPLIED, EXPIRED, SYNC_DUE = range(5)  # types of events
 UNCHANGED = NEVER = 2**64 - 1  # an `expires` of an update; when nothing expires
 
 OWN, VIRTUAL = (kind.to_bytes(4, "little") for kind in range(2))  # addresses in the map of VIPs
@@ -103,9 +103,9 @@ OWN, VIRTUAL = (kind.to_bytes(4, "little") for kind in range(2))  # addresses in
 
 REPLY, UPCALL, CORE_OWNED, FAST_REPLY, REMOVED, SYNCED = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 MARKED = 0x1000
-FEW_PACKETS = 9  # kept in step with the core's count
+FEW_PACKETS = 9  # up to this number, the entry follows the core's count
 MAX_PACKETS = 0xFFFF  # counted of one connection
-NO_NEXT_HOP = b""  # all zero, and so to be looked up: no generation is 0
+NO_NEXT_HOP = b""  # all zero, so that it is looked up: no generation is 0
 _STATE, _METHOD, _METHOD_SHIFT = 0x0F, 0x30, 4
 
 
@@ -199,7 +199,7 @@ def parse_template_key(key: bytes) -> TemplateKey:
 
 
 def update(key: bytes, before: int, after: int, expires: int, packets: int) -> bytes:
-    """What the core asks the program to change in the entry of a flow key."""
+    """A change to the entry of a flow key, which the core asks of the program."""
     return _OF_FLOW_KEY[len(key)].update.pack(key, before, after, expires, packets)
 
 
@@ -231,7 +231,7 @@ def neighbour_key(ifindex: int, packed_address: bytes) -> bytes:
 
 
 def route(ifindex: int, gateway: bytes, mac: bytes, mtu: int) -> bytes:
-    """`gateway` is all zero where the destination is on the link."""
+    """`gateway` is all zero if the destination is on the link."""
     return _OF_ADDRESS[len(gateway)].route.pack(ifindex, gateway, mac, mtu)
 
 
@@ -265,8 +265,8 @@ class KernelClock:
 # ---- variables ----
 
 HAS_WILDCARDS, UPCALL_UNSOLICITED, EMIT_EVENTS, CLEAR_DF = 1, 2, 4, 8
-UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT, TELL, STAND_BY = 16, 32, 64, 128, 256, 512
-TELL_ENCODED = 1024
+UPCALL_NEW, UPCALL_SYN, REDIRECT_PEER, EXPIRE_QUIESCENT, SEND_SYNC, STAND_BY = 16, 32, 64, 128, 256, 512
+SEND_ENCODED = 1024
 
 _MAX_STATES, _MAX_EVENTS = 16, 8  # room in the program's tables
 _U64, _S64, _U32 = Struct("=Q"), Struct("=q"), Struct("=I")
@@ -276,10 +276,10 @@ _CONN_LIMIT = _TIMEOUTS_AT + _TIMEOUTS.size
 _GENERATION, _UPCALL_IFINDEX, _FLAGS, _CONN_REUSE_MODE, _ACTIVE_STATES = (
     _CONN_LIMIT + 8 + 4 * field for field in range(5)
 )
-_TOLD_STATES, _TELL_THRESHOLD, _TELL_PERIOD, _TELL_WRAP, _TRANSITIONS = (
+_SYNC_STATES, _SYNC_THRESHOLD, _SYNC_PERIOD, _SYNC_WRAP, _TRANSITIONS = (
     _ACTIVE_STATES + 4 * field for field in range(1, 6)
 )
-_OFTEN = 64  # packets between two looks at a connection that is sent by time alone
+_OFTEN = 64  # packets between two checks of a connection that is sent by time alone
 
 
 class Settings:
@@ -320,22 +320,22 @@ class Settings:
         self._set(_UPCALL_IFINDEX, ifindex)
 
     def set_flags(self, flags: int) -> None:
-        """HAS_WILDCARDS and the others."""
+        """`flags` are HAS_WILDCARDS and the following."""
         self._set(_FLAGS, flags)
 
     def set_conn_reuse_mode(self, mode: int) -> None:
         self._set(_CONN_REUSE_MODE, mode)
 
-    def set_telling(self, states: Iterable[State], sysctls: Sysctls) -> None:
-        """When another director is told about a connection: in these states, at these packets."""
+    def set_sync(self, states: Iterable[State], sysctls: Sysctls) -> None:
+        """When a connection is sent to another director: in these states, at these packets."""
         period, threshold = sysctls.sync_period, sysctls.sync_threshold
         if not period and sysctls.sync_refresh_period:
             period, threshold = _OFTEN, threshold % _OFTEN
-        self._set(_TOLD_STATES, sum(1 << STATES.index(state) for state in states))
-        self._set(_TELL_THRESHOLD, threshold)
-        self._set(_TELL_PERIOD, period)
+        self._set(_SYNC_STATES, sum(1 << STATES.index(state) for state in states))
+        self._set(_SYNC_THRESHOLD, threshold)
+        self._set(_SYNC_PERIOD, period)
         half = (MAX_PACKETS + 1) // 2
-        self._set(_TELL_WRAP, half // period * period if period else 0)
+        self._set(_SYNC_WRAP, half // period * period if period else 0)
 
     def bump_generation(self) -> None:
         """Let every connection look up its server, route and neighbour again."""
@@ -346,7 +346,7 @@ class Settings:
 class Totals:
     """struct totals: what the program counts, and what the core adds.
 
-    Each writes only its own numbers, because the other may change its at any time.
+    Each writes only its own numbers, because the other may change its numbers at any time.
     """
 
     def __init__(self, memory: mmap.mmap) -> None:
@@ -357,7 +357,7 @@ class Totals:
 
     @property
     def connections(self) -> int:
-        """In the table."""
+        """The number of connections in the table."""
         return self._get(0) + self._get(8)
 
     def add_connections(self, number: int) -> None:

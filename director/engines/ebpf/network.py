@@ -5,8 +5,8 @@ ARP or neighbour discovery, and queues the first packets meanwhile. For one seco
 addresses are not valid: then all packets go through the kernel's neighbour table, so that it verifies its
 entries.
 
-Where rules choose among several tables (ip-rule(8)), none is copied: the core asks the kernel, and the
-program gets the next hops that it has found.
+If rules choose among several tables (ip-rule(8)), none is copied: the core asks the kernel, and the program
+gets the next hops that the core has found.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Network:
         self._families = {IPV4}
         self._kernels: dict[bytes, Route] = {}
         self._by_policy: set[Family] = set()
-        self._found: dict[str, NextHop] = {}  # for these
+        self._found: dict[str, NextHop] = {}  # of those families
         self._path_mtu: dict[str, int] = {}
         self._ticks = 0
         self._monitor = Monitor(NEIGHBOURS)
 
     def use(self, family: Family) -> None:
-        """From now on, this one's routes and neighbours as well."""
+        """Copy the routes and neighbours of this family, too."""
         self._families.add(family)
         self.refresh()
 
@@ -78,7 +78,7 @@ class Network:
             self._settings.bump_generation()
 
     def mac_of(self, interface: str, address: str) -> str:
-        """The MAC address of a neighbour; empty where the kernel does not know it."""
+        """The MAC address of a neighbour; empty if the kernel does not know it."""
         key = layouts.neighbour_key(self._interfaces[interface], layouts.address(address))
         value = self._maps["neighbours"].get(key)
         return layouts.NEIGHBOUR.unpack(value)[0].hex(":") if value else ""
@@ -91,7 +91,7 @@ class Network:
 
     def refresh(self) -> None:
         """Read the kernel's routes and neighbours, and write those that have changed. Raises OSError."""
-        for name, before in self._interfaces.items():  # one that was replaced has another index
+        for name, before in self._interfaces.items():  # a replaced interface has another index
             self._interfaces[name] = of_this_machine.index_of(name) or before
         self._found = {}
         self._read_routes()
@@ -105,12 +105,12 @@ class Network:
     def _write_neighbours(self) -> bool:
         try:
             wanted = dict(self._kernel_neighbours())
-        except OSError:  # without an answer, those that are there stay valid until they are verified
+        except OSError:  # without an answer, the present ones stay valid until they are verified
             return False
         return self._write("neighbours", wanted)
 
     def _write(self, name: str, wanted: Mapping[bytes, bytes]) -> bool:
-        """Whether anything had to be changed."""
+        """Write the entries that differ; returns whether any did."""
         entries = self._maps[name]
         current = {key: entries.get(key) for key in list(entries.keys())}
         for key in current.keys() - wanted.keys():
@@ -119,8 +119,8 @@ class Network:
             for key, value in wanted.items():
                 if current.get(key) != value:
                     entries.put(key, value)
-        except BpfError:  # full: packets to the other neighbours go by the kernel's table
-            # Without one, a route to a larger network would be taken: the core finds all.
+        except BpfError:  # the map is full: packets to the other neighbours use the kernel's table
+            # A missing route would let one to a larger network win: the core finds all.
             if name == "routes":
                 for key in list(entries.keys()):
                     entries.remove(key)
@@ -129,8 +129,8 @@ class Network:
     def _read_routes(self) -> None:
         """The route with the lowest metric to each network. Raises OSError.
 
-        It counts even if it leads over another interface than the director's: the kernel would take it, and
-        no route to a larger network. Such packets go to the core, which finds the same.
+        It counts even if it leads over an interface that is not the director's: the kernel would use it, and
+        not one to a larger network. Such packets go to the core, which finds the same.
         """
         self._by_policy = set(filter(has_routing_policy, self._families))
         found: dict[bytes, Route] = {}
@@ -144,7 +144,7 @@ class Network:
         self._kernels = found
 
     def _routes(self) -> dict[bytes, bytes]:
-        """Those of the kernel, and routes to single hosts about which the core knows more."""
+        """The kernel's routes, and routes to single hosts about which the core knows more."""
         ours = {index: name for name, index in self._interfaces.items()}
         links = {name: _Link.of(name) for name in self._interfaces}
         written = {
@@ -162,7 +162,7 @@ class Network:
         return written
 
     def _route(self, links: Mapping[str, _Link], interface: str | None, gateway: bytes, mtu: int) -> bytes:
-        """None stands for a route that only the core can follow, and 0 for the link's own MTU."""
+        """An encoded route; `interface` is None if only the core can follow it, `mtu` 0 for the link's."""
         if interface is None:
             return layouts.route(_TO_THE_CORE, bytes(len(gateway)), bytes(6), 0)
         link = links[interface]

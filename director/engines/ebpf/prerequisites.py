@@ -1,4 +1,4 @@
-"""Whether this machine can compile and load the program; checking changes nothing."""
+"""Whether this machine can compile and load the program; the check changes nothing but the cache."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _INSTEAD = "or leave out --engine ebpf: the scapy engine needs none of this."
 
 
 def require() -> None:
-    """Raises EngineError, which says what is missing, and that there is another engine."""
+    """Raises EngineError, which says what is missing, and that another engine needs none of it."""
     if os.geteuid() or not is_initial_root():
         raise EngineError(f"The ebpf engine needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
     if version < _OLDEST:
-        needed = f"Linux {'.'.join(map(str, _OLDEST))} or later, and this is {platform.release()}"
+        needed = f"Linux {'.'.join(map(str, _OLDEST))} or later; this is {platform.release()}"
         raise EngineError(f"The ebpf engine needs {needed}: boot a newer kernel, {_INSTEAD}")
     try:
         library()

@@ -1,8 +1,8 @@
-"""A program in the kernel: loaded, attached to interfaces, found again by the next director; its parts run.
+"""A program in the kernel: how it is loaded, attached, run, and found again by the next director.
 
 Nothing is pinned to a file. The program lives while it is attached to an interface, and keeps its
-maps alive; the interface leads the next director to them. All of it ends with the network
-namespace. Programs of others on the same interfaces stay where they are.
+maps alive; the next director finds them through the interface. All of it ends with the network
+namespace. Other programs on the same interfaces stay in place.
 """
 
 from __future__ import annotations
@@ -37,17 +37,22 @@ SHARED_MAPS = (  # by the programs of both families
     SETTINGS,
     TOTALS,
 )
-_NOT_READ = ("core_stats", "checkpoint", "ftp_sessions", "received")  # by ingress, which keeps them alive
+_NOT_READ = (
+    "core_stats",
+    "checkpoint",
+    "ftp_sessions",
+    "received",
+)  # not read by ingress, which keeps them alive
 _INGRESS = "ingress"
 _PARTS = ("sweep", "compare_and_swap", "remove_connection", "enter_records")
-_SIGNATURE = frozenset({"connections", "services", SETTINGS, TOTALS})  # maps of every version of ours
+_SIGNATURE = frozenset({"connections", "services", SETTINGS, TOTALS})  # maps of every version of this program
 
 
 class Leftovers:
     """Programs that an earlier director has left on these interfaces, and their maps, by family."""
 
     def __init__(self, interfaces: Sequence[str]) -> None:
-        """Raises EngineError where an interface does not exist."""
+        """Raises EngineError if an interface does not exist."""
         self._maps: dict[Family, dict[str, Map]] = {}
         self._slots: dict[Family, dict[str, FilterSlot]] = {IPV4: {}, IPV6: {}}
         for interface in interfaces:
@@ -57,7 +62,9 @@ class Leftovers:
                 for slot, program_id in TcHook(socket.if_nametoindex(interface)).attached():
                     self._look_at(interface, slot, *name_and_maps(program_id))
         except BpfError as error:
-            raise EngineError(f"The ebpf engine can't see what an earlier one has left ({error}).") from None
+            raise EngineError(
+                f"The ebpf engine can't look for the program of an earlier director ({error})."
+            ) from None
 
     def _look_at(self, interface: str, slot: FilterSlot, name: str, maps: dict[str, Map]) -> None:
         if name == _INGRESS and maps.keys() >= _SIGNATURE:
@@ -66,7 +73,7 @@ class Leftovers:
             self._slots[family][interface] = slot
             if family not in self._maps:
                 self._maps[family], maps = maps, {}
-        for unused in maps.values():  # another program's, or the same ones again
+        for unused in maps.values():  # of another program, or already open
             unused.close()
 
     @property
@@ -74,7 +81,7 @@ class Leftovers:
         return self._maps.keys()
 
     def maps(self, family: Family, names: Collection[str]) -> dict[str, Map]:
-        """Those of these names; empty if no program was left. Raises BpfError where some are missing."""
+        """The maps with these names; empty if no program was left. Raises BpfError if some are missing."""
         found = self._maps.get(family, {})
         missing = names - found.keys() if found else ()
         if missing:
@@ -86,7 +93,7 @@ class Leftovers:
         return self._slots[family]
 
     def removal_hint(self) -> str:
-        """The commands that remove what an earlier director has left, where it cannot be used."""
+        """A sentence with the commands that remove an earlier director's program, if it cannot be used."""
         commands = (
             f"`tc filter del dev {interface} ingress prio {slot.priority} handle {slot.handle} bpf`"
             for slots in self._slots.values()
@@ -99,7 +106,7 @@ class Leftovers:
 
 
 class Program:
-    """One family's; `adopted` tells whether its maps are those that an earlier director has left."""
+    """One family's program; `adopted` tells whether it uses the maps of an earlier director."""
 
     def __init__(
         self,
@@ -141,7 +148,7 @@ class Program:
         return {name: self.maps[name] for name in SHARED_MAPS}
 
     def attach(self) -> None:
-        """From now on it sees every frame that arrives, if it did not before. Raises EngineError."""
+        """Let it see every frame that arrives, unless it does already. Raises EngineError."""
         if self._attached:
             return
         self._attached = True
@@ -165,7 +172,7 @@ class Program:
                 self._hooks[name] = anew
 
     def run(self, part: str, context: bytes = b"") -> tuple[int, bytes]:
-        """Run `sweep` or another part: its return value, and the context as it has left it.
+        """Run `sweep` or another part; returns its return value, and the context that it has changed.
 
         Raises BpfError.
         """
@@ -197,17 +204,17 @@ class EntryUpdates(Protocol):
         ...
 
     def remove(self, key: bytes) -> int | None:
-        """Remove a connection by its request's key: its last flags; None if it is gone already."""
+        """Remove a connection by its request's key; returns its last flags, or None if it is gone already."""
         ...
 
 
 class ProgramUpdates:
-    """The program makes them: a process can only write whole values, over changes made since it read them.
+    """The program makes them, because a process could only write whole values, over the program's changes.
 
-    `run` is that of the program whose entry it is.
+    `run` runs a part of the program whose entry it is.
     """
 
-    _GONE, _DONE = 0, 1  # return values; 2: the flags were others
+    _GONE, _DONE = 0, 1  # return values; 2: other flags
 
     def __init__(self, run: Callable[[str, bytes], tuple[int, bytes]]) -> None:
         self._run = run
@@ -235,7 +242,7 @@ class Sweeper:
     _PAUSE = 100  # times the duration of the last sweep
 
     def __init__(self, sweep: Callable[[], int], clock: KernelClock) -> None:
-        """`sweep` returns when the first connection that it leaves expires, if it is idle."""
+        """`sweep` returns when the first remaining connection will expire, if it stays idle."""
         self._sweep = sweep
         self._clock = clock
         self._next_expiry = self._started = self._not_before = 0  # nanoseconds
@@ -247,7 +254,7 @@ class Sweeper:
         self._not_before = now + self._PAUSE * (now - self._started)
 
     def sweep_if_due(self, timeouts: Timeouts) -> None:
-        """What has arrived or changed its state since the last sweep has at least the shortest timeout."""
+        """Sweep if a connection may have expired: one that has changed has at least the shortest timeout."""
         shortest = min(seconds for state, seconds in timeouts.by_state().items() if state is not State.NONE)
         next_expiry = min(self._next_expiry, self._started + int(shortest * NANO))
         if self._now() >= max(self._not_before, next_expiry):

@@ -56,7 +56,7 @@ class Servers:
     def assign_numbers(self, services: Sequence[VirtualService]) -> None:
         """Number new servers, and free the numbers of those that nothing refers to any more.
 
-        Raises EngineError where there are too many servers, with nothing changed.
+        Raises EngineError if there are too many servers; then nothing has changed.
         """
         known = {
             id(server): (service, server)
@@ -87,7 +87,7 @@ class Servers:
         self._fetched_stats[number] = self._written_stats[number] = (0,) * len(COUNTERS)
 
     def reserve(self, numbers: Iterable[int]) -> None:
-        """These are about to be bound: the others below the highest of them are free."""
+        """Keep these numbers for `bind`; the others below the highest of them are free."""
         taken = set(numbers)
         self._free = [number for number in range(max(taken, default=-1)) if number not in taken]
 
@@ -105,12 +105,12 @@ class Servers:
     # ---- rules ----
 
     def write(self, source_address_to: Callable[[str], str]) -> None:
-        """Write what the rules say of all servers; `source_address_to` gives a tunnel's source."""
+        """Write the rules of all servers; `source_address_to` gives a tunnel's source."""
         for number, (_, server) in self._by_number.items():
             self._write(number, server, source_address_to(server.address.address))
 
     def _write(self, number: int, server: RealServer, tunnel_source: str) -> None:
-        """Everything but the connections, which the program counts."""
+        """Write everything but the connections, which the program counts."""
         start = number * layouts.SERVER.size
         value = layouts.SERVER.pack(
             layouts.address(server.address.address),
@@ -130,7 +130,7 @@ class Servers:
     # ---- connections and counters ----
 
     def fetch(self) -> None:
-        """Tell the core what the program has counted."""
+        """Fetch what the program has counted."""
         for number, (service, server) in self._by_number.items():
             self._fetch_load(number, server)
             self._fetch_stats(number, service, server)
@@ -159,7 +159,7 @@ class Servers:
         self._fetched_load[number] = server.active, server.inactive
 
     def _write_load(self, number: int, server: RealServer) -> None:
-        """Add what the core has added to its own count; the program's count may change at any time."""
+        """Write the core's own count only; the program's count may change at any time."""
         active, inactive = self._fetched_load[number]
         if (server.active, server.inactive) == (active, inactive):
             return
@@ -195,7 +195,7 @@ class Servers:
             self._written_stats[number] = added
 
     def resume_counters(self, number: int) -> None:
-        """A server's counters continue where an earlier director has stopped."""
+        """Continue a server's counters from those of an earlier director."""
         _, server = self._by_number[number]
         offset = number * layouts.CORE_STATS.size
         self._fetched_stats[number] = self._program_stats(number)

@@ -23,7 +23,7 @@ from director.engines.ebpf.libbpf import BpfError
 from director.engines.ebpf.servers import Servers
 from director.engines.engine import EngineError
 
-# enum scheduler in maps.h: the program's own, and those that are none of its.
+# enum scheduler in maps.h: those that run in the program, and the others.
 SCHEDULERS = {"rr": 1, "wrr": 2, "lc": 3, "wlc": 4, "sed": 5, "nq": 6, "dh": 7, "sh": 8, "mh": 9}
 _BY_CORE, _BY_TEMPLATE = 0, 10
 _IN_PROGRAM = frozenset(SCHEDULERS.values())
@@ -52,7 +52,7 @@ class Services:
     def write(self, services: Iterable[VirtualService], source_address_to: Callable[[str], str]) -> None:
         """Write all services and their servers.
 
-        Raises EngineError where there are too many, with nothing changed.
+        Raises EngineError if there are too many; then nothing has changed.
         """
         services = list(services)
         exact = [service for service in services if not service.key.mark and service.key.address.port]
@@ -78,7 +78,9 @@ class Services:
             raise EngineError(f"The ebpf engine has room for {self._map.size} services.")
         scheduled = [service for service in services if _scheduler(service) in _IN_PROGRAM]
         if 1 + sum(len(service.servers) + len(hash_table(service)) for service in scheduled) > self._half:
-            raise EngineError(f"The ebpf engine has room for {self._half} places of servers in services.")
+            raise EngineError(
+                f"The ebpf engine has room for {self._half} servers and hash buckets of services."
+            )
 
     def _entries(self, services: Sequence[VirtualService]) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values; members and hash tables are written to the half that is not in use."""
@@ -119,13 +121,13 @@ class Services:
                 self._fetch_position(_key(service), service)
 
     def fetch(self) -> None:
-        """Tell the core all positions, loads and counters."""
+        """Fetch all positions, loads and counters."""
         self._servers.fetch()
         for key, service in self._scheduled.items():
             self._fetch_position(key, service)
 
     def fetch_for(self, service: VirtualService | None) -> None:
-        """What the scheduler of one service needs."""
+        """Fetch what the scheduler of one service needs."""
         if service is None:
             return
         self._servers.fetch_loads(service.servers)
@@ -134,7 +136,7 @@ class Services:
             self._fetch_position(key, service)
 
     def write_back(self, service: VirtualService | None) -> None:
-        """What a decision of the core has changed of a service."""
+        """Write what a decision of the core has changed in a service."""
         if service is None:
             return
         self._servers.write_back((*service.servers, *service.removed.values()))

@@ -1,13 +1,13 @@
 """The connection table that the core shares with the program in the kernel.
 
-Every connection is an entry of its family's map: what the core looks up is made from an entry, what the core
-changes is written to it. Some connections the core owns, because they depend on something that only it
-knows, a template or an ftp control connection: the program forwards their packets, but only the core
-ends them. Expected connections, whose client has no port yet, are in no map; what the core has parsed of
-control connections is in a map of its own (checkpoint.py).
+Every connection is an entry of its family's map: the core makes a Connection from an entry when it looks one
+up, and writes its changes back. The core owns some connections, because they depend on something that only it
+knows, a template or an ftp control connection: the program forwards their packets, but only the core ends
+them. Expected connections, whose client has no port yet, are in no map; the sessions of ftp control
+connections have a map of their own (checkpoint.py).
 
-The program may change an entry after the core has read it. So the core's changes are made by
-compare-and-swap (program.py), and the counters of real servers follow what has become of the entry.
+The program may change an entry after the core has read it. So the core makes its changes by compare-and-swap
+(program.py), and then corrects the counters of real servers by what the entry has become.
 """
 
 from __future__ import annotations
@@ -137,11 +137,11 @@ class SharedTable:
         return None if entry is None or entry.flags & REMOVED else entry
 
     def by_client(self, protocol: int, client: Endpoint) -> list[Connection]:
-        """Found by looking at every entry."""
+        """All connections of a client's endpoint; this reads every entry."""
         return [found for found in self if found.client == client and found.protocol == protocol]
 
     def _current(self, key: bytes, entry: Entry) -> Connection | None:
-        """The connection of a request's entry; None if it has expired and is the program's to end."""
+        """The connection of a request's entry; None if it has expired and the program will end it."""
         expires = self._clock.seconds(max(entry.expires, self._reply_expires(key, entry)))
         connection = self._owned.get(key)
         if connection is None:
@@ -186,7 +186,7 @@ class SharedTable:
         self._insert(connection)
 
     def _insert(self, connection: Connection) -> None:
-        """Where it can't be written, the packet is forwarded, but the connection is not kept or counted."""
+        """Insert it; if it can't be written, its packet is forwarded, but it is neither kept nor counted."""
         connection.stored_state = connection.state
         if self._write(connection):
             self._totals.add_connections(1)
@@ -198,7 +198,7 @@ class SharedTable:
             connection.control.children -= 1
 
     def _write(self, connection: Connection) -> bool:
-        """Write both entries or none; False where the map is full, or has the connection already.
+        """Write both entries or none; False if the map is full, or has the connection already.
 
         The program may have opened it since the core looked: its entry remains.
         """
@@ -239,7 +239,7 @@ class SharedTable:
         return True
 
     def remove(self, connection: Connection) -> None:
-        """Leaves the connection in its final state, in which the caller counts its end."""
+        """Remove a connection, which gets its final state: the caller counts its end in that."""
         self._timers.cancel(connection)
         if self._expected.pop(_expected_key(connection), None) is not None:
             return
@@ -255,9 +255,9 @@ class SharedTable:
     def refresh(self, connection: Connection, expires: float) -> None:
         """Write state and timeout together.
 
-        The core has counted a change from the state that it has read. If the program has changed and counted
-        another since, the core's change starts from that one; a state that the core has not changed
-        remains the program's.
+        The core has counted a change from the state that it has read. If the program has changed the state
+        since, and counted that, the core's change starts from the new state; a state that the core has not
+        changed remains the program's.
         """
         connection.expires = expires
         if connection.client.port == ANY_PORT:
@@ -285,12 +285,12 @@ class SharedTable:
 
     @staticmethod
     def _correct_counts(connection: Connection, before: State) -> None:
-        """The core has counted a change from the stored state: it was from `before`."""
+        """Correct the count of a change, which was from `before` and not from the stored state."""
         if (connection.stored_state in ACTIVE) is not (before in ACTIVE):
             connection.server.count_state_change(active=connection.stored_state in ACTIVE)
 
     def _clear_fast_reply(self, connection: Connection) -> None:
-        """Let the program look up the request's entry at the next reply."""
+        """Make the program look up the request's entry at the next reply."""
         self._clear_flags(_reply_key(connection), FAST_REPLY, expires=0)
 
     def _clear_flags(self, key: bytes, flags: int, expires: int | None = None) -> None:
@@ -336,7 +336,7 @@ class SharedTable:
             yield connection
 
     def _has_expired(self, connection: Connection, entry: Entry, now: float) -> bool:
-        """The program may have refreshed the entry: then it has not."""
+        """Whether it has; not if the program has refreshed the entry."""
         latest = self._clock.seconds(max(entry.expires, self._reply_expires(_key(connection), entry)))
         connection.state = connection.stored_state = entry.state
         if latest > now:
@@ -345,15 +345,15 @@ class SharedTable:
 
     # ---- events of the program ----
 
-    def to_tell(self, key: bytes, entry: Entry) -> Connection:
-        """The connection of an event, in the state that it had then, to tell another director of."""
+    def synced_connection(self, key: bytes, entry: Entry) -> Connection:
+        """The connection of an event in its state at that time, to send to another director."""
         connection = self._owned.get(key) or self._to_connection(key, entry)
         if key not in self._owned:
             connection.state, connection.packets = entry.state, entry.packets
             return connection
-        announced = copy(connection)
-        announced.state = entry.state
-        return announced
+        snapshot = copy(connection)
+        snapshot.state = entry.state
+        return snapshot
 
     def on_opened(self, key: bytes, when: float) -> None:
         """The program has opened a connection by a template: the core owns it from now on."""
@@ -368,7 +368,7 @@ class SharedTable:
             connection.control.assured = True
 
     def recover_lost_events(self) -> None:
-        """Adopt connections that the program has opened by templates without the core hearing of it."""
+        """Adopt connections that the program has opened by templates, but whose events were lost."""
         now = self._clock.now()
         for key, entry in self._unknown_entries():
             self._adopt_entry(key, entry, now)
@@ -434,7 +434,7 @@ def _ftp_peers(key: bytes, entry: Entry) -> tuple[str, str, int]:
 
 
 def _is_mixed(vip: Endpoint, server: Endpoint) -> bool:
-    """Whether they are of two families: in a tunnel, whose packets are all the core's."""
+    """Whether they are of two families: in a tunnel, whose packets all go to the core."""
     return family_of(vip.address) is not family_of(server.address)
 
 

@@ -1,7 +1,7 @@
-"""Persistence templates that the program follows as well: each is an entry of its map.
+"""Persistence templates, which the program follows as well: each is an entry of its map.
 
-The core makes and ends them. The program opens a client's further connections by them, and notifies
-the core of each, which counts it as a child of the template.
+The core creates and ends them. The program opens a client's further connections by them, and notifies the
+core of each, which counts it as a child of the template.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SharedTemplates(Templates):
         return template
 
     def adopt(self, now: float) -> None:
-        """Adopt those of an earlier director; whether they were assured is not known, so they are."""
+        """Adopt an earlier director's templates, as assured: the map does not say whether they were."""
         for batch in self._map.batches():
             for key, value in batch:
                 self._adopt(key, value, now)

@@ -1,4 +1,4 @@
-"""What comes up from the program: packets for the core to decide, and events about its connections."""
+"""What the program sends up: packets for the core to decide, and events about connections."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class UpcallDevice:
         return self._device
 
     def read(self) -> bytes | None:
-        """The next frame; None where none is waiting."""
+        """The next frame; None if none is waiting."""
         try:
             return os.read(self._device, _MAX_FRAME)
         except OSError:
@@ -80,11 +80,11 @@ class EventReader:
         time, before, after, key, server, address, port, event, packets, expires = fields
         now = self._clock.seconds(time)
         entry = layouts.Entry(expires, after, server, packets, address, port)
-        if event == layouts.TO_TELL:
+        if event == layouts.SYNC_DUE:
             sender = self._director.sender
             with suppress(KeyError):  # its real server was deleted
                 if sender is not None:
-                    sender.tell(self._table.to_tell(key, entry), now)
+                    sender.send_due(self._table.synced_connection(key, entry), now)
             return
         if after & layouts.CORE_OWNED:
             self._update_table(event, after, key, now)
@@ -102,7 +102,9 @@ class EventReader:
         if event == layouts.OPENED:
             how = "persistent: the client's server" if after & layouts.CORE_OWNED else "scheduled"
             synced = after & layouts.SYNCED
-            about["why"] = "told by another director" if synced else f"{how}, by the program in the kernel"
+            about["why"] = (
+                "received from another director" if synced else f"{how}, by the program in the kernel"
+            )
         elif event == layouts.STATE_CHANGED:
             about["before"] = layouts.state_of(before).value
         self._trace.emit(_EVENT_KINDS[event], now, lambda: about)

@@ -1,4 +1,4 @@
-"""The engine: hands the director's rules to kernel IPVS, and reads back what the kernel has counted.
+"""The engine: hands the director's rules to kernel IPVS, and reads the kernel's counters.
 
 The kernel decides and forwards; the core's own connection table stays empty. Requests for counters
 and connections are answered with what the kernel reports.
@@ -36,7 +36,7 @@ Service = dict[str, Any]  # the fields that the director's list has for a servic
 
 _TICKS = int(PERIOD)  # the kernel adds its counters up every 2 s, too
 _POLL = 0.05  # seconds
-_TIME_LIMIT = 1.5 * PERIOD  # seconds after which counters are taken as they are
+_TIME_LIMIT = 1.5 * PERIOD  # seconds to wait for counters that are up to date
 _POLICY = ("scheduler", "flags", "persistent", "netmask", "one_packet")
 _SETTINGS = ("weight", "method", "upper", "lower")
 
@@ -84,18 +84,18 @@ class IpvsEngine:
         usual = Timeouts(established=timeouts.established, fin_wait=timeouts.fin_wait, udp=timeouts.udp)
         if timeouts != usual:
             raise EngineError(
-                "Kernel IPVS has only three timeouts to set: established, fin_wait and udp; leave the others."
+                "Kernel IPVS can set the timeouts established, fin_wait and udp only: leave out the others."
             )
 
     def mtu_of(self, address: str) -> int:  # noqa: ARG002
-        """Of no importance: the kernel knows its routes."""
+        """Unused: the kernel knows its routes."""
         return 1500
 
     def is_local(self, address: str) -> bool:
         return of_this_machine.is_local(address)
 
     def is_own(self, address: str) -> bool:  # noqa: ARG002
-        """Not asked: the kernel looks at the sources of its packets."""
+        """Unused: the kernel checks the sources of its packets."""
         return False
 
     def route_to(self, address: str) -> Mapping[str, str]:  # noqa: ARG002
@@ -107,17 +107,19 @@ class IpvsEngine:
         """Nothing to do: the kernel schedules."""
 
     def prepare_rules(self, vips: set[str], local: Iterable[LocalServers]) -> Iterator[None]:  # noqa: ARG002
-        """Nothing to prepare: the kernel goes on forwarding meanwhile."""
+        """Nothing to prepare: the kernel keeps forwarding meanwhile."""
         return iter(())
 
     def finish_rules(self) -> Iterator[None]:
         return iter(())
 
     def install_rules(self) -> None:
-        """Raises EngineError, with the kernel's rules as they were before."""
+        """Raises EngineError; the kernel's rules are then as before."""
         rules = self._director.rules
         if any(service.key.family is IPV6 for service in rules):
-            self._set(self._kernel.forwarding[IPV6], 1)  # as a router, a host listens to no other (accept_ra)
+            self._set(
+                self._kernel.forwarding[IPV6], 1
+            )  # this also ends the use of router advertisements (accept_ra)
         wanted = [service.as_dict() for service in rules]
         commands = [*changes(self._installed, wanted), *self._timeout_commands(), *self._zeroed(wanted)]
         try:
@@ -151,15 +153,15 @@ class IpvsEngine:
         ]
 
     def _put_back(self, installed: Sequence[Service] | None = None) -> None:
-        """After a refusal, restore what the kernel had.
+        """After a refusal, restore the kernel's earlier rules.
 
-        `installed` are the rules that it has now; if None, an unknown part of them, so all are removed first.
+        `installed` are the rules that it has now; None means an unknown part, so all are removed first.
         Firewall marks need nothing: nft loads them whole or not at all.
         """
         undo = changes(installed or [], self._installed)
         clear = ["-C"] if installed is None else []
         self._kernel.restore([*clear, *undo, _timeout_command(self._timeouts)])
-        with suppress(EngineError):  # the one that was refused has its old value already
+        with suppress(EngineError):  # the refused setting still has its old value
             self._tune(self._sysctls, since=self._director.rules.sysctls)
 
     def _tune(self, sysctls: Sysctls, since: Sysctls | None = None) -> None:
@@ -175,7 +177,7 @@ class IpvsEngine:
         except OSError as error:
             raise EngineError(f"{path} can't be set to {value}: {error.strerror}.") from None
 
-    # ---- what the kernel has counted ----
+    # ---- the kernel's counters and connections ----
 
     def sync_daemons(self) -> Daemons:
         from director.engines.ipvs.daemons import KernelDaemons  # only now: most directors are alone
@@ -191,7 +193,7 @@ class IpvsEngine:
             self._count()
 
     def sync_counters(self, *, wait: bool) -> None:
-        """The kernel's counters are up to two seconds late; its connections are not."""
+        """The kernel's counters are up to two seconds late: `wait` for them. Its connections are not."""
         deadline = monotonic() + _TIME_LIMIT
         while wait and not self._kernel.is_up_to_date() and monotonic() < deadline:
             sleep(_POLL)
@@ -239,7 +241,7 @@ def _copy(counted: Counted | None, to: VirtualService | RealServer) -> None:
 
 
 def _kernels(sysctls: Sysctls) -> dict[str, int | str]:
-    """By the names of the kernel's files, of which one has two numbers."""
+    """The settings by the names of the kernel's files, one of which has two numbers."""
     values: dict[str, int | str] = dict(sysctls.as_dict())
     values["sync_threshold"] = f"{values['sync_threshold']} {values.pop('sync_period')}"
     return values
@@ -249,7 +251,7 @@ def _kernels(sysctls: Sysctls) -> dict[str, int | str]:
 
 
 def changes(before: Sequence[Service], after: Sequence[Service]) -> Iterator[str]:
-    """Deletions come first; a service's servers are added the oldest first, as they were by hand."""
+    """Deletions come first; a service's servers are added in their original order, the oldest first."""
     old = {service_option(service): service for service in before}
     new = {service_option(service): service for service in after}
     for option in old.keys() - new.keys():

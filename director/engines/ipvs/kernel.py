@@ -28,14 +28,14 @@ _PROTOCOLS = {0: "{ tcp, udp }", TCP: "tcp", UDP: "udp"}
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the kernel has counted for a service or a server; `load` is active and inactive connections."""
+    """The kernel's counters of a service or a server; `load` is active and inactive connections."""
 
     counters: Mapping[str, int]
     load: tuple[int, int] = (0, 0)
 
 
 def run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with `text` as its input. Raises EngineError if that is not possible."""
+    """Run a program with `text` as its input. Raises EngineError if it can't be run, or takes too long."""
     try:
         return subprocess.run(
             command, input=text, capture_output=True, text=True, timeout=_TIME_LIMIT, check=False
@@ -45,7 +45,7 @@ def run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
 
 
 class KernelIpvs:
-    """IPVS in this kernel, with the sysctls that belong to it."""
+    """IPVS in this kernel, with its sysctls."""
 
     def __init__(self, proc: Path = Path("/proc"), run: Run = run) -> None:
         self._net = proc / "net"
@@ -63,15 +63,13 @@ class KernelIpvs:
         """Carry out lines of ipvsadm. Raises EngineError in the kernel's words; the other lines are done."""
         done = self._run([_ipvsadm(), "-R"], "".join(f"{line}\n" for line in lines))
         if done.returncode or done.stderr.strip():
-            reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
-            raise EngineError(f"Kernel IPVS has refused a rule ({reason}).")
+            raise EngineError(f"Kernel IPVS has refused a rule ({_reasons(done)[-1]}).")
 
     def ipvsadm(self, *words: str) -> str:
         """The output of one command. Raises EngineError in ipvsadm's words."""
         done = self._run([_ipvsadm(), *words], "")
         if done.returncode:
-            reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
-            raise EngineError(f"{reason} (ipvsadm {words[0]}).")
+            raise EngineError(f"{_reasons(done)[-1]} (ipvsadm {words[0]}).")
         return done.stdout
 
     def load_marks(self, marks: Sequence[Mark]) -> None:
@@ -79,7 +77,7 @@ class KernelIpvs:
         self._marked |= {mark.network.version for mark in marks}
         done = self._run(["nft", "-f", "-"], marks_script(marks, self._marked))
         if done.returncode:
-            raise EngineError(f"nft can't load the firewall marks ({done.stderr.strip().splitlines()[0]}).")
+            raise EngineError(f"nft can't load the firewall marks ({_reasons(done)[0]}).")
 
     # ---- read ----
 
@@ -88,7 +86,7 @@ class KernelIpvs:
         return len((self._net / "ip_vs").read_text().splitlines()) > 3
 
     def counted(self) -> dict[tuple[str, ...], Counted]:
-        """By ("TCP", "ADDRESS:PORT"), ("FWM", "MARK"), ("FWM", "MARK IPv6"); a server's own follows."""
+        """By ("TCP", "ADDRESS:PORT"), ("FWM", "MARK") or ("FWM", "MARK IPv6"), then a server's endpoint."""
         found = dict(self._listing("--stats", _counters))
         for key, load in self._listing("", _load):
             if key in found:
@@ -120,7 +118,7 @@ class KernelIpvs:
         return [int(word, 16) for word in total] == [sum(column) for column in zip(*processors, strict=True)]
 
     def totals(self) -> dict[str, int]:
-        """What the kernel has counted for all services together."""
+        """The counters over all services."""
         for line in (self._net / "ip_vs_stats").read_text().splitlines():
             words = line.split()
             if len(words) == len(COUNTERS) and all(map(_is_hexadecimal, words)):
@@ -138,7 +136,7 @@ class KernelIpvs:
 
 
 def marks_script(marks: Sequence[Mark], versions: Collection[int] = (IPV4.version,)) -> str:
-    """For nft: the first rule that matches marks a packet, before IPVS sees it; replaces earlier marks."""
+    """For nft: the first rule that matches marks a packet, before IPVS sees it; replaces earlier rules."""
     return "".join(_marks_table(version, marks) for version in sorted(versions))
 
 
@@ -157,6 +155,11 @@ def _mark_rule(mark: Mark) -> str:
     ports = f"th dport {mark.first}-{mark.last}"
     ip = _IP[mark.network.version]
     return f"{ip} daddr {mark.network} {protocol} {ports} meta mark set {mark.mark} accept"
+
+
+def _reasons(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines in which a program says why it failed; a killed one says nothing."""
+    return (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
 
 
 def _counters(words: list[str]) -> Counted:

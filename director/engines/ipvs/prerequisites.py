@@ -1,4 +1,4 @@
-"""Whether this machine can run kernel IPVS; checking loads its modules at most."""
+"""Whether this machine can run kernel IPVS; the check changes nothing, but may load its modules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def require() -> None:
 
 
 def program() -> str | None:
-    """The real ipvsadm; ours, which speaks to a director, may come first in PATH."""
+    """The real ipvsadm; director/bin/ipvsadm may come first in PATH."""
     return shutil.which("ipvsadm", path=_PATH)
 
 

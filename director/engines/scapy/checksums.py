@@ -1,8 +1,8 @@
 """Internet checksums on bytes (RFC 1071 and 1624), the same for IPv4 and IPv6.
 
 A director changes addresses and ports and leaves the data alone, so it updates checksums instead of
-computing them again: that is faster, and a packet that was damaged in transit stays damaged. It computes only
-those that the sender has left open.
+computing them again: that is faster, and a packet that was damaged in transit stays detectable. It computes
+only those that the sender has left open.
 
 TCP, UDP and ICMPv6 also cover a pseudo header: the addresses, the length and the protocol. Its layout differs
 between the families (RFC 9293, 3.1; RFC 8200, 8.1), but its sum does not.
@@ -16,8 +16,8 @@ import struct
 def update(header: bytes, where: int, before: bytes, after: bytes, *, never_zero: bool = False) -> bytes:
     """`header` with the checksum at offset `where` updated.
 
-    `before` and `after` are all that has changed of what the checksum covers; the checksum itself
-    may be in them as long as it is the same in both. UDP's is never 0, which means "none".
+    `before` and `after` contain all bytes under the checksum that have changed; they may contain the
+    checksum itself as long as it is the same in both. UDP's is never 0, which means "none".
     """
     checksum = updated(header[where] << 8 | header[where + 1], before, after)
     if never_zero and not checksum:
@@ -37,7 +37,7 @@ def updated(checksum: int, before: bytes, after: bytes) -> int:
 
 
 def with_udp_checksum(addresses: bytes, header: bytes, data: bytes) -> bytes:
-    """A UDP header without a checksum, with the right one for these addresses and data (RFC 768)."""
+    """`header`, a UDP header without a checksum, with the checksum for these addresses and data (RFC 768)."""
     length = header[4:6]
     covered = addresses + b"\0\x11" + length + header + data[: int.from_bytes(length, "big") - len(header)]
     return header[:6] + computed(covered) + header[8:]
@@ -46,14 +46,14 @@ def with_udp_checksum(addresses: bytes, header: bytes, data: bytes) -> bytes:
 def computed(data: bytes | bytearray) -> bytes:
     """The checksum of `data`, whose own is 0; never 0, which in UDP means "none".
 
-    For a partial checksum (see offload.py), the sum over the pseudo header stands in its place instead.
+    A partial checksum (see offload.py) has the sum over the pseudo header in its place instead of 0.
     """
     total = int.from_bytes(data, "big") << 8 * (len(data) % 2)
     return (0xFFFF - total % 0xFFFF).to_bytes(2, "big")
 
 
 def is_right(header: bytes) -> bool:
-    """Whether the checksum in an IP header is right."""
+    """Whether the checksum of an IP header is right."""
     return _sum(header) % 0xFFFF == 0
 
 

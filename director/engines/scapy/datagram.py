@@ -1,4 +1,4 @@
-"""An IP packet as the director holds it while rewriting it, and the core's view of it.
+"""An IP packet while the director rewrites it, and the core's view of it.
 
 Only the headers that matter are dissected: IPv4 or IPv6, and TCP, UDP or the start of an ICMP error. Options,
 extension headers and data stay bytes. The rewriting (rewrite.py) changes fields; checksums are updated when
@@ -36,7 +36,7 @@ class Datagram:
 
     `above` is None for fragments. `options` are IPv4's, and `extensions` IPv6's headers up to that of
     `protocol`; `rest` is all that follows the header `above`: TCP's options, the data, or the packet that an
-    ICMP error quotes. `fragment` is where the fragment header of IPv6 is, if there is one.
+    ICMP error quotes. `fragment` is the offset of IPv6's fragment header, or 0.
     """
 
     __slots__ = ("_original", "above", "extensions", "fragment", "ip", "options", "protocol", "rest")
@@ -55,7 +55,7 @@ class Datagram:
         self._original = data[: family.header], data[header : header + size], self.rest
 
     def _read_ipv4(self, data: bytes) -> tuple[int, int, bool]:
-        """Where the header and the packet end, and whether it is whole, not a fragment. Raises Malformed."""
+        """Where the header and the packet end, and whether it is whole, no fragment. Raises Malformed."""
         if len(data) < IPV4.header or data[0] >> 4 != 4:
             raise Malformed("no IP header")
         self.ip = ip = IPHeader(data)
@@ -85,7 +85,7 @@ class Datagram:
 
     @property
     def data_offset(self) -> int:
-        """Where in `rest` the data starts: behind TCP's options."""
+        """Where in `rest` the data starts: after TCP's options."""
         return self.above.dataofs * 4 - TCPHeader.size if isinstance(self.above, TCPHeader) else 0
 
     def is_damaged(self) -> bool:
@@ -109,13 +109,13 @@ class Datagram:
         while at + 1 < end and self.rest[at] != _END_OF_OPTIONS:
             size = 1 if self.rest[at] == _NO_OPERATION else self.rest[at + 1]
             if size < 1 or at + size > end:
-                return  # they make no sense; leave them to the receiver
+                return  # malformed options: leave them to the receiver
             if self.rest[at] == kind:
                 self.rest = self.rest[:at] + bytes([_NO_OPERATION]) * size + self.rest[at + size :]
             at += size
 
     def __bytes__(self) -> bytes:
-        """As it goes on the wire."""
+        """The packet as it goes on the wire."""
         before, above_before, _ = self._original
         ip = bytes(self.ip)
         above = self._build_above(before, ip) if above_before else b""
@@ -178,7 +178,7 @@ def parse(datagram: Datagram) -> Packet:
     if isinstance(above, ICMP_LAYERS):
         kind, code = above.type, above.code
         if isinstance(above, ICMPv6Header) and kind == IPV6.too_long[0]:
-            code = IPV6.too_long[1]  # whatever it is (RFC 4443, 3.2)
+            code = IPV6.too_long[1]  # receivers ignore the code (RFC 4443, 3.2)
         common |= {
             "bad_checksum": datagram.is_damaged,
             "icmp_type": kind,
@@ -221,7 +221,7 @@ def _ipv6_fields(datagram: Datagram, ip: IPv6Header) -> dict[str, Any]:
 
 
 class Quoted(NamedTuple):
-    """An IP header at the start of some bytes, what it carries, and where that starts."""
+    """An IP header, the protocol of what it carries, and the offset where that starts."""
 
     header: IPHeader | IPv6Header
     protocol: int
@@ -257,7 +257,7 @@ def _quoted_ipv6(data: bytes) -> Quoted | None:
 
 
 def _quoted(data: bytes) -> Packet | None:
-    """The packet that an ICMP error is about: its header, and at least the ports behind it."""
+    """The packet that an ICMP error is about: its header, and at least the ports after it."""
     found = quoted_header(data)
     if found is None:
         return None

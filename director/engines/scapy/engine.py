@@ -1,7 +1,7 @@
 """The engine: a frame comes in, the core decides, a frame goes out.
 
-A packet's path through the engine, in order, with the counters; the steps themselves are in the other
-modules.
+This is a packet's path through the engine, in order, with the counters; the steps themselves are in the
+other modules.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LONGEST = 65535  # bytes of an IP packet
 _ARP_START = bytes.fromhex("000108000604")  # Ethernet and IPv4, with addresses of 6 and 4 bytes
 _PORTS = struct.Struct("!HH")
 _FRAMES = 64  # of one interface, before another gets its turn
-_SYNS, _SYNS_WHILE_BUSY = 32, 1  # of them; the latter while other packets are waiting
+_SYNS, _SYNS_WHILE_BUSY = 32, 1  # SYNs besides; the latter while other packets are waiting
 _COUNTERS = ("in", "out", "malformed", "dropped", "answered", "local", "lost", "shed", "missed")
 
 
@@ -76,7 +76,7 @@ class ScapyEngine:
         self._counters: Counter[str] = Counter(dict.fromkeys(_COUNTERS, 0))
         self._rate_limit = icmp_replies.RateLimit()
         self._faults = _FaultLog()
-        self._is_prepared = False  # in steps: then nothing waits for the kernel any more
+        self._is_prepared = False  # whether the kernel's rules are loaded in steps beforehand
         self._indexes = {wire: wire.index for wire in wires}
         self._is_stale = False  # links, addresses or routes have changed and could not be read
         self.on_network_change: Callable[[], None] = lambda: None
@@ -98,7 +98,7 @@ class ScapyEngine:
     def start(self, director: Director, selector: BaseSelector, decide: Decide | None = None) -> None:
         """Raises EngineError.
 
-        The ebpf engine uses one of these for the packets handed up: it calls the director itself, in
+        The ebpf engine has a ScapyEngine for the packets handed up: it calls the director itself, in
         `decide`, and keeps the kernel from answering for the VIPs.
         """
         self._director = director
@@ -115,8 +115,8 @@ class ScapyEngine:
     def _follow_network(self) -> None:
         """Links, addresses or routes have changed; a replaced interface starts with an empty ARP table.
 
-        Raises OSError or EngineError where they can't be read now, as when no descriptor is left; then the
-        next `tick` tries again.
+        Raises OSError or EngineError if they can't be read now, as when no descriptor is left; the next
+        `tick` tries again.
         """
         self._is_stale = True
         self.routes.refresh()
@@ -163,7 +163,7 @@ class ScapyEngine:
         self._is_prepared = True
 
     def install_rules(self) -> None:
-        """The core goes by its own rules; only the kernel has to learn of them. Raises EngineError."""
+        """The core uses its own rules; only the kernel must learn of them. Raises EngineError."""
         self.redirect()
         if not self._is_prepared:
             self._kernel.block(self._director.rules.vips())
@@ -174,7 +174,7 @@ class ScapyEngine:
             exhaust(self._kernel.redirect_in_steps(self._director.rules.local_servers()))
 
     def finish_rules(self) -> Iterator[None]:
-        """Remove what only earlier rules needed; where nft fails, it is tried again with the next change."""
+        """Remove what only earlier rules needed; if nft fails, the next change tries again."""
         with suppress(EngineError):
             yield from self._kernel.redirect_in_steps(self._director.rules.local_servers())
 
@@ -221,15 +221,15 @@ class ScapyEngine:
     # ---- in ----
 
     def _drain(self, wire: Wire) -> None:
-        """Process the frames that are waiting on a wire, but not so many that other wires starve."""
+        """Process frames that are waiting on a wire, but not so many that other wires starve."""
         busy = any(wire.is_behind for wire in self._wires)
         for frame in wire.frames(_FRAMES, _SYNS_WHILE_BUSY if busy else _SYNS, self._is_known):
             self._receive_safely(wire, frame)
 
     def _is_known(self, frame: bytes) -> bool:
-        """Whether it belongs to a connection. Also ARP, and fragments, whose connection is not known.
+        """Whether it belongs to a connection; also true for ARP, and for fragments, which show no ports.
 
-        A frame of IPv6 with extension headers is walked only when it is its turn, and counts as one of these.
+        The same goes for IPv6 with extension headers, which are walked only when the frame has its turn.
         """
         if frame[12:_ETHERNET] == _IPV6 and len(frame) >= _ETHERNET + IPV6.header:
             family, addresses, protocol, start = IPV6, 22, frame[20], _ETHERNET + IPV6.header
@@ -261,17 +261,17 @@ class ScapyEngine:
                 self._receive_safely(wire, frame)
                 return
 
-    def hear(self, interface: str, frame: bytes) -> None:
-        """Process a frame that somebody else has heard on the wire of that interface."""
+    def inject_from(self, interface: str, frame: bytes) -> None:
+        """Process a frame that was received elsewhere, as if it had arrived on the wire of that interface."""
         for wire in self._wires:
             if wire.interface == interface:
                 self._receive_safely(wire, frame)
 
     def _receive_safely(self, wire: Wire, frame: bytes) -> None:
-        """Whatever a frame triggers, the next one is processed."""
+        """Process a frame; an exception is counted, and the next frame is processed."""
         try:
             self._receive(wire, frame)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is counted and reported)
+        except Exception as error:  # noqa: BLE001 (any exception is counted and reported)
             with suppress(Exception):  # counted even if it can't be reported
                 self._faults.add(error, frame, self._report_fault)
 
@@ -283,14 +283,14 @@ class ScapyEngine:
         if ethertype == _IPV6:
             neighbour = neighbour_in(packet)
             if neighbour is not None:
-                self._neighbours.heard(wire, neighbour[0], neighbour[1].hex(":"), self._clock())
+                self._neighbours.learn(wire, neighbour[0], neighbour[1].hex(":"), self._clock())
                 return
             packet = ipv6.without_atomic(packet)
         if ethertype in (_IPV4, _IPV6) and frame[:6] == wire.hardware:
             self._count("in")
             try:
                 if ethertype != (_IPV6 if packet[:1] and packet[0] >> 4 == 6 else _IPV4):
-                    raise Malformed("another version of IP than its frame says")
+                    raise Malformed("the IP version contradicts the EtherType")
                 self._decide(packet)
             except Malformed:
                 self._count("malformed")
@@ -300,8 +300,8 @@ class ScapyEngine:
     def _decide(self, data: bytes, arrived: Sequence[bytes] = (), identification: int = 0) -> None:
         """Ask the core about an IP packet that was sent to this machine, and carry out its decision.
 
-        A packet that was reassembled here has `arrived` in fragments, which had this `identification`: the
-        whole packet has none in IPv6.
+        A packet that was reassembled here has `arrived` in fragments with this `identification`; in IPv6, the
+        whole packet has none.
         """
         datagram = Datagram(data)
         packet = parse(datagram)
@@ -344,7 +344,7 @@ class ScapyEngine:
             self._decide(form.reassembled(fragments), fragments, packet.identification)
 
     def _abandon(self, fragments: Sequence[bytes], why: str) -> None:
-        """Their packet will never be complete; RFC 792 says when the sender is informed."""
+        """Drop fragments whose packet will never be complete; tell the sender if RFC 792 says so."""
         packet, trace = parse(Datagram(fragments[0])), self._director.trace
         if why != TIMED_OUT or packet.fragment_offset:
             trace.drop(packet, self._clock(), why)
@@ -389,7 +389,7 @@ class ScapyEngine:
             self._lose("lost", original, f"no fragment of its {len(packet)} bytes fits an MTU of {mtu}")
 
     def _lose(self, counter: str, packet: Packet, why: str) -> None:
-        """A packet that the core wanted forwarded can't be."""
+        """Count and trace a packet that the core wanted to forward, but that can't be sent."""
         self._count(counter)
         self._director.trace.drop(packet, self._clock(), why)
 
@@ -397,7 +397,7 @@ class ScapyEngine:
         """Send an ICMP error to the sender of the IP packet `data`; from the VIP if it was sent to that."""
         about = icmp_replies.header_of(data)
         hop = self.routes.lookup(about.src)
-        # A sender that learns the MTU sends less, so that error is never held back.
+        # A sender that learns the MTU sends shorter packets, so that error is never held back.
         allowed = decision.mtu or self._rate_limit.allow(about.src, self._clock())
         is_later_fragment = isinstance(about, IPHeader) and about.frag
         if hop is None or is_later_fragment or not icmp_replies.may_receive(about.src) or not allowed:
@@ -408,7 +408,7 @@ class ScapyEngine:
         self._transmit(icmp_replies.build(decision, data, own), hop)
 
     def _pass(self, packet: Packet, data: bytes) -> None:
-        """Leave it to the kernel, which has not seen TCP and UDP to a VIP yet; all else it has."""
+        """Leave it to the kernel, which has seen all packets except TCP and UDP to a VIP."""
         if packet.protocol in (TCP, UDP) and self._director.rules.is_vip(packet.destination.address):
             self._deliver(data)
 
@@ -424,18 +424,18 @@ class ScapyEngine:
 
 
 def _length_of(forward: Forward, original: Packet) -> int:
-    """Bytes of the packet that leaves."""
+    """The length of the packet that leaves, in bytes."""
     if forward.method is Method.TUN:
         return original.length + family_of(forward.next_hop).header
     return original.length + (0 if forward.payload is None else len(forward.payload) - len(original.payload))
 
 
-_MOST_FAULTS = 64  # kinds that are reported, and lines of a traceback
+_MAX_FAULTS = 64  # kinds that are reported; lines of a traceback
 _SHOWN = 96  # bytes of the frame
 
 
 class _FaultLog:
-    """Exceptions while a packet was processed: a fault of the director, which costs that packet only.
+    """Exceptions while a packet was processed: a fault of the director, which loses only that packet.
 
     All are counted; each kind, an exception's class and the line that raised it, is reported once.
     """
@@ -445,13 +445,13 @@ class _FaultLog:
         self._reported: set[tuple[type[Exception], str, int | None]] = set()
 
     def add(self, error: Exception, frame: bytes, report: Callable[[Mapping[str, Any]], None]) -> None:
-        """`frame` was lost to `error`."""
+        """Note that `error` has lost `frame`."""
         self.count += 1
         last = extract_tb(error.__traceback__)[-1]
         kind = type(error), last.filename, last.lineno
-        if kind in self._reported or len(self._reported) >= _MOST_FAULTS:
+        if kind in self._reported or len(self._reported) >= _MAX_FAULTS:
             return
         self._reported.add(kind)
         lines = "".join(format_exception(error)).splitlines()
         why = f"{type(error).__name__} while a packet was processed: a fault of the director"
-        report({"why": why, "frame": frame[:_SHOWN].hex(), "trace": lines[-_MOST_FAULTS:]})
+        report({"why": why, "frame": frame[:_SHOWN].hex(), "trace": lines[-_MAX_FAULTS:]})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class FakeWire:
-    """`incoming` frames are to be received, `sent` ones were; `syns` is the limit in the last call."""
+    """`incoming` frames will be received, `sent` ones were sent; `syns` is the limit of the last call."""
 
     def __init__(self, interface: str, mac: str, address: str, mtu: int = 1500) -> None:
         self.interface = interface
@@ -81,7 +81,7 @@ class FakeRoutes:
 
 
 class FakeKernel:
-    """`delivered` are packets, `blocked` the sets of VIPs one after the other, `local` its own addresses."""
+    """`delivered` are packets, `blocked` the sets of VIPs of all calls, `local` its own addresses."""
 
     def __init__(self, local: Iterable[str] = ()) -> None:
         self.delivered: list[bytes] = []
@@ -129,7 +129,7 @@ class FakeSelector:
 
 
 class FakeHost:
-    """An engine and what it is given. `now` is the time; it moves only by `wait`."""
+    """An engine with fakes of its surroundings. `now` is the time, which only `wait` moves."""
 
     def __init__(
         self,

@@ -19,13 +19,13 @@ _QUEUE_LENGTH = 256  # repeated SYNs that wait for a turn
 
 
 class FloodGate:
-    """Who gets in when more SYNs arrive than there are turns: clients that repeat theirs.
+    """When more SYNs arrive than there are turns, clients that repeat their SYN get in.
 
-    A flood's SYNs come from invented addresses, once each. The kernel of a client without an answer repeats
+    A flood's SYNs come from forged addresses, one from each. A client's kernel that gets no answer repeats
     its SYN after a second (RFC 6298). So the first SYN of each flow is remembered and dropped; a repeated one
-    gets a turn, if need be after a short wait; turns that are left over are drawn among the others. Looking
-    at a SYN costs a few microseconds here, forwarding it fifty times as much. It is the same with other
-    packets of no connection: a client that gets no answer by UDP repeats its question.
+    gets a turn, if need be after a short wait; the remaining turns are drawn among the others. Looking at a
+    SYN here costs a few microseconds, forwarding it fifty times as much. The same goes for other packets of
+    no connection: a UDP client that gets no answer repeats its request.
 
     `waiting` are repeated SYNs without a turn yet, the oldest first.
     """
@@ -37,7 +37,7 @@ class FloodGate:
         self._since = 0.0
 
     def choose(self, syns: Sequence[Stamped], limit: int) -> Sequence[Stamped]:
-        """At most `limit` of these and of those waiting; the rest is dropped, unless it goes on waiting."""
+        """At most `limit` of `syns` and of those waiting; the others keep waiting or are dropped."""
         if len(self.waiting) + len(syns) <= limit:
             chosen, self.waiting = [*self.waiting, *syns], []
             return chosen
@@ -66,7 +66,7 @@ class FloodGate:
 
 
 def _flow_of(frame: bytes) -> bytes:
-    """Addresses and ports; the latter are not found behind extension headers."""
+    """Addresses and ports; extension headers hide the ports."""
     if frame[12:14] == _IPV6:
         addresses, end = _ADDRESSES_OF_IPV6, _ADDRESSES_OF_IPV6.stop
     else:

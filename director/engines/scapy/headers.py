@@ -1,9 +1,8 @@
 """The headers a director reads: Scapy's layers, imported fast, and compiled versions of them.
 
-Scapy takes a packet apart into objects, 70 microseconds for each header; a director needs ten fields of it
-and changes three. So each field is read and written where it lies in the bytes. Which fields there are, how
-long each is and in which order they come is still Scapy's `fields_desc`: no header's layout is written down
-here.
+Scapy dissects a packet into objects, which takes 70 microseconds for each header; a director needs ten fields
+of it and changes three. So each field is read and written in place. The fields, their lengths and their order
+are still Scapy's `fields_desc`; only IPv6 and ICMPv6, whose layers take long to import, are defined here.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any, ClassVar
 from director.core.family import IPV4, IPV6
 
 _absent: Any = None
-# For TLS and IPsec, Scapy imports this one if it can; it takes a sixth of the time.
+# Scapy imports it for TLS and IPsec if it can, which takes a sixth of the time.
 _cryptography = sys.modules.setdefault("cryptography", _absent)
 from scapy.config import conf  # noqa: E402
 
@@ -89,7 +88,7 @@ class Header:
 
 
 def _unwrapped(field: Any) -> Field[Any, Any]:
-    """A field without the wrapper that Scapy puts around it to print it in another colour."""
+    """A field without the wrapper with which Scapy prints it in another colour."""
     bare: Field[Any, Any] = getattr(field, "fld", field)
     return bare
 
@@ -153,7 +152,7 @@ def _bits(at: int, length: int) -> property:
 
 
 class IPHeader(Header):
-    """RFC 791. `LENGTH` and `ADDRESSES` are where the bytes are that checksums above IP cover."""
+    """RFC 791. `LENGTH` and `ADDRESSES` are the bytes that the checksums of TCP and UDP cover."""
 
     family = IPV4
     LENGTH, ADDRESSES = slice(2, 4), slice(12, 20)

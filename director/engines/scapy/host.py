@@ -1,4 +1,4 @@
-"""What the engine is given: interfaces, routes, and the host's kernel.
+"""The engine's surroundings: interfaces, routes, and the host's kernel.
 
 The real ones are in packet_sockets.py, next_hops.py and host_kernel.py, the fakes in fake.py.
 """
@@ -47,7 +47,7 @@ class Wire(Protocol):
     def frames(self, limit: int, syns: int, is_known: Callable[[bytes], bool]) -> list[bytes]:
         """The next frames in order of arrival: about `limit`, and at most `syns` SYNs besides.
 
-        In a flood, frames that are known, as belonging to a connection, come first.
+        In a flood, frames of connections (`is_known`) come first.
         """
 
     def send(self, frame: bytes) -> bool:
@@ -60,7 +60,7 @@ class Wire(Protocol):
         """Read addresses, MTU and index again."""
 
     def close(self) -> None:
-        """Receive and send no more."""
+        """Stop receiving and sending."""
 
 
 class Route(NamedTuple):
@@ -92,7 +92,7 @@ class RouteTable(Protocol):
         """The route to an address."""
 
     def close(self) -> None:
-        """No more notifications."""
+        """Stop the notifications."""
 
 
 class Kernel(Protocol):

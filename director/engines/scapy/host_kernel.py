@@ -1,11 +1,11 @@
-"""The director's own kernel: kept from answering for the VIP, and given what is its own business.
+"""The director's own kernel: kept from answering for the VIP, and given the packets that are its own.
 
 The VIP is an address of this machine, so the kernel would refuse connections that are about to be
 forwarded. An nftables rule therefore drops TCP and UDP to the VIPs before the kernel looks at them; the
 director's packet sockets have seen them by then. What the director leaves to the kernel returns to it through
 the TUN device lvs0, which the rule lets pass: so the kernel itself refuses a port without a service, and a
-local server gets its packets. The same goes for what the director's own programs send to the VIP: they are
-not clients, and are not forwarded to a real server.
+local server gets its packets. The rule also lets pass what the director's own programs send to the VIP: they
+are not clients, and are not forwarded to a real server.
 
 A second nftables table exists only while the local node serves a port other than its service's
 (`ipvsadm -a -t VIP:80 -r DIP:8080 -m`): the director hands over such packets unchanged, and the host's own
@@ -41,7 +41,7 @@ BLOCKED = {family: f"table {ip} lvs" for family, ip in _IP.items()}
 LOCAL_NODE = {family: f"table {ip} lvs_local_node" for family, ip in _IP.items()}
 _SYSCTLS = Path("/proc/sys/net/ipv4/conf")
 
-_IF_INET6 = Path("/proc/net/if_inet6")  # is there only if the kernel has IPv6
+_IF_INET6 = Path("/proc/net/if_inet6")  # exists only if the kernel has IPv6
 
 _BLOCK = """\
 {start}{table} {{
@@ -77,7 +77,7 @@ class HostKernel:
         self._sysctls = sysctls
         self._open_device = open_device
         self._before: dict[Path, str] = {}
-        self._vips: set[str] | None = None  # None also while it is not known which nft has loaded
+        self._vips: set[str] | None = None  # None while unknown, as nft is loading them
         self._redirects: dict[Endpoints, Redirect] | None = {}
         self._loading: Loading | None = None
         self._has_blocked = False
@@ -97,7 +97,7 @@ class HostKernel:
             self._set(interface, "send_redirects", "0")
 
     def block(self, vips: set[str]) -> None:
-        """TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
+        """Let TCP and UDP to these addresses reach the kernel only through `deliver`. Raises EngineError."""
         self._now(self.block_in_steps(vips))
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
@@ -122,7 +122,7 @@ class HostKernel:
                 self._loading.wait()
 
     def _load(self, script: str) -> Iterator[None]:
-        """Load a script after those that are being loaded, even if nobody waits for these any more."""
+        """Load a script after any earlier one, even if that one's caller has gone."""
         while self._loading is not None and self._loading.is_running:
             yield
         loading = self._loading = self._nft.begin(script)
@@ -131,7 +131,7 @@ class HostKernel:
         loading.check()
 
     def _group(self, vips: set[str], into: dict[Family, list[str]]) -> Iterator[None]:
-        """By family, one address in each step; a family that has had a table gets one again."""
+        """Group by family, one address in each step; a family that has had a table gets one again."""
         into |= {family: [] for family in self._families}
         for vip in vips:
             into.setdefault(family_of(vip), []).append(vip)
@@ -204,20 +204,20 @@ class HostKernel:
             path.write_text(value)
         except OSError as error:
             raise EngineError(
-                f"{path} can't be set to {value} ({error.strerror}): the director needs CAP_NET_ADMIN, "
-                "and a /proc/sys that is not read-only."
+                f"{path} can't be set to {value} ({error.strerror}): the director needs CAP_NET_ADMIN "
+                "and a writable /proc/sys."
             ) from None
         if interface != DEVICE:
             self._before.setdefault(path, before)
 
 
 # ---- scripts for nft ----
-# As text, not as nft's JSON: `nft list ruleset` shows the same lines, and all that is filled in is addresses
-# and ports that the core has checked.
+# As text, not as nft's JSON: `nft list ruleset` shows the same lines, and only addresses and ports that the
+# core has checked are filled in.
 
 
 def block_script(vips: Mapping[Family, Collection[str]]) -> str:
-    """Replaces what an earlier director has left. `vips` are addresses, or networks of marked packets."""
+    """Replaces the tables of an earlier director. `vips` are addresses, or networks of marked packets."""
     return "".join(_block(family, vips[family]) for family in _ordered(vips))
 
 
@@ -245,7 +245,7 @@ def _redirect(family: Family, wanted: Collection[Redirect]) -> str:
 
 
 def leftovers() -> str:
-    """Deletes what a director that was killed has left, except for what `block_script` replaces."""
+    """Deletes the tables of a director that was killed, except for those that `block_script` replaces."""
     ipv6 = (BLOCKED[IPV6], LOCAL_NODE[IPV6]) if _IF_INET6.exists() else ()
     return "".join(map(delete, (LOCAL_NODE[IPV4], *ipv6)))
 
@@ -286,7 +286,7 @@ class Loading:
 
     def __init__(self, program: str, script: str) -> None:
         self._errors = TemporaryFile()  # noqa: SIM115 (closed by `check`)
-        with TemporaryFile() as source:  # a pipe may be too short for it
+        with TemporaryFile() as source:  # a pipe may be too small for it
             source.write(script.encode())
             source.seek(0)
             self._process = subprocess.Popen(
@@ -309,7 +309,7 @@ class Loading:
         if code:
             reason = " ".join(first.split())
             raise EngineError(
-                f"nft can't load the director's rules ({reason}): it takes the ambient capability "
+                f"nft can't load the director's rules ({reason}): it needs the ambient capability "
                 "CAP_NET_ADMIN, or root, and a kernel with nf_tables."
             )
 
@@ -336,7 +336,7 @@ class Redirect(NamedTuple):
 
 
 def redirect_of(service: ServiceKey, servers: Sequence[tuple[Endpoint, Method]]) -> Redirect | None:
-    """Where the local node's port is not the service's. Raises EngineError for what nftables can't do.
+    """The redirect to the local node's port, if that differs. Raises EngineError for what nftables can't do.
 
     `servers` are the local ones, with the methods that were requested.
     """
@@ -351,9 +351,9 @@ def _check(service: ServiceKey, address: Endpoint, local: int) -> None:
     """Raises EngineError."""
     refused = f"The director's own host can't serve {name_of(service)} at {address}: "
     if service.mark or not service.address.port:
-        raise EngineError(f"{refused}the service has no port that could be translated; give no port.")
+        raise EngineError(f"{refused}the service has no port to translate; give no port.")
     if local > 1:
-        raise EngineError(f"{refused}only one server of a service can be local on a port of its own.")
+        raise EngineError(f"{refused}only one server of a service can be local with another port.")
     if ip_address(address.address).is_loopback:
         unreachable = "127.0.0.0/8" if family_of(address.address) is IPV4 else "::1"
         raise EngineError(f"{refused}packets from outside can't reach {unreachable}; name another address.")

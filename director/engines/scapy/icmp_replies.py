@@ -16,7 +16,7 @@ from director.engines.scapy.checksums import computed
 from director.engines.scapy.headers import ICMP, IP, ICMPv6Header, IPHeader, IPv6Header
 
 _QUOTED = 548  # bytes of the packet: with both headers 576 in all
-_QUOTED_IPV6 = IPV6.min_path_mtu - IPV6.header - ICMPv6Header.size  # as much as fits everywhere
+_QUOTED_IPV6 = IPV6.min_path_mtu - IPV6.header - ICMPv6Header.size  # fits every path
 _TTL = 64
 _PRECEDENCE, _SERVICE = 0xC0, 0x1E  # "internetwork control"; the packet's own type of service
 _ADDRESSES = 4096  # whose rates are remembered
@@ -53,7 +53,7 @@ def header_of(packet: bytes) -> IPHeader | IPv6Header:
 
 
 def may_receive(address: str) -> bool:
-    """Whether `address` belongs to one host: no error is sent to a group or to an unspecified address."""
+    """Whether `address` belongs to one host: no error goes to a group or an unspecified address."""
     to = ip_address(address)
     reserved = to.version == IPV4.version and int(to) >= 0xF0000000
     return not (to.is_multicast or to.is_loopback or to.is_unspecified or reserved)
@@ -61,7 +61,7 @@ def may_receive(address: str) -> bool:
 
 @dataclass(slots=True)
 class _Bucket:
-    """`rate` tokens a second drip in, until there are `burst`."""
+    """A token bucket: `rate` tokens a second come in, until there are `burst`."""
 
     rate: float
     burst: float

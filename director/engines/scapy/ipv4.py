@@ -27,7 +27,7 @@ def with_header_checksum(header: bytes) -> bytes:
 
 
 def reassembled(fragments: Sequence[bytes]) -> bytes:
-    """The IP packet that these fragments make up; they are in order and complete.
+    """The IP packet of these fragments, which are in order and complete.
 
     It has "don't fragment" set if the longest of them has.
     """
@@ -40,9 +40,9 @@ def reassembled(fragments: Sequence[bytes]) -> bytes:
 def fragmented(packet: bytes, mtu: int, arrived: Sequence[bytes] = ()) -> Sequence[bytes]:
     """An IP packet as packets of at most `mtu` bytes: itself if it fits, nothing if the MTU is too small.
 
-    A tunnel's packet whose content has `arrived` in fragments of IPv6 is cut where these were, if they fit.
-    Like the kernel, the engine forwards what arrived as fragments in fragments that are no longer than those:
-    the sender may have had a reason.
+    A tunnel's packet whose content has `arrived` in fragments of IPv6 is cut where those ended, if they fit.
+    Like the kernel, the engine forwards fragments as fragments that are no longer: the sender may have had a
+    reason.
     """
     if len(packet) <= mtu:
         return (packet,)
@@ -73,7 +73,7 @@ def _with(header: bytes, flags_and_offset: int, data: bytes) -> bytes:
 
 
 def _content(fragment: bytes) -> bytes:
-    """What follows the header; only the last fragment's may have a length that is not a multiple of 8."""
+    """What follows the header, without the bytes beyond a multiple of 8, except in the last fragment."""
     content = fragment[_header_length(fragment) :]
     return content[: len(content) // 8 * 8] if _flags_and_offset(fragment) & _MORE else content
 

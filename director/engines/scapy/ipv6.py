@@ -27,10 +27,10 @@ class Malformed(Exception):
 
 
 class Chain(NamedTuple):
-    """What the extension headers lead to: a protocol, and where its header starts.
+    """What the extension headers lead to: a protocol, and the offset `end` of its header.
 
-    `fragment` is where the fragment header is, 0 without one; the walk ends behind that of a real fragment.
-    `before` is the offset of the byte that says what follows, in the last header walked.
+    `fragment` is the offset of the fragment header, 0 without one; the walk ends after a real fragment's.
+    `before` is the offset of the last "next header" byte.
     """
 
     protocol: int
@@ -69,7 +69,7 @@ def _size(protocol: int, length: int) -> int:
 
 
 def is_jumbogram(data: bytes) -> bool:
-    """Whether the length is in a hop-by-hop option instead (RFC 2675): no Ethernet carries such a packet."""
+    """Whether a hop-by-hop option has the length (RFC 2675): too long for any Ethernet."""
     return (
         not data[4] | data[5] and data[_NEXT_HEADER] == HOP_BY_HOP and data[HEADER + 2 : HEADER + 3] == _JUMBO
     )
@@ -79,7 +79,7 @@ def is_jumbogram(data: bytes) -> bool:
 
 
 def offset_of(data: bytes, fragment: int) -> int:
-    """In units of 8 bytes, as in the header at `fragment`."""
+    """The offset in the header at `fragment`, in units of 8 bytes."""
     return _fields(data, fragment) // _UNIT
 
 
@@ -102,7 +102,7 @@ def _fields(data: bytes, fragment: int) -> int:
 
 
 def without_atomic(packet: bytes) -> bytes:
-    """The packet without a fragment header that is the only one: the kernel reassembles it from one part."""
+    """The packet without an atomic fragment's header: like the kernel, which reassembles it from one part."""
     if packet[_NEXT_HEADER : _NEXT_HEADER + 1] not in _EXTENSION_BYTES or len(packet) < HEADER:
         return packet
     try:
@@ -118,7 +118,7 @@ _EXTENSION_BYTES = frozenset(bytes([protocol]) for protocol in WALKED)
 
 
 def reassembled(fragments: Sequence[bytes]) -> bytes:
-    """The packet that these fragments make up; they are in order and complete."""
+    """The packet of these fragments, which are in order and complete."""
     first = fragments[0]
     at = walk(first).fragment
     data = b"".join(_content(fragment) for fragment in fragments)
@@ -137,7 +137,7 @@ def _joined(start: bytes, protocol: int, data: bytes, packet: bytes) -> bytes:
 
 
 def _last_header(packet: bytes, end: int) -> int:
-    """Where the byte is that names the header which starts at `end`."""
+    """The offset of the "next header" byte for the header that starts at `end`."""
     protocol, at, before = packet[_NEXT_HEADER], HEADER, _NEXT_HEADER
     while at < end:
         protocol, before, at = packet[at], at, at + _size(protocol, packet[at + 1])
@@ -153,9 +153,9 @@ def fragmented(
 ) -> Sequence[bytes]:
     """A packet as packets of at most `mtu` bytes: itself if it fits, nothing if the MTU is too small.
 
-    One that has `arrived` in fragments is cut where these were, as in the kernel (ip6_fragment), unless it is
-    no longer than the longest of them; where they do not fit any more, into parts that are as long as the
-    longest, but for the shortest MTU of IPv6. Headers that every router reads come first in every fragment.
+    A packet that has `arrived` in fragments is cut where those ended, as in the kernel (ip6_fragment), unless
+    it is no longer than the longest of them. If they no longer fit, it is cut into parts as long as the
+    longest, or as the minimum MTU of IPv6. Headers that every router reads come first in every fragment.
     """
     longest = max(map(len, arrived), default=mtu)
     if len(packet) <= min(longest, mtu):
@@ -181,7 +181,7 @@ def fragmented(
 def as_arrived(arrived: Sequence[bytes], length: int, most: int) -> Sequence[int]:
     """The sizes of parts that end where these fragments did; none if a part would be longer than `most`.
 
-    Of the `length` bytes to be cut, the first part has those that were added in front.
+    The first part also has the bytes that were added before it, so that all have `length` bytes.
     """
     later = [len(_content(fragment)) for fragment in arrived[1:]]
     sizes = [length - sum(later), *later]
@@ -190,7 +190,7 @@ def as_arrived(arrived: Sequence[bytes], length: int, most: int) -> Sequence[int
 
 
 def _unfragmentable(packet: bytes) -> int:
-    """Bytes up to the last routing header, or hop-by-hop header, if there is one."""
+    """Bytes up to and including the last routing or hop-by-hop header, or the IPv6 header."""
     protocol, at, end = packet[_NEXT_HEADER], HEADER, HEADER
     while protocol in (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS) and at + 2 <= len(packet):
         here, protocol, at = protocol, packet[at], at + _size(protocol, packet[at + 1])

@@ -1,7 +1,7 @@
 """Neighbour discovery (RFC 4861): for IPv6 what ARP is for IPv4, in ICMPv6 messages.
 
-A director asks for a neighbour's MAC address with a solicitation, and learns it from the advertisement. What
-others ask about its own addresses, its kernel answers.
+A director asks for a neighbour's MAC address with a solicitation, and learns it from the advertisement. Its
+kernel answers solicitations for its own addresses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from director.engines.scapy.headers import IPv6Header
 ETHERTYPE = b"\x86\xdd"
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _SOURCE, _TARGET = 1, 2  # options with a link-layer address, by the message that has them
-_HOP_LIMIT = 255  # so that no message comes from another network
+_HOP_LIMIT = 255  # proves that no router has forwarded the message
 _MESSAGE, _TARGET_AT = 24, 8  # bytes of a message without options; where the target is in it
 _ADDRESS_OPTION = 8  # bytes of an option with a MAC address
 _HEADER = bytes.fromhex("6000000000003aff")  # without length and addresses
@@ -36,9 +36,9 @@ def solicitation(source: str, target: str, mac: bytes) -> bytes:
 
 
 def neighbour_in(packet: bytes) -> tuple[str, bytes] | None:
-    """The address and the MAC address that a message tells, if the IPv6 packet is one, and valid (7.1).
+    """The address and the MAC address in a neighbour discovery message, if the packet is a valid one (7.1).
 
-    An advertisement tells those of its target, a solicitation those of its sender.
+    An advertisement has those of its target, a solicitation those of its sender.
     """
     start = IPV6.header
     if packet[6:7] != bytes([ICMPV6]) or len(packet) < start + _MESSAGE:

@@ -4,9 +4,9 @@ Routes       next hops by destination, and the path MTUs that routers have repor
 Neighbours   MAC addresses by next hop, by ARP (RFC 826) or neighbour discovery (RFC 4861); packets wait for
              the reply
 
-A neighbour's entry is confirmed again after half a minute of use; one that an administrator has made in the
-kernel's table is taken as it is. Gratuitous ARP and unsolicited neighbour
-advertisements (an address has moved) update entries but create none.
+A neighbour's entry is confirmed again after half a minute of use; an administrator's permanent entry in the
+kernel's table is used as it is. Gratuitous ARP and unsolicited neighbour advertisements (an address has
+moved) update entries but create none.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _CONFIRMED = 30.0  # seconds until an entry in use is confirmed again
 _RETRY_AFTER = 1.0  # seconds between two ARP requests
 _REQUESTS = 3  # unanswered requests, after which waiting packets are lost
 _QUEUE_LENGTH = 128  # packets that may wait for one reply
-_FORGOTTEN = 600.0  # seconds after which an entry that nobody has confirmed is deleted
-_MOST_NEIGHBOURS = 8192  # whatever a host on the link answers to
+_FORGOTTEN = 600.0  # seconds after which an unconfirmed entry is deleted
+_MAX_NEIGHBOURS = 8192  # however many addresses the hosts on a link answer for
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Routes:
 
     def refresh(self) -> None:
         """Forget the kernel's routes, and read the interfaces' addresses again. Raises OSError."""
-        self._table.refresh()  # first: whatever changes from here on is notified again
+        self._table.refresh()  # first: later changes are notified again
         self._next_hops.clear()
         for wire in self._wires.values():
             wire.refresh()
@@ -217,7 +217,8 @@ class _Neighbour:
 class Neighbours:
     """The neighbour table; `lost` counts packets that could not be sent.
 
-    `permanent` gives the MAC address of an address on an interface (its index) if an administrator has.
+    `permanent` gives the MAC address that an administrator has set for an address on an interface (its
+    index), or "".
     """
 
     def __init__(self, permanent: Callable[[int, str], str] = lambda _ifindex, _address: "") -> None:
@@ -248,8 +249,8 @@ class Neighbours:
             neighbour.request(now)
 
     def _new(self, hop: NextHop) -> _Neighbour:
-        """An entry; if there are too many, the oldest makes way and is asked for again when it is needed."""
-        if len(self._entries) >= _MOST_NEIGHBOURS:
+        """A new entry; if there are too many, the oldest is removed."""
+        if len(self._entries) >= _MAX_NEIGHBOURS:
             oldest = next((key for key, entry in self._entries.items() if entry.confirmed < math.inf), None)
             if oldest is not None:
                 self.lost += len(self._entries.pop(oldest).queue)
@@ -267,12 +268,12 @@ class Neighbours:
         return neighbour.header[:6].hex(":") if neighbour else ""
 
     def received(self, wire: Wire, arp: Any, now: float) -> None:
-        """An ARP packet came in on `wire`: update the entry of its sender."""
+        """Process an ARP packet from `wire`: update the entry of its sender."""
         if not int(arp.hwsrc[:2], 16) & 1:  # no host has a group address
-            self.heard(wire, arp.psrc, arp.hwsrc, now)
+            self.learn(wire, arp.psrc, arp.hwsrc, now)
 
-    def heard(self, wire: Wire, address: str, mac: str, now: float) -> None:
-        """A neighbour on `wire` has told its MAC address: update its entry, and send what has waited."""
+    def learn(self, wire: Wire, address: str, mac: str, now: float) -> None:
+        """Update the entry of a neighbour on `wire`, if there is one, and send the packets that waited."""
         neighbour = self._entries.get((wire, address))
         if neighbour is None:
             return
@@ -281,7 +282,7 @@ class Neighbours:
             wire.send(neighbour.header + neighbour.queue.popleft())
 
     def add_permanent(self, hop: NextHop, mac: str) -> None:
-        """An entry that needs no confirmation (`ip neigh add ... nud permanent`)."""
+        """Add an entry that needs no confirmation (`ip neigh add ... nud permanent`)."""
         neighbour = self._entries[hop.wire, hop.address] = _Neighbour(hop)
         neighbour.resolve(mac, math.inf)
 
@@ -291,7 +292,7 @@ class Neighbours:
             self.lost += len(self._entries.pop(key).queue)
 
     def tick(self, now: float) -> None:
-        """Repeat requests that were not answered; give up after the third. Forget who is not needed."""
+        """Repeat unanswered requests, and give up after the third; delete entries that are not in use."""
         for key, neighbour in list(self._entries.items()):
             if neighbour.header:
                 if now - neighbour.confirmed > _FORGOTTEN:

@@ -1,10 +1,10 @@
 """Work that the sender's kernel left to a network card: checksums, and cutting data into segments.
 
 Between namespaces or virtual machines no card does it (checksum offload, TSO); and a receiving kernel merges
-segments (GRO). A packet socket with PACKET_VNET_HDR reports it in the header that frames have on a virtio
+segments (GRO). A packet socket with PACKET_VNET_HDR reports it in the header of frames on a virtio
 network card (linux/virtio_net.h). The director's packets leave as bytes, so the work is done here, and the
-core sees what would be on a wire. Merged UDP (USO) is reported by Linux 6.2 and later; earlier kernels do not
-hand such a frame over.
+core sees what would be on a wire. Linux 6.2 and later report merged UDP (USO); earlier kernels do not hand
+such a frame over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FIRST_ONLY, _LAST_ONLY = 0x80, 0x09  # TCP flags: CWR; FIN and PSH
 
 
 def finished(received: bytes) -> Sequence[bytes]:
-    """The frames that a received one (with its virtio header) stands for: usually one."""
+    """The finished frames of a received one (with its virtio header): usually one."""
     frame = received[HEADER.size :]
     if received.startswith(NOTHING):
         return (frame,)
@@ -42,7 +42,7 @@ def finished(received: bytes) -> Sequence[bytes]:
 
 
 def _segmented(frame: bytes, size: int, kind: int) -> Iterator[bytes]:
-    """Frames with `size` bytes of data, the last one with the rest; none if the frame makes no sense."""
+    """Frames with `size` bytes of data, the last one with the rest; none if the frame is malformed."""
     start = _start_above(frame)
     if not start or len(frame) < start + _TCP_HEADER or not size:
         return
@@ -72,7 +72,7 @@ def _tcp_segments(frame: bytes, start: int, end: int, size: int) -> Iterator[byt
 
 
 def _udp_datagrams(frame: bytes, start: int, size: int) -> Iterator[bytes]:
-    """All of the same length, except for the last."""
+    """Datagrams of the same length, except for the last."""
     header, first = bytearray(frame[start : start + _UDP_HEADER]), start + _UDP_HEADER
     for at in range(first, len(frame), size):
         data = frame[at : at + size]

@@ -1,12 +1,12 @@
-"""A network interface: Scapy sockets that are opened once, and what is known of the interface.
+"""A network interface: Scapy sockets that are opened once, and the interface's properties.
 
-Opening a socket per packet would cost 24 ms each; the kernel's default receive buffer would lose all but two
+Opening a socket for each packet would take 24 ms; the kernel's default receive buffer would lose all but two
 hundred frames of a burst.
 
 SYNs have a socket of their own, so that packets of existing connections do not wait behind a SYN flood. When
-many SYNs are waiting, each turn looks at all of them and the gate in flood_gate.py chooses who gets in; what
-is too much even for that, the kernel drops. Other packets have a second gate. It closes when many are waiting
-of which a good part belongs to no connection, and those of connections pass by it.
+many SYNs are waiting, each turn looks at all of them, and the gate in flood_gate.py chooses which get in; the
+kernel drops those that are too many even for that. Other packets have a second gate. It closes when many are
+waiting and a good part of them belongs to no connection; packets of connections bypass it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from director.engines.scapy.socket_filter import FrameClass, attach
 ALL, ARP = 0x0003, 0x0806  # linux/if_ether.h
 # linux/if_packet.h
 _SOL_PACKET, _PACKET_STATISTICS, _PACKET_AUXDATA = 263, 6, 8
-_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 15, 23  # a header about offloads; not the director's own frames
+_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 15, 23  # report offloads; do not receive own frames
 _SO_RCVBUFFORCE = 33  # not bound by net.core.rmem_max
 _BUFFER, _SYN_BUFFER = 8 * 1024 * 1024, 1024 * 1024  # bytes; the kernel doubles it, and counts 768 for a SYN
-_ALL_SYNS = 4096  # more than fit in there
-_FLOOD = 256  # waiting SYNs; or other frames, if more than a quarter of them belongs to no connection
-_SAMPLE = 8  # one in eight is looked at to know
-_MOST_OTHERS, _CHUNK = 2048, 256  # looked at in a turn of such a flood, if few are known; at once
-_STRANGERS = 16  # that get in, in such a turn
+_ALL_SYNS = 4096  # more than fit into that buffer
+_FLOOD = 256  # waiting SYNs; or other frames, if more than a quarter of them belong to no connection
+_SAMPLE = 8  # one in eight is checked
+_MAX_OTHERS, _CHUNK = 2048, 256  # checked in a turn of such a flood, if few are known; read at once
+_STRANGERS = 16  # packets of no connection that get in, in such a turn
 _STATISTICS = struct.Struct("II")  # frames received, and how many of them were dropped at a full queue
 _TIMESTAMP = struct.Struct("ll")  # seconds, nanoseconds
 _ANCILLARY = socket.CMSG_SPACE(_TIMESTAMP.size)
@@ -48,7 +48,7 @@ IsKnown = Callable[[bytes], bool]  # whether a frame belongs to a connection
 
 
 class Link(Protocol):
-    """What is used of Scapy's L2Socket."""
+    """The part of Scapy's L2Socket that is used."""
 
     ins: socket.socket
 
@@ -92,13 +92,13 @@ class SocketWire:
         return cls(interface, hardware, ethertype, link, syns)
 
     def refresh(self) -> None:
-        """Look up what may have changed; if the interface is gone, keep what is known."""
+        """Look up what may have changed; if the interface is gone, keep the last values."""
         self.hardware = interfaces.mac_of(self.interface) or self.hardware
         self.mac = self.hardware.hex(":")
         self.mtu = interfaces.mtu_of(self.interface) or self.mtu
         self.address = interfaces.address_of(self.interface) or self.address
         index = interfaces.index_of(self.interface)
-        if index and index != self.index:  # replaced: the sockets still belong to the old one
+        if index and index != self.index:  # replaced: the sockets are still bound to the old one
             for link in filter(None, (self._link, self._syn_link)):
                 link.ins.bind((self.interface, self._ethertype))
             self.index = index
@@ -155,7 +155,7 @@ class SocketWire:
         known: list[Stamped] = []
         strangers: list[Stamped] = []
         self.is_behind = True
-        while self.is_behind and len(known) < limit and len(strangers) < _MOST_OTHERS:
+        while self.is_behind and len(known) < limit and len(strangers) < _MAX_OTHERS:
             others = _receive(self._link.ins, _CHUNK)
             self.is_behind = len(others) >= _CHUNK
             for stamped in others:
@@ -231,7 +231,7 @@ def _open(interface: str, ethertype: int, wanted: Collection[FrameClass], buffer
         if error.errno == errno.ENETDOWN:
             raise EngineError(f"{interface} is down: `ip link set {interface} up`.") from None
         raise EngineError(
-            f"{interface} can't be opened ({error.strerror}): it takes a kernel with packet sockets."
+            f"{interface} can't be opened ({error.strerror}): the kernel needs packet sockets."
         ) from None
     raw: socket.socket = link.ins
     raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -241,7 +241,7 @@ def _open(interface: str, ethertype: int, wanted: Collection[FrameClass], buffer
     raw.setblocking(False)
     try:
         raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
-    except PermissionError:  # root of a user namespace: as much as the machine allows
+    except PermissionError:  # root of a user namespace: at most net.core.rmem_max
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     with suppress(OSError):  # what arrived before the filter was attached
         while True:
@@ -250,7 +250,7 @@ def _open(interface: str, ethertype: int, wanted: Collection[FrameClass], buffer
 
 
 def _receive(raw: socket.socket, limit: int) -> list[Stamped]:
-    """At most `limit` frames, or a few more where merged ones are segmented."""
+    """At most `limit` frames, or a few more if merged ones are segmented."""
     frames: list[Stamped] = []
     with suppress(OSError):  # no more, or the interface is down
         while len(frames) < limit:

@@ -26,7 +26,7 @@ _DONT_FRAGMENT = 0x2
 _CE, _ECT_0 = 0b11, 0b10  # congestion experienced; ECN-capable transport
 _OUTER = bytes(IP(src="0.0.0.0", dst="0.0.0.0", chksum=0))
 _OUTER_IPV6 = bytes([0x60]) + bytes(39)  # its flow label is 0, as the kernel's
-_IDENTIFICATIONS = count(1)  # of tunnels over IPv4 for packets of IPv6, which have none
+_IDENTIFICATIONS = count(1)  # for IPv6 packets in an IPv4 tunnel, which have none of their own
 
 
 def nat(datagram: Datagram, forward: Forward, _own_address: str) -> bytes:
@@ -73,7 +73,7 @@ def _requote(data: bytes, forward: Forward) -> bytes:
 
 
 def tun(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
-    """VS-TUN: put an IP header in front, from the director's own address on that link to the real server's.
+    """VS-TUN: prepend an IP header, from the director's own address on that link to the real server's.
 
     The packet inside is unchanged. The real server decapsulates it, finds the VIP on its own tunl0, and
     replies to the client directly. The outer header is of the real server's family.
@@ -98,7 +98,7 @@ def tun(datagram: Datagram, forward: Forward, own_address: str) -> bytes:
 
 
 def _outer_tos(inner: int) -> int:
-    """The inner packet's, but congestion inside is not repeated outside (RFC 3168, 9.1)."""
+    """The inner packet's TOS, but without its congestion mark (RFC 3168, 9.1)."""
     return inner & ~_CE | _ECT_0 if inner & _CE == _CE else inner
 
 

@@ -1,9 +1,8 @@
 """A classic BPF filter on a packet socket: which frames the kernel hands over (socket(7), SO_ATTACH_FILTER).
 
-Frames that a director has no use for do not wake it: those of a VLAN, which belong to another interface (a
-tag with the number 0 has only a priority), IP packets for another machine, and all that is neither IP nor
-ARP. Of what is sent to groups of hosts, only IPv6's neighbour advertisements are of use: they tell that an
-address has moved.
+Frames that are of no use do not wake the director: those of a VLAN, which belong to another interface (a tag
+with the number 0 has only a priority), IP packets for another machine, and all that is neither IP nor ARP. Of
+multicast, only IPv6's neighbour advertisements are of use: they announce that an address has moved.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class FrameClass(Enum):
     IGNORED = auto()
 
 
-_NEXT = None  # undecided: go on with the next instruction
+_NEXT = None  # undecided: continue with the next instruction
 _IPV6_PART, _NOT_DISCOVERY = "IPv6", "not neighbour discovery"  # parts to go to
 Verdict = FrameClass | str | None
 # Operation, operand; and for a comparison, the verdict if it is true and if it is false. A part has a name.
@@ -77,7 +76,7 @@ _INSTRUCTIONS: Sequence[tuple[int, int, Verdict, Verdict] | str] = (
 
 
 def attach(raw: socket.socket, wanted: Collection[FrameClass]) -> None:
-    """From now on this packet socket receives frames of these classes only."""
+    """Let this packet socket receive frames of these classes only."""
     code = _program(wanted)
     buffer = ctypes.create_string_buffer(code)
     program = struct.pack("HP", len(code) // 8, ctypes.addressof(buffer))  # struct sock_fprog

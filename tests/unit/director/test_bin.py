@@ -163,7 +163,7 @@ def test_no_python_is_one_sentence(tmp_path: Path) -> None:
         timeout=patient(60),
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith(f"lvs-director: there is no {tmp_path / 'none'}: ")
+    assert done.stderr.startswith(f"lvs-director: {tmp_path / 'none'} was not found: ")
 
 
 @pytest.mark.parametrize("module", ["ippfvsadm", "ipvsadm", "fwmark", "ipvs_sysctl"])

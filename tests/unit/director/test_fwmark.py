@@ -65,7 +65,7 @@ def test_a_line_becomes_a_command_of_the_core(marks: Marks, line: str, command: 
         ("", "one of -A, -D, -F, -L is needed"),
         ("-A -D", "one of -A, -D, -F, -L is needed"),
         ("-p tcp", "one of -A, -D, -F, -L is needed"),
-        ("-F -d 203.0.113.1", "-F stands alone."),
+        ("-F -d 203.0.113.1", "-F takes no other options."),
         ("-L more", "'more' is unexpected at the end"),
         ("-A -d 203.0.113.1", "-A and -D need -d and --set-mark."),
         ("-A --set-mark 1", "-A and -D need -d and --set-mark."),

@@ -131,7 +131,7 @@ def test_a_line_becomes_the_commands_of_the_core(asked: Asked, line: str, comman
         ("-A -t 203.0.113.1:80 -R 172.16.0.2:80 more", "unexpected at the end"),
         ("-L --", "unexpected at the end"),
         ("-x", "no option -x"),
-        ("-f rules", "-f stands alone and reads standard input: ippfvsadm -f < FILE."),
+        ("-f rules", "-f takes no other options and reads standard input: ippfvsadm -f < FILE."),
         ("--list", "no option --"),
         ("-C -t 203.0.113.1:80", "incompatible options"),
         ("-L -w 1", "incompatible options"),

@@ -73,8 +73,8 @@ def test_blanks_around_the_equals_sign_are_those_of_sysctl(settings: Settings) -
     ("line", "says"),
     [
         ("", "a NAME or a NAME=VALUE is needed"),
-        ("-a sloppy_tcp", "-a stands alone."),
-        ("-a -w", "-a stands alone."),
+        ("-a sloppy_tcp", "-a takes no other options and no names."),
+        ("-a -w", "-a takes no other options and no names."),
         ("-w sloppy_tcp", "'sloppy_tcp': expected NAME=VALUE"),
         ("sloppy_tcp=x", "'sloppy_tcp=x': expected NAME=VALUE"),
         # differs: sysctl-numbers

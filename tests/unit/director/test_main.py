@@ -177,7 +177,7 @@ def test_internal_errors_are_counted_and_the_first_is_logged(capsys: pytest.Capt
             process._note_error(handler, error)
     assert handler.internal_errors == 2
     output = capsys.readouterr().err
-    assert output.startswith("lvs-director: Something failed (KeyError: 'forgotten', in ")
+    assert output.startswith("lvs-director: Internal error (KeyError: 'forgotten', in ")
     assert output.count("\n") == 1
 
 

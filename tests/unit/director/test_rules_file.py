@@ -119,9 +119,9 @@ def test_connections_and_counters_go_on(handler: RequestHandler, director: Direc
         ("-A -t 203.0.113.1\n", "can't be understood: line 1: port 0"),
         (RULES + "-a -t\n", "can't be understood: line 8: "),
         ("\x00\xff\n", "can't be understood: line 1: "),
-        ("-L\n", "line 1: -L lists rules and makes none."),
-        (RULES + "-Sn\n", "line 8: -S lists rules and makes none."),
-        (RULES + "-C\n", "only have lines with -A and -a"),
+        ("-L\n", "line 1: -L lists rules and does not create any."),
+        (RULES + "-Sn\n", "line 8: -S lists rules and does not create any."),
+        (RULES + "-C\n", "lines with -A and -a only"),
         (RULES + RULES, "have TCP 203.0.113.1:21 twice."),
         (RULES + "-A -t 203.0.113.1:81 -s best\n", "are refused, and nothing has changed: "),
         (RULES + "-a -t 203.0.113.1:82 -r 172.16.0.2:82\n", "Service not defined: TCP 203.0.113.1:82."),
@@ -155,5 +155,5 @@ def test_what_the_engine_refuses_changes_nothing(
 
 
 def test_a_file_without_an_end_is_refused(handler: RequestHandler) -> None:
-    with pytest.raises(RulesFileError, match="/dev/zero can't be understood: it has more than 64 MiB"):
+    with pytest.raises(RulesFileError, match="/dev/zero can't be understood: the input has more than 64 MiB"):
         load(Path("/dev/zero"), handler)

@@ -13,7 +13,7 @@ from functools import cache
 
 
 class BpfError(Exception):
-    """libbpf or the kernel has refused something; the text is their reason."""
+    """libbpf or the kernel has refused a request; the text is the reason."""
 
 
 PrintFunction = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
@@ -27,7 +27,7 @@ _RETURN_POINTERS = (
 
 @cache
 def library() -> ctypes.CDLL:
-    """Raises BpfError where libbpf is missing or too old."""
+    """libbpf. Raises BpfError if it is missing or too old."""
     name = find_library("bpf")
     if name is None or not name.endswith(".so.1"):
         raise BpfError("libbpf 1 is missing")
@@ -39,12 +39,12 @@ def library() -> ctypes.CDLL:
 
 
 def possible_cpus() -> int:
-    """How many values a per-CPU map has for each key."""
+    """The number of values that a per-CPU map has for each key."""
     return int(library().libbpf_num_possible_cpus())
 
 
 def check(result: int, what: str) -> int:
-    """Returns `result`; raises BpfError where it is negative: -errno, or -1 with errno set."""
+    """Returns `result`; raises BpfError if it is negative: -errno, or -1 with errno set."""
     if result < 0:
         number = -result if result != -1 else ctypes.get_errno()
         raise BpfError(f"{what}: {os.strerror(number)}")

@@ -21,7 +21,7 @@ _CURSOR_LENGTH = 64  # bytes; as long as the longest key
 BATCH_SIZE = 4096  # entries per system call
 _POSITION, _LENGTH, _RECORD_HEADER = Struct("=Q"), Struct("=I"), 8  # of a ring buffer
 _BUSY = 1 << 31  # a bit of a record's length; the program discards none
-_MANY = 8  # records, from which on it pays to look whether all are alike
+_MANY = 8  # records, for which it pays to check whether all have one length
 
 
 class _MapInfo(ctypes.Structure):
@@ -42,7 +42,7 @@ class _MapInfo(ctypes.Structure):
 class Cursor:
     """How far a map has been read; None at its beginning, and again after its end.
 
-    Of several maps that are read as one (by_family.py), `place` tells which.
+    `place` is the index of the map, if several are read as one (by_family.py).
     """
 
     position: bytes | None = None
@@ -76,15 +76,15 @@ class Map:
         return values.raw
 
     def clear_per_cpu(self, index: int) -> None:
-        """Set them to zero."""
+        """Set the values at an index to zero."""
         self.put(index.to_bytes(4, sys.byteorder), bytes(self.value_size * possible_cpus()))
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Raises BpfError where the map is full."""
+        """Raises BpfError if the map is full."""
         check(library().bpf_map_update_elem(self.fd, key, value, c_uint64(_BPF_ANY)), f"map {self.name}")
 
     def add(self, key: bytes, value: bytes) -> bool:
-        """Like `put`, but False where the key exists already."""
+        """Like `put`, but False if the key exists already."""
         failed = library().bpf_map_update_elem(self.fd, key, value, c_uint64(_BPF_NOEXIST))
         if failed and ctypes.get_errno() == errno.EEXIST:
             return False
@@ -92,11 +92,11 @@ class Map:
         return True
 
     def remove(self, key: bytes) -> bool:
-        """False where the key does not exist."""
+        """False if the key does not exist."""
         return not library().bpf_map_delete_elem(self.fd, key)
 
     def keys(self) -> Iterator[bytes]:
-        """For map types that cannot be read in batches."""
+        """All keys, for map types that cannot be read in batches."""
         previous: bytes | None = None
         following = ctypes.create_string_buffer(self.key_size)
         while not library().bpf_map_get_next_key(self.fd, previous, following):
@@ -143,10 +143,10 @@ class Map:
 
 
 class RingBuffer:
-    """A BPF_MAP_TYPE_RINGBUF, read in its memory (linux, Documentation/bpf/ringbuf.rst).
+    """A BPF_MAP_TYPE_RINGBUF, read in its memory (Linux: Documentation/bpf/ringbuf.rst).
 
-    A page with the reader's position; a page with the kernel's; then the data, mapped twice in a row, so that
-    no record is in two pieces.
+    The memory is a page with the reader's position, a page with the kernel's, and the data, mapped twice in a
+    row, so that no record is in two pieces.
     """
 
     def __init__(self, source: Map) -> None:
@@ -161,15 +161,15 @@ class RingBuffer:
         return self._fd
 
     def read(self) -> list[bytes]:
-        """All records that are there, in their order."""
+        """All complete records, in their order."""
         memory, mask, first = self._memory, self._mask, mmap.PAGESIZE
         found: list[bytes] = []
         (position,) = _POSITION.unpack_from(self._ours)
         while position != (end := _POSITION.unpack_from(memory)[0]):
             before = position
-            alike = self._alike(position, end)
-            found += alike
-            position += len(alike) * self._slot
+            equal = self._equal_records(position, end)
+            found += equal
+            position += len(equal) * self._slot
             while position != end:
                 start = first + (position & mask) + _RECORD_HEADER
                 (length,) = _LENGTH.unpack_from(memory, start - _RECORD_HEADER)
@@ -182,8 +182,8 @@ class RingBuffer:
             _POSITION.pack_into(self._ours, 0, position)
         return found
 
-    def _alike(self, position: int, end: int) -> list[bytes]:
-        """The records up to `end`, if all are complete and of one length: without a loop over them."""
+    def _equal_records(self, position: int, end: int) -> list[bytes]:
+        """The records up to `end`, if all are complete and have one length; read without a loop."""
         start = mmap.PAGESIZE + (position & self._mask)
         (length,) = _LENGTH.unpack_from(self._memory, start)
         self._slot = length + _RECORD_HEADER + 7 & ~7

@@ -1,4 +1,4 @@
-"""BPF programs: an object file is loaded, a program in the kernel is inspected or run."""
+"""BPF programs: loading an object file, and inspecting or running a program in the kernel."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class BpfObject:
         for name, found in earlier.items():
             ours = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
             if not ours or self._lib.bpf_map__reuse_fd(c_void_p(ours), found.fd):
-                raise BpfError(f"map {name} has another shape")
+                raise BpfError(f"map {name} has another layout")
         if self._lib.bpf_object__load(self._object):
             raise BpfError(self._reason())
 
@@ -143,7 +143,7 @@ def name_and_maps(program_id: int) -> tuple[str, dict[str, Map]]:
 
 
 def run(program: int, context: bytes = b"") -> tuple[int, bytes]:
-    """Run a program of type `syscall` once: its return value, and the context as it has left it.
+    """Run a program of type `syscall` once; returns its return value, and the context that it has changed.
 
     Raises BpfError.
     """

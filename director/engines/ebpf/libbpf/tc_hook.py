@@ -1,4 +1,4 @@
-"""The tc ingress hook of an interface, where our program sits beside those of others."""
+"""The tc ingress hook of an interface, where our program runs beside those of others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _TcOpts(ctypes.Structure):
 
 
 class FilterSlot(NamedTuple):
-    """The place of a filter among those of an interface."""
+    """The slot of a filter on an interface."""
 
     priority: int
     handle: int
@@ -45,14 +45,14 @@ class TcHook:
     """clsact's ingress of one interface: every frame that arrives passes its filters."""
 
     def __init__(self, ifindex: int, priority: int = _PRIORITIES[0]) -> None:
-        """Of two filters, that of the lower priority runs first; the slots of `priority` are tried first."""
+        """Filters run by ascending priority; `attach` tries the slots of `priority` first."""
         self._priority = priority
         self._ours: tuple[FilterSlot, int | None] | None = None  # with the id of our program
         self._hook = _TcHook(ctypes.sizeof(_TcHook), ifindex, _INGRESS, 0)
 
     @property
     def ifindex(self) -> int:
-        """The interface's index: one of the same name that replaces it has another."""
+        """The interface's index; a new interface of the same name has another one."""
         return int(self._hook.ifindex)
 
     def attach(self, program: int, replace: FilterSlot | None = None) -> None:
@@ -80,7 +80,7 @@ class TcHook:
                 yield slot, program
 
     def _program_at(self, slot: FilterSlot) -> int | None:
-        """The id of a program; None where the slot is free."""
+        """The id of a program; None if the slot is free."""
         options = self._options(slot)
         failed = library().bpf_tc_query(byref(self._hook), byref(options))
         return None if failed else int(options.prog_id)

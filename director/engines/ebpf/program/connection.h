@@ -18,7 +18,7 @@ static __always_inline void emit_event(enum event_type type, const struct flow_k
 {
 	struct event *event;
 
-	if (type != TO_TELL && !(settings.flags & EMIT_EVENTS || before & CORE_OWNED))
+	if (type != SYNC_DUE && !(settings.flags & EMIT_EVENTS || before & CORE_OWNED))
 		return;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -82,7 +82,7 @@ static __always_inline void count_state_change(__u32 number, __u32 before, __u32
 
 /* ---- the two entries of a VS-NAT connection ---- */
 
-/* The key of the opposite direction: of the reply entry for a request's, and the other way round. */
+/* The key of the opposite direction: for a request's entry that of the reply, and vice versa. */
 static __always_inline struct flow_key opposite_key(const struct flow_key *key, const struct connection *entry)
 {
 	struct flow_key opposite = {.protocol = key->protocol};
@@ -139,7 +139,7 @@ static __always_inline __u32 next_state(__u32 state, enum direction direction, e
 	return settings.transitions[direction][event & (TCP_EVENTS - 1)][state];
 }
 
-#define MOVES 4 /* attempts: no more packets of one connection are on other processors at once */
+#define MAX_ATTEMPTS 4 /* attempts: hardly more packets of one connection are processed at once */
 
 /* Applies a packet to the state of a connection, given its request's entry. */
 static __always_inline void update_state(const struct flow_key *key, struct connection *request,
@@ -149,7 +149,7 @@ static __always_inline void update_state(const struct flow_key *key, struct conn
 	struct connection *reply;
 	int attempt;
 
-	for (attempt = 0; attempt < MOVES; attempt++) {
+	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
 		before = found;
 		state = next_state(STATE(before), direction, event_of(p)) & (STATES - 1); /* for the verifier */
 		request->expires = p->now + settings.timeouts[state];
@@ -161,7 +161,7 @@ static __always_inline void update_state(const struct flow_key *key, struct conn
 			break;
 		if (found & REMOVED)
 			return;
-		/* another processor has handled another packet: this one comes after it */
+		/* another processor has handled another packet: apply this one after it */
 	}
 	if (found != before)
 		return;
@@ -169,34 +169,34 @@ static __always_inline void update_state(const struct flow_key *key, struct conn
 	reply = find_reply(key, request);
 	if (reply && state == ESTABLISHED)
 		__sync_fetch_and_or(&reply->flags, FAST_REPLY);
-	if (reply && STATE(request->flags) != ESTABLISHED) /* by now, perhaps: then nobody else clears it */
+	if (reply && STATE(request->flags) != ESTABLISHED) /* by now, and nobody else would clear it */
 		__sync_fetch_and_and(&reply->flags, ~FAST_REPLY);
 	emit_event(STATE_CHANGED, key, request, before, after, p->now);
 }
 
-/* ---- another director that is told of connections; core/sync.py has the rules ---- */
+/* ---- synchronisation with another director; core/sync.py has the rules ---- */
 
-/* After a packet: whether it has brought the connection to an end. */
+/* Whether a packet has brought the connection to an end. */
 static __always_inline bool has_begun_to_end(__u32 before, __u32 after)
 {
 	return STATE(before) != STATE(after) && STATE(after) != ESTABLISHED &&
-		   settings.told_states >> STATE(after) & 1;
+		   settings.sync_states >> STATE(after) & 1;
 }
 
-/* Counts a packet from the client; whether it is one at which the other director is told. */
+/* Counts a packet from the client; whether the connection is now due to be sent. */
 static __always_inline bool count_packet(struct connection *request)
 {
 	__u32 packets = request->packets;
 
 	if (packets < MAX_PACKETS)
 		request->packets = ++packets;
-	else if (settings.tell_wrap)
-		request->packets = packets = packets + 1 - settings.tell_wrap;
-	if (!(settings.told_states >> STATE(request->flags) & 1))
+	else if (settings.sync_wrap)
+		request->packets = packets = packets + 1 - settings.sync_wrap;
+	if (!(settings.sync_states >> STATE(request->flags) & 1))
 		return false;
-	if (settings.tell_period)
-		packets %= settings.tell_period;
-	return packets == settings.tell_threshold;
+	if (settings.sync_period)
+		packets %= settings.sync_period;
+	return packets == settings.sync_threshold;
 }
 
 /* IP_VS_CONN_F_* in a record; sync.py: _flags. */
@@ -211,14 +211,14 @@ static __always_inline __u32 record_flags(__u32 flags)
 	return is_active(flags) ? found : found | RECORD_INACTIVE;
 }
 
-/* Most records wait until the core looks for them, once a second; it is woken for every 320 of them, once. */
-static __always_inline void tell(const struct flow_key *key, const struct connection *request, __u64 now)
+/* Sends a connection. Records wait until the core reads them, once a second; every 320 of them wake it. */
+static __always_inline void send_sync(const struct flow_key *key, const struct connection *request, __u64 now)
 {
 	__u32 flags = request->flags, state = STATE(flags);
 	struct sync_record *record;
 
-	if (!(settings.flags & TELL_ENCODED) || flags & (CORE_OWNED | MARKED)) {
-		emit_event(TO_TELL, key, request, flags, flags, now);
+	if (!(settings.flags & SEND_ENCODED) || flags & (CORE_OWNED | MARKED)) {
+		emit_event(SYNC_DUE, key, request, flags, flags, now);
 		return;
 	}
 	record = bpf_ringbuf_reserve(&sync_records, sizeof(*record), 0);
@@ -244,8 +244,8 @@ static __always_inline void tell(const struct flow_key *key, const struct connec
 								   : BPF_RB_NO_WAKEUP);
 }
 
-/* Removes a connection, given its request's entry; false if another processor has done so.
- * `last` are its final flags: nothing changes the state of a removed connection. */
+/* Removes a connection, given its request's entry; false if another processor has done so. `last` gets its
+ * final flags: nothing changes the state of a removed connection. */
 static __always_inline bool remove(const struct flow_key *key, struct connection *request, __u32 *last)
 {
 	struct flow_key reply_key = opposite_key(key, request), own_key = *key;

@@ -1,4 +1,4 @@
-/* All that is special to IPv4 (RFC 791); ipv6.h has the same for IPv6. Twin: scapy/ipv4.py. */
+/* What is specific to IPv4 (RFC 791); ipv6.h has the same for IPv6. Twin: scapy/ipv4.py. */
 #pragma once
 
 #include <linux/ip.h>
@@ -32,14 +32,14 @@ static __always_inline enum kind parse_icmp(struct __sk_buff *skb, __u8 ihl)
 {
 	__u8 type;
 
-	if (ihl != 5) /* IP options: the core finds out what it is */
+	if (ihl != 5) /* IP options: leave the type to the core */
 		return ICMP_ERROR;
 	if (bpf_skb_load_bytes(skb, L4_OFFSET, &type, sizeof(type)))
 		return OTHER;
 	return type == 3 || type == 4 || type == 11 ? ICMP_ERROR : OTHER;
 }
 
-/* FORWARDABLE: as far as the IP header tells. */
+/* FORWARDABLE means: as far as the IP header shows. */
 static __always_inline enum kind parse_ip(struct __sk_buff *skb, const struct iphdr *ip, struct packet *p)
 {
 	p->length = bpf_ntohs(ip->tot_len);

@@ -1,7 +1,7 @@
-/* All that is special to IPv6 (RFC 8200); ipv4.h has the same for IPv4. Twin: scapy/ipv6.py.
+/* What is specific to IPv6 (RFC 8200); ipv4.h has the same for IPv4. Twin: scapy/ipv6.py.
  *
- * The header has no checksum. So where a network card has summed up the whole packet (CHECKSUM_COMPLETE), that
- * sum has to follow every change: bpf_csum_update, which does nothing for all other packets.
+ * The header has no checksum. So if a network card has summed up the whole packet (CHECKSUM_COMPLETE), that sum
+ * must follow every change: bpf_csum_update does it, and nothing for all other packets.
  */
 #pragma once
 
@@ -10,11 +10,11 @@
 #define ETHERTYPE ETH_P_IPV6
 #define ADDRESS_FAMILY 10 /* AF_INET6 */
 #define ENCAPSULATION BPF_F_ADJ_ROOM_ENCAP_L3_IPV6
-#define MIN_TUNNEL_MTU (1280 + sizeof(struct ipv6hdr)) /* no packet has to be shorter: the core refuses all */
+#define MIN_TUNNEL_MTU (1280 + sizeof(struct ipv6hdr)) /* of a narrower tunnel, the core refuses all packets */
 
 #define ip_header ipv6hdr
 
-/* Whether no packet from the network can have this source: of a group, ::1, or an address of IPv4. Twin:
+/* Whether no packet from the network can have this source: multicast, ::1, or IPv4-mapped. Twin:
  * core/family.py. */
 static __always_inline bool is_martian(const ip_address *source)
 {
@@ -25,7 +25,7 @@ static __always_inline bool is_martian(const ip_address *source)
 	return words[2] == bpf_htonl(0xffff) || (!words[2] && words[3] == bpf_htonl(1));
 }
 
-/* ---- extension headers: the core acts on them, the program only has to know whose packet it is ---- */
+/* ---- extension headers: the core acts on them, the program only finds out whether a packet is for it ---- */
 
 #define MAX_EXTENSIONS 8
 #define EXTENSION_UNIT 8 /* bytes */
@@ -43,7 +43,7 @@ static __always_inline bool is_extension(__u32 protocol)
 		   protocol == IPPROTO_AH || protocol == IPPROTO_DSTOPTS;
 }
 
-/* Malformed ones count as fragments: both are the core's, if they are for a virtual service. */
+/* Malformed headers count as FRAGMENT: such packets go to the core, too, if they are for a virtual service. */
 static __noinline int parse_extensions(struct __sk_buff *skb, __u32 protocol)
 {
 	struct extension header;
@@ -66,7 +66,7 @@ static __noinline int parse_extensions(struct __sk_buff *skb, __u32 protocol)
 		at += size;
 	}
 	if (protocol == IPPROTO_ICMPV6)
-		return ICMP_ERROR; /* the core finds out whether it is */
+		return ICMP_ERROR; /* the core checks */
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || is_extension(protocol) ? FRAGMENT : OTHER;
 }
 
@@ -79,7 +79,7 @@ static __always_inline enum kind parse_icmp(struct __sk_buff *skb)
 	return type < FIRST_INFORMATIONAL ? ICMP_ERROR : OTHER;
 }
 
-/* FORWARDABLE: as far as the IP header tells. */
+/* FORWARDABLE means: as far as the IP header shows. */
 static __always_inline enum kind parse_ip(struct __sk_buff *skb, const struct ipv6hdr *ip, struct packet *p)
 {
 	p->length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
@@ -112,7 +112,7 @@ static __always_inline long replace_in_checksum(struct __sk_buff *skb, __u32 off
 
 	if (bpf_l4_csum_replace(skb, offset, 0, difference, flags | BPF_F_PSEUDO_HDR))
 		return -1;
-	bpf_csum_update(skb, difference); /* the helper takes it from the sum, as if a header had a checksum */
+	bpf_csum_update(skb, difference); /* the helper assumes a checksum in the IP header */
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* The data plane in the kernel: what the director does with a packet. Twin: core/forwarding.py.
  *
  * `ingress` runs for every frame that arrives on one of the director's interfaces (tc, clsact
- * ingress, direct action). In this order, each with its part below:
+ * ingress, direct action). In this order, as below:
  *
  *     fragments, ICMP errors, extension headers, malformed packets -> to the core
  *     packets of an existing connection         -> to its real server, or to its client
@@ -9,7 +9,7 @@
  *     anything else                             -> to the director's own kernel
  *
  * What the program cannot decide goes to the core, which writes its decision into the same maps.
- * The director's process runs the parts at the end: sweep, compare_and_swap, remove_connection.
+ * The director's process runs the parts at the end: sweep, compare_and_swap, remove_connection, enter_records.
  */
 #include "connection.h"
 #include "output.h"
@@ -19,8 +19,8 @@
 #define REUSE_FIN_WAIT 2 /* bit of conn_reuse_mode: VS-TUN and VS-DR connections may be half closed */
 #define FTP_DATA bpf_htons(20)
 
-/* These are not static: the verifier checks each once, and not for every state in which it is called. Each can be
- * called with NULL, as far as the verifier knows. */
+/* These are not static: the verifier checks each only once, not in every state in which it is called. It then
+ * assumes that any pointer can be NULL. */
 __noinline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry);
 __noinline int forward_reply(struct __sk_buff *skb, struct packet *p, struct connection *entry);
 __noinline int open_connection(struct __sk_buff *skb, struct packet *p);
@@ -28,7 +28,7 @@ __noinline int end_replaced(struct packet *p, struct connection *old, __u32 *las
 static __always_inline bool is_reusable(const struct packet *p, __u32 flags);
 static __always_inline int replace(struct __sk_buff *skb, struct packet *p, struct connection *old);
 
-#define HAS_OPENED TC_ACT_OK /* which is no packet's verdict */
+#define HAS_OPENED TC_ACT_OK /* no packet has this verdict */
 
 SEC("tc")
 int ingress(struct __sk_buff *skb)
@@ -86,14 +86,14 @@ static __always_inline bool is_reusable(const struct packet *p, __u32 flags)
 		   (state == FIN_WAIT && METHOD(flags) != NAT && settings.conn_reuse_mode & REUSE_FIN_WAIT);
 }
 
-/* Whether the packet may leave; if not, the core answers with the ICMP error. */
+/* Whether the packet may leave; if not, the core sends the ICMP error. */
 static __always_inline bool can_forward(const struct packet *p, __u32 method, __u32 mtu)
 {
 	__u32 added = method == TUN && p->segments == 1 ? sizeof(struct ip_header) : 0;
 
 	if (method == TUN && mtu < MIN_TUNNEL_MTU)
 		return false;
-	if (method == NAT && p->no_checksum) /* the core computes one, over the whole packet */
+	if (method == NAT && p->no_checksum) /* the core computes it, over the whole packet */
 		return false;
 	return p->ttl > 1 && p->max_length + added <= mtu;
 }
@@ -115,7 +115,7 @@ static __always_inline struct stats *find_stats(__u32 server)
 __noinline int forward_request(struct __sk_buff *skb, struct packet *p, struct connection *entry)
 {
 	struct real_server *server;
-	bool done = false, is_time;
+	bool done = false, is_due;
 	__u32 method, before;
 	struct stats *stats;
 
@@ -131,9 +131,9 @@ __noinline int forward_request(struct __sk_buff *skb, struct packet *p, struct c
 		return upcall();
 	before = entry->flags;
 	update_state(&p->key, entry, p, method == NAT ? INPUT : INPUT_ONLY);
-	is_time = count_packet(entry);
-	if (settings.flags & TELL && (is_time || has_begun_to_end(before, entry->flags)))
-		tell(&p->key, entry, p->now);
+	is_due = count_packet(entry);
+	if (settings.flags & SEND_SYNC && (is_due || has_begun_to_end(before, entry->flags)))
+		send_sync(&p->key, entry, p->now);
 	stats = find_stats(entry->server);
 	if (stats) {
 		stats->packets_in += p->segments;
@@ -172,8 +172,8 @@ static __always_inline bool update_from_reply(const struct packet *p, struct con
 		return false;
 	before = request->flags;
 	update_state(&key, request, p, OUTPUT);
-	if (settings.flags & TELL && has_begun_to_end(before, request->flags))
-		tell(&key, request, p->now);
+	if (settings.flags & SEND_SYNC && has_begun_to_end(before, request->flags))
+		send_sync(&key, request, p->now);
 	if (p->key.protocol == IPPROTO_UDP) {
 		__sync_fetch_and_or(&entry->flags, FAST_REPLY);
 		if (request->flags & CORE_OWNED)
@@ -222,12 +222,12 @@ static __always_inline bool core_schedules(const struct virtual_service *service
 		   totals.connections + totals.core_connections + totals.templates >= settings.conn_limit;
 }
 
-/* Inserts a connection with this server; false where there is no room, or another processor was faster. */
+/* Inserts a connection with this server; false if there is no room, or another processor was faster. */
 static __always_inline bool insert(const struct packet *p, __u32 number, __u32 flags,
 								   const struct real_server *server, __be16 port)
 {
 	struct connection request = {}, reply = {}, *other;
-	struct flow_key key = p->key, reply_key; /* on the stack: Linux 6.1 takes a map's keys from nowhere else */
+	struct flow_key key = p->key, reply_key; /* copies on the stack: Linux 6.1 accepts no other keys */
 
 	request.flags = flags;
 	request.server = number;
@@ -257,7 +257,7 @@ static __always_inline bool insert(const struct packet *p, __u32 number, __u32 f
 	return true;
 }
 
-/* HAS_OPENED, if the packet opens a connection; otherwise what becomes of the packet. */
+/* HAS_OPENED if the packet opens a connection; otherwise the verdict on the packet. */
 __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 {
 	struct virtual_service *service;
@@ -296,8 +296,8 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 	return HAS_OPENED;
 }
 
-/* The same in the place of a connection that has expired, or whose client may use its port again: then the old
- * one counts until the new one has its server. */
+/* The same in place of a connection that has expired, or whose client may reuse its port: then the old one counts
+ * until the new one has its server. */
 static __always_inline int replace(struct __sk_buff *skb, struct packet *p, struct connection *old)
 {
 	bool expired = old->expires <= p->now, removed;
@@ -341,9 +341,9 @@ static long expire_if_due(void *map, struct flow_key *key, struct connection *en
 	return 0;
 }
 
-/* Ends the connections that have expired. A walk through a large table takes a while: a program of
- * this type can be preempted, a network program would keep its processor from all packets.
- * `next_expiry` becomes the earliest among those that are left, unless it is earlier already. */
+/* Ends the connections that have expired. A walk through a large table takes a while: a program of this type can
+ * be preempted, while a network program would keep its processor from all packets. `next_expiry` becomes the
+ * earliest expiry of the remaining ones, unless it is earlier already. */
 SEC("syscall")
 int sweep(__u64 *next_expiry)
 {
@@ -354,7 +354,7 @@ int sweep(__u64 *next_expiry)
 	return 0;
 }
 
-/* Changes the flags of an entry: 1; 2 if they are not `before` any more; 0 if the entry is gone. */
+/* Changes the flags of an entry. Returns 1; 2 if they are not `before` any more; 0 if the entry is gone. */
 SEC("syscall")
 int compare_and_swap(struct update *update)
 {
@@ -372,7 +372,7 @@ int compare_and_swap(struct update *update)
 	return 1;
 }
 
-/* Removes a connection: 1, with its last flags in `after`; 0 if it is gone. */
+/* Removes a connection. Returns 1, with its last flags in `after`; 0 if it is gone. */
 SEC("syscall")
 int remove_connection(struct update *update)
 {
@@ -386,19 +386,19 @@ int remove_connection(struct update *update)
 	return 1;
 }
 
-/* ---- what another director tells of connections; twin: Receiver in core/sync.py ---- */
+/* ---- connections from another director; twin: Receiver in core/sync.py ---- */
 
 struct entering {
 	__u64 limit;			/* of connections and templates */
 	__u32 first, number;	/* of the records */
-	__u32 packets, entered; /* what a connection has had from its client, at least; answer: how many came of it */
+	__u32 packets, entered; /* at least from each client; answer: how many were entered */
 };
 
-enum entered { LEFT, IGNORED, ENTERED }; /* LEFT: to the core */
+enum entered { LEFT, IGNORED, ENTERED }; /* LEFT: for the core */
 
 __noinline int enter_record(__u32 at, __u32 packets, __u64 limit);
 
-/* Moves a connection that is known to a state; false where it has become the core's to change. */
+/* Moves a known connection to a state; false if only the core may change it by now. */
 static __always_inline bool move(const struct flow_key *key, struct connection *entry, __u32 state, __u64 expires,
 								 __u32 packets, __u64 now)
 {
@@ -406,7 +406,7 @@ static __always_inline bool move(const struct flow_key *key, struct connection *
 	struct connection *reply;
 	int attempt;
 
-	for (attempt = 0; attempt < MOVES; attempt++) {
+	for (attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
 		before = found;
 		if (before & (REMOVED | REPLY | UPCALL | CORE_OWNED))
 			return false;
@@ -432,9 +432,9 @@ static __always_inline bool move(const struct flow_key *key, struct connection *
 	return true;
 }
 
-static __always_inline bool insert_told(const struct flow_key *told, struct connection *request)
+static __always_inline bool insert_synced(const struct flow_key *synced, struct connection *request)
 {
-	struct flow_key key = *told, reply_key = opposite_key(told, request);
+	struct flow_key key = *synced, reply_key = opposite_key(synced, request);
 	struct connection reply = {};
 
 	if (bpf_map_update_elem(&connections, &key, request, BPF_NOEXIST))
@@ -465,7 +465,7 @@ __noinline int enter_record(__u32 at, __u32 packets, __u64 limit)
 	__u32 zero = 0, state, timeout;
 
 	message = bpf_map_lookup_elem(&received, &zero);
-	if (!message || at >= MOST_RECORDS)
+	if (!message || at >= MAX_RECORDS)
 		return LEFT;
 	server = find_server(message->servers[at]);
 	if (!server || !server->configured)
@@ -504,7 +504,7 @@ __noinline int enter_record(__u32 at, __u32 packets, __u64 limit)
 	request.port = record->dport;
 	request.next_hop.generation = settings.generation - 1;
 	count_connection(request.server, request.flags, 1);
-	if (!insert_told(&key, &request)) {
+	if (!insert_synced(&key, &request)) {
 		count_connection(request.server, request.flags, -1);
 		return LEFT;
 	}
@@ -523,7 +523,7 @@ static long enter_next(__u32 index, struct entering *entering)
 	return 0;
 }
 
-/* Enters records of `received`, from the first until one that only the core can enter; returns its number. */
+/* Enters records of `received`, from `first` until one that only the core can enter; returns the index of that. */
 SEC("syscall")
 int enter_records(struct entering *context)
 {

@@ -1,8 +1,7 @@
 /* The maps that the program shares with the director's process; layouts.py packs and parses the same structs.
  *
  * The program is compiled for one version of IP, with -DFAMILY=4 or -DFAMILY=6, and loaded for each that is in
- * use. Both share settings, totals, events, and all that is found by a server's number; the other maps are
- * of one family.
+ * use. Both share settings, totals, events, and the maps by server number; the other maps are of one family.
  *
  * Numbers are in host byte order, addresses and ports in network byte order (__be32, __be16).
  * Times are nanoseconds of CLOCK_MONOTONIC.
@@ -35,12 +34,12 @@ typedef struct {
 	__be32 words[WORDS];
 } ip_address;
 
-static __always_inline bool is_same(const ip_address *one, const ip_address *other)
+static __always_inline bool is_same(const ip_address *left, const ip_address *right)
 {
 	__u32 differences = 0;
 
 	for (int at = 0; at < WORDS; at++)
-		differences |= one->words[at] ^ other->words[at];
+		differences |= left->words[at] ^ right->words[at];
 	return !differences;
 }
 
@@ -52,7 +51,7 @@ struct flow_key {
 	__u8 protocol, zero[3];
 };
 
-/* Where a packet goes next; looked up again when `generation` is not the settings' any more. */
+/* Where a packet goes next; looked up again when `generation` differs from the settings'. */
 struct next_hop {
 	__u32 ifindex;
 	ip_address address;
@@ -60,7 +59,7 @@ struct next_hop {
 	__u32 generation;
 };
 
-/* 48 bytes, 64 with its key; of IPv6 72, 112 with its key. */
+/* 48 bytes, 64 with its key; for IPv6 72, 112 with its key. */
 struct connection {
 	__u64 expires;
 	__u32 flags; /* state, forwarding method and the flags below; changed by compare-and-swap only */
@@ -79,7 +78,7 @@ struct connection {
 #define CORE_OWNED 0x100 /* the core is notified of its events, and only the core ends it */
 #define FAST_REPLY 0x200 /* reply entries: established, so that replies skip the request's entry */
 #define REMOVED 0x400	 /* a processor has removed it: its state no longer changes */
-#define SYNCED 0x800	 /* another director has told of it */
+#define SYNCED 0x800	 /* another director has sent it */
 #define MARKED 0x1000	 /* its service has a firewall mark, which only the core knows */
 #define MAX_PACKETS 0xffff
 
@@ -154,7 +153,7 @@ struct real_server {
 	__u32 upper, lower; /* thresholds */
 	__u32 overloaded;
 	__s32 active, inactive;			  /* connections counted by this program ... */
-	__s32 core_active, core_inactive; /* ... and by the core: the sum is what there is */
+	__s32 core_active, core_inactive; /* ... and by the core: the sum is their number */
 };
 
 #define SERVERS 16384
@@ -275,9 +274,9 @@ struct settings {
 	__u32 flags;
 	__u32 conn_reuse_mode;
 	__u32 active_states; /* a bit for each state that counts as active */
-	__u32 told_states;	 /* ... and for each in which another director is told of a connection: */
-	__u32 tell_threshold, tell_period; /* at this packet from the client, and again after so many; 0: once */
-	__u32 tell_wrap;				   /* a multiple of the period, to subtract from a full count */
+	__u32 sync_states;	 /* ... and for each in which a connection is sent to another director: */
+	__u32 sync_threshold, sync_period; /* at this packet from the client, and every `sync_period` after; 0: once */
+	__u32 sync_wrap;				   /* a multiple of the period, to subtract from a full count */
 	__u8 transitions[DIRECTIONS][TCP_EVENTS][STATES];
 };
 
@@ -289,9 +288,9 @@ struct settings {
 #define UPCALL_SYN 32		 /* ... and about each SYN of an existing one (expire_nodest_conn) */
 #define REDIRECT_PEER 64	 /* frames skip the director's own end of a veth pair */
 #define EXPIRE_QUIESCENT 128 /* templates do not lead to servers of weight 0 (expire_quiescent_template) */
-#define TELL 256			 /* another director is told of connections (core/sync.py) */
+#define SEND_SYNC 256			 /* connections are sent to another director (core/sync.py) */
 #define STAND_BY 512		 /* nothing is forwarded (backup_only) */
-#define TELL_ENCODED 1024	 /* ... of those that the core does not own, in records of version 1 */
+#define SEND_ENCODED 1024	 /* ... in records of version 1, unless the core owns them */
 
 struct settings settings SEC(".data.settings") = {};
 
@@ -307,8 +306,8 @@ struct totals totals SEC(".data.totals") = {};
 
 /* ---- events: for the trace, and for the core about connections that it owns ---- */
 
-/* REPLIED: UDP, seen in both directions. TO_TELL: it is time to tell another director. */
-enum event_type { OPENED, STATE_CHANGED, REPLIED, EXPIRED, TO_TELL };
+/* REPLIED: UDP in both directions. SYNC_DUE: the core must send the connection to another director. */
+enum event_type { OPENED, STATE_CHANGED, REPLIED, EXPIRED, SYNC_DUE };
 
 struct event {
 	__u64 time;
@@ -327,9 +326,9 @@ struct {
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
-/* ---- what another director is told: the core only puts it into messages ---- */
+/* ---- records for another director: the core only puts them into messages ---- */
 
-/* A connection as it stands in a message of version 1, in network byte order (core/sync_protocol.py). */
+/* A connection in a message of version 1, in network byte order (core/sync_protocol.py). */
 struct sync_record {
 	__u8 type, protocol;
 	__be16 size;
@@ -351,17 +350,16 @@ struct {
 } sync_records SEC(".maps");
 
 #define SLOT (8 + (sizeof(struct sync_record) + 7) / 8 * 8) /* bytes of a record in the ring buffer */
-#define WAKE_AT (8 * 40 * SLOT) /* eight messages of 40 records, as the kernel's master is woken */
+#define WAKE_AT (8 * 40 * SLOT) /* eight messages of 40 records, as in the kernel */
 
-/* ---- what another director tells: the core puts the records of a message here for enter_records ---- */
+/* ---- records from another director: the core puts those of a message here for enter_records ---- */
 
-#define MOST_RECORDS 255 /* of a message: their number is one byte */
-#define LONGEST_RECORD 72
-#define NO_PLACE (~0u)
+#define MAX_RECORDS 255 /* of a message: their number is one byte */
+#define LONGEST_RECORD 72 /* bytes */
 
 struct received {
-	__u32 servers[MOST_RECORDS]; /* their numbers; NO_PLACE for a connection that only the core can enter */
-	__u8 records[MOST_RECORDS * LONGEST_RECORD]; /* of struct sync_record, one after the other */
+	__u32 servers[MAX_RECORDS]; /* their numbers; 0xffffffff if only the core can enter the connection */
+	__u8 records[MAX_RECORDS * LONGEST_RECORD]; /* of struct sync_record, one after the other */
 };
 
 struct {
@@ -387,7 +385,7 @@ struct {
 	__type(value, struct chunk);
 } checkpoint SEC(".maps");
 
-/* What the core has parsed of ftp control connections, by the key of their requests. */
+/* The core's sessions of ftp control connections, by the key of their requests. */
 #define FTP_SESSION 1185
 struct ftp_session {
 	__u8 text[FTP_SESSION];

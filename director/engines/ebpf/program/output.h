@@ -3,7 +3,7 @@
 
 #include "packet.h"
 
-/* ---- to the core, which treats it like a frame heard on the wire ---- */
+/* ---- to the core, which treats it like a frame from the wire ---- */
 
 /* The core decides; the kernel does not see the packet. */
 static __always_inline int upcall(void)
@@ -50,7 +50,7 @@ static __always_inline bool route_lookup(const ip_address *address, struct conne
 	struct neighbour *neighbour;
 	struct next_hop *hop = &entry->next_hop;
 
-	if (!route || !route->ifindex) /* the core finds the same, or none */
+	if (!route || !route->ifindex) /* the core looks it up, too */
 		return false;
 	hop->ifindex = neighbour_key.ifindex = route->ifindex;
 	hop->address = neighbour_key.address = is_same(&route->gateway, &on_link) ? *address : route->gateway;
@@ -65,7 +65,7 @@ static __always_inline bool route_lookup(const ip_address *address, struct conne
 	return true;
 }
 
-/* Without a valid MAC address the kernel's own neighbour table is used, which asks. */
+/* Without a valid MAC address, the kernel's own neighbour table is used, which resolves it. */
 static __always_inline int transmit(struct __sk_buff *skb, const struct next_hop *hop, __u64 now)
 {
 	const __u32 *macs = (const void *)hop->dest_mac;

@@ -1,4 +1,4 @@
-/* Parsing: as much of a received frame as a director needs. Twin: scapy/datagram.py. */
+/* Parsing: what a director needs of a received frame. Twin: scapy/datagram.py. */
 #pragma once
 
 #include <linux/if_ether.h>
@@ -10,7 +10,7 @@
 #include "maps.h"
 
 #define PASS TC_ACT_UNSPEC /* to the next filter, if any, and then to the director's own kernel */
-#define L4_OFFSET (ETH_HLEN + sizeof(struct ip_header)) /* of TCP or UDP, without IP options and the like */
+#define L4_OFFSET (ETH_HLEN + sizeof(struct ip_header)) /* of TCP or UDP, without IP options or extension headers */
 #define TCP_END (L4_OFFSET + sizeof(struct tcphdr))
 
 #define TCP_FIN 0x01
@@ -20,7 +20,7 @@
 
 struct packet {
 	struct flow_key key;
-	__u32 length;	  /* of the IP packet, in bytes; of all of them where one buffer holds many segments (GSO) */
+	__u32 length;	  /* of the IP packet, in bytes; of all of them if one buffer holds many segments (GSO) */
 	__u32 max_length; /* the longest packet that goes on the wire */
 	__u32 segments;
 	__u8 ttl, tcp_flags;
@@ -32,7 +32,7 @@ enum kind {
 	FORWARDABLE, /* TCP or UDP, whole */
 	FRAGMENT,	 /* TCP or UDP, a fragment or with IP options or extension headers */
 	ICMP_ERROR,
-	OTHER, /* not the director's business */
+	OTHER, /* not for the director */
 	MALFORMED,
 };
 
@@ -47,7 +47,7 @@ static __always_inline bool has_bytes(struct __sk_buff *skb, void *start, __u32 
 	return start + length <= (void *)(long)skb->data_end;
 }
 
-/* ---- checksums and what else both families need ---- */
+/* ---- what both families need ---- */
 
 static __always_inline __u16 fold_checksum(__u64 sum)
 {
@@ -62,7 +62,7 @@ enum end { SOURCE, DEST }; /* of a packet, in the order of the headers */
 #define ECN_CE 3
 #define ECN_ECT_0 2
 
-/* The type of service of a tunnel: congestion inside is not repeated outside (RFC 3168, 9.1). */
+/* The type of service of a tunnel: the inner one, but without its congestion mark (RFC 3168, 9.1). */
 static __always_inline __u8 outer_tos(__u8 inner)
 {
 	return (inner & ECN_MASK) == ECN_CE ? (inner & ~ECN_MASK) | ECN_ECT_0 : inner;
@@ -111,8 +111,8 @@ static __always_inline enum kind parse_udp(struct packet *p, const struct udphdr
 
 #define VLAN_ID 0x0fff /* of a tag's bits */
 
-/* Whether the frame is a VLAN's, and so another interface's. A tag with the number 0 has only a priority (IEEE
- * 802.1Q): it goes, as in the kernel. */
+/* Whether the frame belongs to a VLAN, and so to another interface. A tag with the number 0 has only a priority
+ * (IEEE 802.1Q): it is removed, as in the kernel. */
 static __always_inline bool is_of_vlan(struct __sk_buff *skb)
 {
 	return skb->vlan_present && (skb->vlan_tci & VLAN_ID || bpf_skb_vlan_pop(skb));

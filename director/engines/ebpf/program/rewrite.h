@@ -50,8 +50,8 @@ static __always_inline bool rewrite_nat(struct __sk_buff *skb, struct packet *p,
  *
  *     client > VIP:80   becomes   director > real server [ client > VIP:80 ]
  *
- * Where one buffer holds many TCP segments (GSO), bpf_skb_adjust_room shrinks them by the outer
- * header; each gets its own when the buffer is segmented.
+ * If one buffer holds many TCP segments (GSO), bpf_skb_adjust_room shrinks them by the outer header; each gets
+ * its own header when the buffer is segmented.
  */
 
 static __always_inline bool rewrite_tun(struct __sk_buff *skb, const struct packet *p, const ip_address *source,

@@ -1,14 +1,14 @@
-/* Which real server a new connection gets. Twins: core/schedulers, a file each; core/persistence.py.
+/* Which real server a new connection gets. Twins: the files of core/schedulers; core/persistence.py.
  *
- * rr and wrr keep their position in one word, which is exchanged as a whole: of two processors that
- * choose at the same time, one chooses again.
+ * rr and wrr keep their position in one word, which is exchanged as a whole: if two processors choose at the same
+ * time, one chooses again.
  */
 #pragma once
 
 #include "connection.h"
 
 #define NO_SERVER 0xffffffff
-#define ATTEMPTS 8 /* where another processor was faster */
+#define ATTEMPTS 8 /* if another processor was faster */
 #define MAX_STEPS (1 << 16)
 #define NANOSECONDS 1000000000ull
 
@@ -89,7 +89,7 @@ static __always_inline __u32 round_robin(struct virtual_service *service)
 	return NO_SERVER;
 }
 
-/* ---- lc, wlc, sed, nq: the least load per weight; the first of equals ---- */
+/* ---- lc, wlc, sed, nq: the least load per weight; on a tie, the first ---- */
 
 struct search {
 	const struct virtual_service *service;
@@ -213,7 +213,7 @@ static long try_fallback_bucket(__u32 step, void *context)
 	return try_bucket(lookup, siphash(lookup->address + (lookup->first + step) % MH_BUCKETS, MH_KEY) % MH_BUCKETS);
 }
 
-/* One word of the four of IPv6. */
+/* One word; the four of IPv6 are combined by exclusive or. */
 static __always_inline __be32 fold_address(const ip_address *address)
 {
 	__be32 folded = 0;

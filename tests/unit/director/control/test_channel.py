@@ -505,7 +505,7 @@ def test_an_unforeseen_error_ends_that_request_or_task_only(path: str) -> None:
             loop.turn()
         assert [repr(error) for error in observed] == ["KeyError('forgotten')"]
         at_once = json.loads(loop.whole_answer_to(loop.client(b'{"do": "at once"}\n')))
-        sentence = "this request met an internal error (ZeroDivisionError: division by zero)."
+        sentence = "the request failed with an internal error (ZeroDivisionError: division by zero)."
         assert at_once == {"ok": False, "error": sentence}
         *parts, last = loop.whole_answer_to(loop.client(b'{"do": "later"}\n')).splitlines()
         assert parts == [b'+{"list":[1]}']

@@ -335,7 +335,7 @@ def test_very_many_counters_are_zeroed_some_at_a_time(
     apply(handler, *many(8, 2))
     for service in director.rules:
         service.stats.connections = 7
-    monkeypatch.setattr("director.control.handler._ZEROED", 7)
+    monkeypatch.setattr("director.control.handler._MAX_ZEROED", 7)
     engine.changes = 0
     (command,) = requests.commands(arguments.parse(["-Z"]))  # as ipvsadm sends it
     assert list(handler.steps({"do": "apply", "commands": [command]}))[-1] == {"ok": True}

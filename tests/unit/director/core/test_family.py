@@ -86,11 +86,11 @@ def test_an_endpoint_is_shown_in_brackets() -> None:
 @pytest.mark.parametrize(
     ("server", "method", "why"),
     [
-        ("172.16.0.2", Method.NAT, "expected an IPv6 address as TCP [2001:db8::80]:80 has, or VS-TUN"),
+        ("172.16.0.2", Method.NAT, "expected an IPv6 address, like TCP [2001:db8::80]:80, or VS-TUN"),
         ("172.16.0.2", Method.DR, "or VS-TUN"),
         ("ff02::1", Method.NAT, "the address of one host"),
         ("::", Method.NAT, "the address of one host"),
-        ("::ffff:192.0.2.1", Method.NAT, "192.0.2.1 for IPv4"),
+        ("::ffff:192.0.2.1", Method.NAT, "not IPv4-mapped: write 192.0.2.1"),
         ("fe80::1", Method.NAT, "a rule names no interface"),
         ("fe80::1%eth0", Method.NAT, "without a zone"),
         ("2001:DB8::1", Method.NAT, "an address such as"),
@@ -110,7 +110,7 @@ def test_a_service_of_ipv4_has_a_server_of_ipv6_in_a_tunnel_only() -> None:
     key = ServiceKey(TCP, Endpoint("203.0.113.1", 80))
     director = Director(method=Method.TUN)
     director.apply([AddService(key), AddServer(key, Endpoint(RS1, 80))], 0)
-    with pytest.raises(BadValue, match="an IPv4 address as TCP 203"):
+    with pytest.raises(BadValue, match="an IPv4 address, like TCP 203"):
         director.apply([AddServer(key, Endpoint(RS2, 80), method=Method.DR)], 0)
 
 
@@ -396,7 +396,7 @@ def test_ftp_of_another_family_is_not_followed() -> None:
 def test_another_director_is_told_in_version_1_only() -> None:
     announced: list[SyncRecord] = []
     master, backup = published(servers=(RS1,)), published(servers=(RS1,))
-    master.tell(lambda record, _now: announced.append(record))
+    master.set_sender(lambda record, _now: announced.append(record))
     for flags in (SYN, ACK, ACK, ACK):
         forwarded(master.decide(tcp(client(), WEB, flags), 1))
     (record,) = announced

@@ -135,7 +135,7 @@ def test_the_memory_is_bounded(reassembly: Memory) -> None:
     for number in range(20_000):
         reassembly.add(piece(8 * (number // 65_536), 8, MF, number))
     assert reassembly.memory.size <= 4 << 20
-    assert {why for _, why in reassembly.lost} == {"fragment: no memory for more of them"}
+    assert {why for _, why in reassembly.lost} == {"fragment: too many are waiting"}
     waiting = reassembly.memory.size // (20 + 256)
     assert sum(count for count, _ in reassembly.lost) + waiting == 20_000
     for number in range(8190):

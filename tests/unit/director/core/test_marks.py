@@ -128,7 +128,7 @@ def test_impossible_values_are_refused(mark: AddMark) -> None:
     ("network", "example"), [("203.0.113.1/24", "203.0.113.0/24"), ("2001:db8::1/64", "2001:db8::/64")]
 )
 def test_a_network_with_the_bits_of_a_host_is_refused(network: str, example: str) -> None:
-    with pytest.raises(BadValue, match=f"network such as {example}, without the bits of a host"):
+    with pytest.raises(BadValue, match=f"network such as {example} with no host bits set"):
         Director().apply([AddMark(1, network)], 0)
 
 

@@ -53,7 +53,7 @@ class Pair:
         self.master = master
         self.backup = backup or published()
         self.sent: list[SyncRecord] = []
-        master.tell(lambda record, _now: self.sent.append(record))
+        master.set_sender(lambda record, _now: self.sent.append(record))
 
     def packets(self, *flags: int, port: int = 40000, now: float = 0, to: Endpoint = WEB) -> list[int]:
         """How many records are sent with each of these packets of a client."""
@@ -332,15 +332,15 @@ def test_the_whole_table_is_told_with_the_time_that_is_left() -> None:
         master.decide(tcp(client(1), WEB, flags), 0)
     master.decide(tcp(client(2), WEB), 0)  # half open
     sent: list[SyncRecord] = []
-    master.tell(lambda record, _now: sent.append(record))
-    assert sum(1 for _ in master.tell_everything(100)) == 2
+    master.set_sender(lambda record, _now: sent.append(record))
+    assert sum(1 for _ in master.send_everything(100)) == 2
     assert all(backup.receive(record, 100) for record in sent)
     assert known(backup, 100) == [
         ("198.51.100.101:0", "203.0.113.1:80", str(RS1), "ASSURED", 260.0),
         ("198.51.100.101:1", "203.0.113.1:80", str(RS1), "ESTABLISHED", 800.0),
     ]
-    master.tell(None)
-    assert list(master.tell_everything(100)) == []
+    master.set_sender(None)
+    assert list(master.send_everything(100)) == []
 
 
 def test_of_the_whole_table_what_is_over_is_told_last() -> None:
@@ -351,8 +351,8 @@ def test_of_the_whole_table_what_is_over_is_told_last() -> None:
         for flags in (SYN, ACK, last):
             master.decide(tcp(client(port), WEB, flags), 0)
     sent: list[SyncRecord] = []
-    master.tell(lambda record, _now: sent.append(record))
-    assert sum(1 for _ in master.tell_everything(1)) == 59
+    master.set_sender(lambda record, _now: sent.append(record))
+    assert sum(1 for _ in master.send_everything(1)) == 59
     assert [record.client.port for record in sent].index(1030) == 0
 
 
@@ -490,7 +490,7 @@ def test_the_same_packets_make_the_kernels_messages(version: int, source: str, e
     director.apply([AddMark(7, VIP, TCP, 443, 443)], 0)
     box = Outbox(7, 1472)
     full: list[bytes | None] = []
-    director.tell(lambda record, now: full.append(box.add(record, version, now)))
+    director.set_sender(lambda record, now: full.append(box.add(record, version, now)))
     for number, (port, segments) in enumerate(PACKETS):
         ends = client(40000 + number, source), Endpoint(VIP, port)
         for flags in segments:

@@ -302,7 +302,7 @@ def test_a_message_of_the_common_kind_is_read_as_one(message: bytes, *, is_plain
     found = plain(message, 9)
     assert (found is not None) is is_plain
     if found is not None:
-        assert list(found.every()) == decode(message, 9).records
+        assert list(found.all_records()) == decode(message, 9).records
 
 
 def test_no_mutation_breaks_a_receiver(seed: int) -> None:
@@ -327,7 +327,7 @@ def test_no_mutation_breaks_a_receiver(seed: int) -> None:
         syncid = chance.choice((0, 9))
         message, common = decode(bytes(data), syncid), plain(bytes(data), syncid)
         if common is not None:
-            every = list(common.every())
+            every = list(common.all_records())
             assert [record for record in every if record] == message.records
             assert (every.count(None), message.dropped) == (message.skipped, "")
         for record in message.records:

@@ -191,7 +191,7 @@ def test_a_refusal_is_reported_in_the_words_of_nft(tmp_path: Path) -> None:
     go.touch()
     kernel = HostKernel([], nft)
     for _ in range(2):  # the block is not in place yet
-        with pytest.raises(EngineError, match=r"\(Operation not permitted\): it takes the ambient"):
+        with pytest.raises(EngineError, match=r"\(Operation not permitted\): it needs the ambient"):
             list(kernel.block_in_steps({"203.0.113.1"}))
 
 

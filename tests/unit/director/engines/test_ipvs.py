@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -310,3 +310,17 @@ def test_a_refusal_leaves_the_kernel_as_it_was(refuses: str, tmp_path: Path) -> 
     fake.refuses = ""
     engine.install_rules()
     assert fake.state() == before
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda kernel: kernel.restore(["-C"]),
+        lambda kernel: kernel.ipvsadm("-L", "--daemon"),
+        lambda kernel: kernel.load_marks([]),
+    ],
+)
+def test_a_program_that_is_killed_says_nothing(tmp_path: Path, ask: Callable[[KernelIpvs], object]) -> None:
+    kernel = KernelIpvs(tmp_path, lambda command, _text: subprocess.CompletedProcess(command, -9, "", ""))
+    with pytest.raises(EngineError, match="exit code -9"):
+        ask(kernel)

@@ -106,7 +106,7 @@ def test_a_neighbour_in_the_kernels_table_for_good_is_not_asked(trial: Trial) ->
 
 def test_the_memory_of_neighbours_is_bounded(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host on the link may answer for as many addresses as it likes; a permanent entry stays."""
-    monkeypatch.setattr(next_hops, "_MOST_NEIGHBOURS", 10)
+    monkeypatch.setattr(next_hops, "_MAX_NEIGHBOURS", 10)
     trial.neighbours.add_permanent(trial.hop, GATEWAY_MAC)
     for number in range(50):
         hop = NextHop(trial.wire, OWN, f"203.0.113.{number + 100}")

@@ -52,7 +52,7 @@ def test_all_lines_are_one_request(table: Table, restore: Restore) -> None:
         ("-h", 255, "line 3: only lines"),
         ("-A -t \xff:80", 2, "line 3: bad virtual service"),
         ("-A -t a\0:80", 2, "line 3: bad virtual service"),
-        ("-A --sctp-service 203.0.113.1:80", 2, "line 3: --sctp-service is for the kernel's IPVS"),
+        ("-A --sctp-service 203.0.113.1:80", 2, "line 3: --sctp-service is for kernel IPVS"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_done(
@@ -160,5 +160,7 @@ def test_input_without_an_end_is_refused(
     with open("/dev/zero", encoding="utf-8") as endless:
         monkeypatch.setattr(sys, "stdin", endless)
         assert main(["-R"]) == 2
-    assert capsys.readouterr().err == "ipvsadm: it has more than 64 MiB, so these are no rules.\n"
+    assert (
+        capsys.readouterr().err == "ipvsadm: the input has more than 64 MiB, which is too large for rules.\n"
+    )
     assert not table.requests

@@ -85,7 +85,7 @@ def test_constants_are_those_of_the_program() -> None:
         "UPCALL_SYN",
         "REDIRECT_PEER",
         "EXPIRE_QUIESCENT",
-        "TELL",
+        "SEND_SYNC",
         "STAND_BY",
     ):
         assert defined[name] == getattr(layouts, name)
