@@ -1,4 +1,4 @@
-"""What `./inv doctor` prints of a running lab: what clients get, the root causes, and where paths differ."""
+"""The output of `./inv doctor` for a running lab: clients' failures, root causes, differences on paths."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _HARMLESS = (
     *("icmp_filtered", "packet_too_big_filtered", "small_mtu", "no_space"),
 )
 _OF_LONG_PACKETS = ("icmp_filtered", "packet_too_big_filtered", "small_mtu")
-_OF_A_DIRECTOR = ("director_down", "frozen", "no_files")  # causes of its silence
-_FEW = 3  # rules of a packet filter
+_OF_A_DIRECTOR = ("director_down", "frozen", "no_files")  # causes for which a director does not answer
+_FEW = 3  # rules of a packet filter that are printed
 _DROPS = (
     *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
     *("TcpExtIPReversePathFilter", "TcpExtListenDrops", "TcpExtListenOverflows"),
@@ -51,7 +51,7 @@ _DROPS = (
 def show(
     state: LabState, causes: Sequence[Cause], titles: Mapping[str, str], console: Console | None = None
 ) -> int:
-    """Exit code 0 where clients are served and nothing is wrong, else 1; unread hosts count as wrong."""
+    """Print the diagnosis; exit code 0 if clients are served and nothing is wrong, else 1."""
     console = console or make_console(_WIDE)
     unread = list(_unread(state, causes))
     explained = {cause.host for cause in causes if cause.cause not in _harmless(state)}
@@ -89,7 +89,7 @@ def show(
 
 
 def _harmless(state: LabState) -> set[str]:
-    """Causes that do not explain why clients fail, unless that is all that fails."""
+    """Causes that do not explain why clients fail, unless only such trials fail."""
     fits: set[str] = set()
     if state.troubled and all(trial.long for trial in state.troubled):
         fits.update(_OF_LONG_PACKETS)
@@ -99,7 +99,7 @@ def _harmless(state: LabState) -> set[str]:
 
 
 def _unread(state: LabState, causes: Sequence[Cause]) -> Iterator[str]:
-    """What did not answer, unless a cause says why."""
+    """The director or hosts that did not answer, unless a cause explains it."""
     if state.director.error and not any(_silences(state, cause) for cause in causes):
         name, process = state.director_host.name, state.director_process
         if process and process.stopped:
@@ -137,19 +137,19 @@ def _failures(state: LabState) -> Iterator[str]:
 
 
 def _only(trials: Sequence[Trial]) -> str:
-    """What those that fail have in common, and those that are served have not."""
+    """What the failed trials have in common, but the served ones do not."""
     failed = [trial for trial in trials if not trial.served]
     served = [trial for trial in trials if trial.served]
     if served and all(trial.long for trial in failed) and not any(trial.long for trial in served):
         return " Only long requests and answers fail."
-    several = len(failed) > 1  # of a single one it may be chance
+    several = len(failed) > 1  # a single failure may be chance
     if several and all(trial.usual for trial in failed) and any(not trial.usual for trial in served):
         return " They came from source ports that the kernel chose, with the User-Agent curl."
     return ""
 
 
 def _resent(state: LabState) -> Iterator[str]:
-    """`Packets get lost: 5 of 18 connections were served at a second attempt only.`"""
+    """`Packets get lost: 5 of 18 connections were served only after a packet had been sent again.`"""
     if state.resent:
         yield (
             f"Packets get lost: {len(state.resent)} of {len(state.trials)} connections were served only "
@@ -158,7 +158,7 @@ def _resent(state: LabState) -> Iterator[str]:
 
 
 def _quiesced(state: LabState) -> Iterator[str]:
-    """What may be meant to be so: real servers without new connections."""
+    """Notes on what may be intended: real servers without new connections."""
     for service in state.director.services:
         quiet = [state.server_name(target.address) for target in service.targets if not target.weight]
         if 0 < len(quiet) < len(service.targets):
@@ -166,7 +166,7 @@ def _quiesced(state: LabState) -> Iterator[str]:
 
 
 def _suspects(state: LabState) -> Iterator[str]:
-    """What the plan does not have and could keep some client from being served, though it failed no trial."""
+    """Notes on what is not in the plan and could affect some client, although no trial failed."""
     for host in state.by_role(CLIENT, ROUTER, SERVER):
         drops = [rule.text or rule.verdict for rule in host.filters if rule.verdict in ("drop", "reject")]
         found = {
@@ -188,7 +188,7 @@ def _end(trial: Trial) -> str:
 
 
 def _lost(state: LabState) -> dict[str, list[tuple[Trial, Sighting]]]:
-    """By host: the trials that failed and were seen there last."""
+    """By host: the failed trials whose packets were last seen there."""
     found: dict[str, list[tuple[Trial, Sighting]]] = {}
     for trial in state.troubled:
         last = last_seen(trial)
@@ -280,7 +280,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         look += "nft list ruleset; tc -s qdisc show"
     if host and host.legacy_tables:
         look += f"\niptables-legacy-save (tables {', '.join(host.legacy_tables)}, which nft does not list)"
-    # The director has a filter of its own, in front of its kernel: that is not suspected.
+    # The director's own filter, in front of its kernel, is no suspect.
     shown = host.filters if host and host.role != DIRECTOR else ()
     drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]
     filters = [("filters", Text("\n".join(drops[:_FEW])))]
@@ -294,7 +294,7 @@ def _is_known(state: LabState, address: str) -> bool:
 
 
 def _towards(state: LabState, host: HostState | None, place: Sighting) -> str:
-    """` for the switch s2`, and what is behind it."""
+    """` for the switch s2`, and the host behind it that did not get the packet."""
     plug = next((plug for plug in host.plugs if plug.interface == place.interface), None) if host else None
     if not plug:
         return f" through {place.interface}"

@@ -2,12 +2,12 @@
 
     python collect_host.py TARGET... FOLDER... FILE...
 
-with the next hop to each target, an address or what else `ip route get` takes, whether files can be written
-in each folder, an absolute path, and which of the files are missing: `has:` and a path. Another file system
-may have been mounted on this host only.
+TARGET   an argument of `ip route get`: the output has its next hop
+FOLDER   an absolute path: whether files can be written there
+FILE     `has:` and a path: whether it is missing
 
-It is started once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is
-left out.
+Folders and files are checked here because a file system may be mounted on this host only. The program runs
+once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _SETTINGS = (
     *("proxy_arp", "proxy_arp_pvlan", "accept_local", "drop_gratuitous_arp"),
     *("disable_ipv6", "accept_dad", "accept_ra", "drop_unsolicited_na"),
 )
-_SOLICITS = "mcast_solicit"  # how often a neighbour's address is asked for
+_SOLICITS = "mcast_solicit"  # the number of ARP requests for a neighbour
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
 _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
-_LONGEST = 400  # characters of a command line: a Python program's name may come late
+_LONGEST = 400  # characters of a command line, with a Python program's name after its options
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
 HAS = "has:"  # before the path of a file that should be there
 _ANY6, _BOTH = "::", "*"
 
 
 def collect(asked_for: list[str]) -> dict[str, object]:
-    """Everything; `ip`, `nft`, `rules` and `tc` are the output of these programs."""
+    """The whole state; `ip`, `nft`, `rules` and `tc` are the output of those programs."""
     folders = [name for name in asked_for if name.startswith("/")]
     files = [name[len(HAS) :] for name in asked_for if name.startswith(HAS)]
     targets = [name for name in asked_for if not name.startswith(("/", HAS))]
     version = 6 if any(":" in target for target in targets) else 4
     asked = [
         "route show",
-        "neighbour show nud all",  # with those in state NOARP
+        "neighbour show nud all",  # also those in state NOARP
         "rule show",
         *(f"route get {target}" for target in targets),
     ]
@@ -78,7 +78,7 @@ def collect(asked_for: list[str]) -> dict[str, object]:
 
 
 def _output(text: str, *command: str) -> str:
-    """A program's output for the input `text`; importing subprocess would take longer."""
+    """A program's output, with `text` as its input; subprocess would take longer to import."""
     reads, writes = os.pipe(), os.pipe()
     os.write(reads[1], text.encode())
     os.close(reads[1])
@@ -101,7 +101,7 @@ def _output(text: str, *command: str) -> str:
 
 
 def _traffic_filters() -> Iterator[tuple[str, str, str]]:
-    """Interface, hook, and what tc prints of its filters there."""
+    """Interface, hook, and tc's output for its filters there."""
     for line in _output("", "tc", "qdisc", "show").splitlines():
         words = line.split()  # qdisc clsact ffff: dev eth0 parent ffff:fff1
         if len(words) > 4 and words[1] in ("clsact", "ingress"):
@@ -112,7 +112,7 @@ def _traffic_filters() -> Iterator[tuple[str, str, str]]:
 
 
 def _legacy_tables() -> list[str]:
-    """The tables of the older iptables (ip_tables), of which nft says nothing."""
+    """The tables of iptables-legacy (ip_tables), which nft does not list."""
     try:
         with open("/proc/net/ip_tables_names") as names:
             return names.read().split()
@@ -121,7 +121,7 @@ def _legacy_tables() -> list[str]:
 
 
 def _unwritable(folder: str) -> str:
-    """Why no file can be written there: its file system is full, or read-only."""
+    """Why no file can be written there, such as a full or read-only file system; "" if files can."""
     try:
         system = os.statvfs(folder)
     except OSError:
@@ -216,7 +216,7 @@ def _unix_listeners() -> Iterator[tuple[str, str, str, int]]:
 
 
 def _now(path: str) -> str:
-    """Where a socket is that was bound as `PATH~` and renamed once it listened: the list keeps that name."""
+    """The current path of a socket bound as `PATH~` and then renamed: the kernel lists the old name."""
     renamed = path[:-1]
     return renamed if path.endswith("~") and os.path.exists(renamed) else path
 
@@ -225,7 +225,7 @@ _Socket = tuple[int, str, str]  # a process: pid, program, state
 
 
 def _processes() -> tuple[list[tuple[int, str, str, bool, int, int]], dict[str, _Socket]]:
-    """The processes in this network namespace, but for this one; and the sockets they have, by inode."""
+    """The other processes in this network namespace, and the processes of sockets, by inode."""
     here, found, sockets = os.readlink("/proc/self/ns/net"), [], {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -248,7 +248,7 @@ def _processes() -> tuple[list[tuple[int, str, str, bool, int, int]], dict[str, 
 
 
 def _open_files(pid: str) -> Iterator[str]:
-    """What its descriptors stand for; a busy process may close one meanwhile."""
+    """The targets of its descriptors, "" for one that was closed meanwhile."""
     for number in os.listdir(f"/proc/{pid}/fd"):
         try:
             yield os.readlink(f"/proc/{pid}/fd/{number}")
@@ -257,14 +257,14 @@ def _open_files(pid: str) -> Iterator[str]:
 
 
 def _most_files(pid: str) -> int:
-    """Its soft limit of open file descriptors; 0 if there is none."""
+    """Its soft limit of open file descriptors; 0 for no limit."""
     with open(f"/proc/{pid}/limits") as lines:
         found = [line.split()[3] for line in lines if line.startswith("Max open files")]
     return int(found[0]) if found and found[0].isdigit() else 0
 
 
 def _written(hexadecimal: str) -> str:
-    """An address of /proc/net/tcp or tcp6: words in the byte order of the machine."""
+    """The text of an address in /proc/net/tcp or tcp6, which are words in the machine's byte order."""
     words = [int(hexadecimal[at : at + 8], 16) for at in range(0, len(hexadecimal), 8)]
     family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
     return socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))

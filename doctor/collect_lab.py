@@ -1,8 +1,8 @@
 """Read the state of a running lab: the director's own report, trials, and a small program on every host.
 
 Nothing here fails because of a fault in the lab: the state says what could not be read. The director is asked
-first, so its table does not show the trials; the hosts are read last, so their counters and neighbour
-tables do.
+first, so that its table does not contain the trials, and the hosts are read last, so that their counters and
+neighbour tables do.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ from realserver_setup.files import LISTING, UPLOAD
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL
 
 _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
-_HOST, _DIRECTOR = 20, 2  # seconds; a tenth of one is enough where the machine is idle
-_LONGEST = 8  # seconds for the director, however busy the machine is: it may be what keeps it busy
-_BRIEFLY = 0.2  # seconds for a director that can't accept a connection
+_HOST, _DIRECTOR = 20, 2  # seconds; a tenth of a second is enough on an idle machine
+_LONGEST = 8  # seconds for the director, however busy the machine: a looping director makes it busy itself
+_BRIEFLY = 0.2  # seconds for a director that cannot accept a connection
 _AT_ONCE = 8
 _FTP, _HTTP = 21, 80
 _IPV6 = 6
@@ -63,7 +63,7 @@ _MOST = 300  # connections kept: established ones first
 
 
 def collect_lab(running: RunningLab) -> LabState:
-    """The state of the lab, in half a second, or three where clients fail; a broken lab raises nothing."""
+    """The state of the lab, in half a second, or three if clients fail; never raises for a broken lab."""
     plan = running.plan
     if plan.pair:
         from doctor import collect_pair  # late: most labs have one director
@@ -90,14 +90,14 @@ def collect_lab(running: RunningLab) -> LabState:
         hosts=tuple(_with_files(host, running) for host in hosts),
         director=director,
         trials=again.result() if again else trials,
-        director_process=_director_process(hosts),
+        director_process=director_process(hosts),
         active=name,
     )
     return collect_pair.with_pair(state, running, _director) if plan.pair else state
 
 
 def answer(running: RunningLab) -> Message:
-    """The state, as the lab's control server answers it; `more` has that of the other IP version, if any."""
+    """The state as the control server's answer; `more` contains the state of the other IP version, if any."""
     first, *more = (collect_lab(part).as_dict() for part in running.parts)
     return {"state": first, "more": more}
 
@@ -110,11 +110,11 @@ def _planned(plan: Plan) -> Iterator[PlannedServer]:
 
 
 def _targets(plan: Plan, node: Node) -> Iterator[str]:
-    """Where packets of the virtual server go: to clients, VIP and director; then what passes this host."""
+    """Destinations whose next hop matters: clients, VIP and director; then packets that pass this host."""
     for other in plan.topology.nodes:
         if other.role in (Role.CLIENT, Role.DIRECTOR):
             yield from (interface.address for interface in other.interfaces)
-    # Of clients, as their requests: a rule of policy routing may be for a port.
+    # For clients with protocol and port, which a policy routing rule may match.
     yield f"{plan.vip} ipproto tcp dport {_HTTP}" if node.role is Role.CLIENT else plan.vip
     if node.role is Role.DIRECTOR:
         yield from (server.address for server in plan.servers)
@@ -173,7 +173,7 @@ def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> H
 
 
 def _with_unreachable(host: HostState, targets: Iterable[str]) -> HostState:
-    """With a next hop for each target: `ip` prints nothing about those to which there is no route."""
+    """The host with a next hop for each target: `ip` prints nothing for targets without a route."""
     asked = (_asked(target.split()) for target in targets)
     known = {(hop.target, hop.source, hop.inbound) for hop in host.next_hops}
     missing = (
@@ -183,13 +183,13 @@ def _with_unreachable(host: HostState, targets: Iterable[str]) -> HostState:
 
 
 def _asked(words: list[str]) -> NextHop:
-    """`ADDRESS from SOURCE iif INTERFACE ipproto tcp dport PORT`, of which the first word is always there."""
+    """The question `ADDRESS from SOURCE iif INTERFACE ipproto tcp dport PORT`; only ADDRESS is mandatory."""
     named = dict(zip(words[1::2], words[2::2], strict=False))
     return NextHop(words[0], source=named.get("from", ""), inbound=named.get("iif", ""))
 
 
 def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
-    """What the set-up script of a host sets, unless somebody edits it."""
+    """The settings that the host's set-up script makes as rendered."""
     if isinstance(setup, ClientSetup):
         return Planned(gateway=setup.gateway)
     if isinstance(setup, RouterSetup):
@@ -205,7 +205,7 @@ def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
 
 
 def _with_files(host: HostState, running: RunningLab) -> HostState:
-    """With the current scripts of its folder, without those in subfolders, which belong to one dialect."""
+    """The host with the current scripts of its folder, but not of subfolders, which belong to one dialect."""
     scripts: dict[str, str] = {}
     for path in sorted((running.evidence.scripts / host.name).glob("*.sh")):
         try:
@@ -216,7 +216,7 @@ def _with_files(host: HostState, running: RunningLab) -> HostState:
 
 
 def _site(running: RunningLab, host: HostState) -> Site:
-    """What has changed of what the httpd of a real server works with."""
+    """The httpd's files on a real server, with changes to its configuration."""
     if not _folders(running, host.name):
         return host.site
     folder, root = running.evidence.folder / "servers" / host.name, running.farm.root(host.name)
@@ -228,7 +228,7 @@ def _site(running: RunningLab, host: HostState) -> Site:
 
 
 def _folders(running: RunningLab, name: str) -> list[str]:
-    """Where the httpd of a real server writes, or a client by it."""
+    """The folders in which a real server's httpd writes, for itself or for clients."""
     if name not in {server.name for server in running.plan.servers}:
         return []
     folder, root = running.evidence.folder.resolve() / "servers" / name, running.farm.root(name)
@@ -236,7 +236,7 @@ def _folders(running: RunningLab, name: str) -> list[str]:
 
 
 def _files(running: RunningLab, name: str) -> list[str]:
-    """The files that a real server serves, as collect_host.py takes them."""
+    """The files that a real server serves, as arguments of collect_host.py."""
     if name not in {server.name for server in running.plan.servers}:
         return []
     root = running.farm.root(name)
@@ -244,7 +244,7 @@ def _files(running: RunningLab, name: str) -> list[str]:
 
 
 def _changed(original: Path, configuration: Path) -> Iterator[str]:
-    """`line 34: return 503;`, for each line that was not there; or what is gone."""
+    """`line 34: return 503;` for each new line, `gone: ...` for each deleted one."""
     try:
         before, now = (path.read_text(errors="replace").splitlines() for path in (original, configuration))
     except OSError:
@@ -257,8 +257,8 @@ def _changed(original: Path, configuration: Path) -> Iterator[str]:
             yield from (f"line {at + 1}: {now[at].strip()}" for at in range(start, end) if now[at].strip())
 
 
-def _director_process(hosts: Iterable[HostState]) -> Process | None:
-    """The process that has the director's control socket, whichever somebody has started."""
+def director_process(hosts: Iterable[HostState]) -> Process | None:
+    """The process that has the director's control socket, also if it was started by hand."""
     for host in hosts:
         pids = {
             listener.pid
@@ -272,7 +272,7 @@ def _director_process(hosts: Iterable[HostState]) -> Process | None:
 
 
 def _director(path: str) -> DirectorState:
-    """Asked through its control socket; its connections, without those of earlier trials."""
+    """The report from its control socket, without the connections of earlier trials."""
     pid = _owner(path)
     if pid and _is_stopped(pid):
         return DirectorState(error=f"process {pid} is stopped")
@@ -296,7 +296,7 @@ def _director(path: str) -> DirectorState:
 
 
 def _of_version(director: DirectorState, version: int) -> DirectorState:
-    """Without what is about the other IP version."""
+    """The report without services, marks and connections of the other IP version."""
 
     def is_of(address: str) -> bool:
         return (":" in address) == (version == _IPV6)
@@ -318,7 +318,7 @@ def _of_version(director: DirectorState, version: int) -> DirectorState:
 
 
 def _owner(path: str) -> int:
-    """The process that has the director's control socket; 0 if none has."""
+    """The pid of the process that has the director's control socket; 0 if there is none."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.connect(path)
@@ -330,7 +330,7 @@ def _owner(path: str) -> int:
 
 
 def _is_stopped(pid: int) -> bool:
-    """It would not answer."""
+    """Whether the process is stopped, so that it would not answer."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in STOPPED
     except OSError:
@@ -338,7 +338,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _has_no_files(pid: int) -> bool:
-    """Without a file descriptor left it accepts no connection; another one may be closed at any time."""
+    """Whether it has no file descriptor left, and so accepts no connection for now."""
     try:
         most, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         return most != resource.RLIM_INFINITY and len(os.listdir(f"/proc/{pid}/fd")) >= most
@@ -378,7 +378,7 @@ def _mark(listed: Mapping[str, Any]) -> Mark:
 
 
 def _is_real(connection: Connection) -> bool:
-    """Whether it is none of a trial."""
+    """Whether it does not belong to a trial."""
     port = connection.client.rpartition(":")[2]
     return not port.isdigit() or int(port) not in PORTS
 

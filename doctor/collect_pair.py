@@ -1,4 +1,4 @@
-"""What the doctor reads of two directors (lab-ha) besides what it reads of one: files, daemons, events."""
+"""What the doctor also reads of two directors (lab-ha): configurations, sync daemons, events."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from availability.config import ConfigError, config_reader
 from availability.vrrp import instances
 from director.control.channel import ChannelError, call
-from doctor.state import DirectorState, Down, HostState, LabState, Paired, Process, SyncDaemon
+from doctor.collect_lab import director_process
+from doctor.state import DirectorState, Down, HostState, LabState, Paired, SyncDaemon
 from labs.checks.failures import router_sees
 from labs.errors import LabError
-from labs.hosts.environment import DIRECTOR
 from labs.run.paired_director import PairedDirector
 from labs.run.running import RunningLab
 from labs.run.takeover import CONFIGURATION
@@ -30,7 +30,7 @@ def pair_of(running: RunningLab) -> tuple[PairedDirector, ...]:
 
 
 def active(running: RunningLab) -> PairedDirector:
-    """The one that owns the VIP; if both do, the one that the router sends to."""
+    """The director that owns the VIP; if both do, the one that the router sends to."""
     pair = pair_of(running)
     owners = [director for director in pair if director.owns_vip()]
     if len(owners) == 1:
@@ -40,7 +40,7 @@ def active(running: RunningLab) -> PairedDirector:
 
 
 def with_pair(state: LabState, running: RunningLab, ask: Callable[[str], DirectorState]) -> LabState:
-    """The state with both directors; `ask` gets the report of the one with a control socket."""
+    """The state with both directors; `ask` gets a director's report from its control socket."""
     pair = tuple(_paired(director, state.host(director.host.name), ask) for director in pair_of(running))
     found = next((director for director in pair if director.name == state.active), pair[0])
     moving = {address for setup in running.plan.pair for address, _ in setup.virtual} - {state.vip}
@@ -54,7 +54,7 @@ def _paired(director: PairedDirector, host: HostState | None, ask: Callable[[str
     return Paired(
         name=setup.name,
         director=ask(director.socket),
-        process=_process_of(host) if host else None,
+        process=director_process([host]) if host else None,
         settings=settings,
         planned=_planned(setup) if settings else {},
         error=error,
@@ -66,18 +66,8 @@ def _paired(director: PairedDirector, host: HostState | None, ask: Callable[[str
     )
 
 
-def _process_of(host: HostState) -> Process | None:
-    """The process that has the director's control socket on its host."""
-    pids = {
-        listener.pid
-        for listener in host.listeners
-        if (listener.protocol, listener.address) == ("UNIX", DIRECTOR)
-    }
-    return next((process for process in host.processes if process.pid in pids), None)
-
-
 def _configured(file: Path, takeover: str) -> tuple[dict[str, str], dict[str, Any], str]:
-    """Its virtual router's settings, fields of Paired about its checks, and why the file can't be used."""
+    """The virtual router's settings, Paired's fields about the checks, and why the file cannot be used."""
     try:
         configuration = config_reader.load(file)
         found, _ = instances.read(configuration)
@@ -118,7 +108,7 @@ def _daemons(socket: str) -> Iterator[SyncDaemon]:
 
 
 def _down(events: Path) -> Iterator[Down]:
-    """The real servers whose last change was for the worse."""
+    """The real servers whose last event is that they went down."""
     last: dict[tuple[str, int], Mapping[str, Any]] = {}
     for line in events.read_text(errors="replace").splitlines() if events.exists() else ():
         if '"kind": "server_' not in line:

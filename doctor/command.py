@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
-    """Exit code 0 where nothing is wrong, else 1. Raises LabError."""
+    """Exit code 0 if nothing is wrong, else 1. Raises LabError."""
     known = [] if machine else list(attach.running_labs())
     found = attach.pick(known, student, lab)
     if found is not None:
@@ -30,7 +30,7 @@ def doctor(student: str = "", lab: str = "", *, machine: bool = False) -> int:
 
 
 def knows_causes() -> bool:
-    """Whether the causes are here; an empty folder that is left of them does not count."""
+    """Whether the causes are installed; an empty folder does not count."""
     found = find_spec("doctor.causes")
     return found is not None and found.origin is not None
 
@@ -63,7 +63,7 @@ def _lab(lab: AttachedLab) -> int:
 
 
 def _also(state: LabState, before: Sequence[Cause], found: Sequence[Cause]) -> int:
-    """What is wrong with the other IP version, in a line where the same repairs mend both; the exit code."""
+    """Print what is wrong with the other IP version, one line if the same repairs apply; the exit code."""
     from doctor import cause_table
     from doctor.causes import titles
 

@@ -11,9 +11,9 @@ from doctor.queries import outer_packet, reply_packet, request_packet
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where a host differs from what a path needs, in `what`: link, route, filter, socket, rule ...
+    """A difference in a host's `what` (link, route, filter, socket, rule ...) from what a path needs.
 
-    `look` is a command for that host; `paths` are those that end here, such as `c1 to rs1`.
+    `look` is a command to examine it on that host; `paths` are the paths that end here, such as `c1 to rs1`.
     """
 
     host: str
@@ -36,7 +36,7 @@ class PathPacket:
 
     @property
     def facts(self) -> Packet:
-        """As packet filters see it."""
+        """The packet as packet filters see it."""
         if self.protocol != "tcp":
             return outer_packet(self.source, self.dest)
         make = reply_packet if self.is_reply else request_packet

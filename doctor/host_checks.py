@@ -1,4 +1,4 @@
-"""What every host on a path needs: links, addresses, a reverse path, and filters that let a packet pass."""
+"""Checks of every host on a path: links, addresses, the reverse path, and filters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def link(host: HostState, interface: str) -> Iterator[Difference]:
 
 
 def planned_address(host: HostState, plug: Plug) -> Iterator[Difference]:
-    """A plug's address is there, with its netmask."""
+    """A plug's interface has the planned address and netmask."""
     wanted = f"{plug.address}/{plug.prefix} on {plug.interface}"
     found = [address for address in host.addresses if address.address == plug.address]
     look = f"ip address show dev {plug.interface}"
@@ -42,7 +42,7 @@ def planned_address(host: HostState, plug: Plug) -> Iterator[Difference]:
 
 
 def reverse_path(host: HostState, packet: PathPacket, inbound: str, hop: NextHop) -> Iterator[Difference]:
-    """The kernel drops a packet that it would answer through another interface (rp_filter 1)."""
+    """With rp_filter 1, the kernel drops a packet that it would answer through another interface."""
     if not inbound or hop.local or host.setting("rp_filter", inbound) != _STRICT:
         return
     back = next_hop(host, packet.source)
@@ -59,7 +59,7 @@ def reverse_path(host: HostState, packet: PathPacket, inbound: str, hop: NextHop
 def filtered(
     state: LabState, host: HostState, packet: PathPacket, hooks: Iterable[str]
 ) -> Iterator[Difference]:
-    """A packet filter; the packet sockets of the director's engines are in front of its own."""
+    """A packet filter that drops the packet; the director's engines receive packets before its filter."""
     if host.role == "director" and state.director.engine != "ipvs":
         return
     rule = dropped(host.filters, packet.facts, *hooks)

@@ -1,6 +1,6 @@
-"""What this machine offers the labs, the engines, the virtual machine and the bench, and the table of it.
+"""What this machine offers to labs, engines, virtual machine and bench, as a table.
 
-Each probe examines one subject and changes nothing, except that root's kernel may load a module.
+Each probe examines one subject and changes nothing, except that with root the kernel may load a module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from labs.terminal.exits import REFUSED
 from labs.terminal.screen import WIDE, make_console, table_box
 
 _SERVER_MB = 12  # of memory for each real server in VS-TUN
-_ADVICE = (": run ", ": `", ": ")  # what precedes it
+_ADVICE = (": run ", ": `", ": ")  # what separates a fact from the advice
 _OLDEST_PYTHON = (3, 10)
 _NO_RYU = Path(__file__).resolve().parent.parent / ".venv" / "no-ryu"  # written by ./inv
 _BENCH = {"iperf3": "iperf3", "wrk": "wrk", "haproxy": "haproxy", "clang": "clang"}
@@ -36,7 +36,7 @@ _FALLBACK_TUNNELS = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
 
 
 class State(Enum):
-    """As shown: words, not colours alone."""
+    """The verdict of a probe, shown as a word and not by colour alone."""
 
     OK = "ok"
     LIMITED = "limited"  # works with restrictions
@@ -57,7 +57,10 @@ class Finding:
 
 
 def system() -> Finding:
-    name = platform.freedesktop_os_release()["PRETTY_NAME"]
+    try:
+        name = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:  # no os-release file
+        name = "an unknown distribution"
     python = platform.python_version()
     observed = f"{name} on {platform.machine()}, Linux {platform.release()}, Python {python}"
     if tuple(map(int, platform.python_version_tuple()[:2])) < _OLDEST_PYTHON:
@@ -179,7 +182,7 @@ def _tried(subject: str, attempt: Callable[[], object], works: str) -> Finding:
 
 
 def _fact_and_advice(sentence: str) -> tuple[str, str]:
-    """Split an error of this project: what is missing, a colon, and what to do."""
+    """Split an error message of this project into fact and advice, which a colon separates."""
     at = next((sentence.index(mark) for mark in _ADVICE if mark in sentence), len(sentence))
     advice = sentence[at + 2 :]
     return sentence[:at], advice[:1].upper() + advice[1:]
@@ -196,7 +199,7 @@ _NEEDED = ("system", "memory", "labs")
 
 
 def show_machine(probes: Iterable[Callable[[], Finding]] = PROBES, console: Console | None = None) -> int:
-    """Print the findings; exit code 0 where the labs can run, else 2."""
+    """Print the findings; exit code 0 if the labs can run, else 2."""
     findings = [probe() for probe in probes]
     console = console or make_console(WIDE)
     console.print(_table(findings, table_box()))

@@ -1,9 +1,9 @@
 """Packet filters: the rules that nft lists, and what they do with one packet.
 
-A packet is described by some facts: `{"ip saddr": "203.0.113.2", "icmp type": "destination-unreachable"}`.
-What a match says of any other fact is not known, unless it is about interfaces, or headers that the packet
-does not have. `dropped` is certain: a packet that might pass is never reported. `suspects` are the rules that
-may drop it: they depend on its length or TTL, on a rate, on a random number.
+A packet is described by some facts: `{"ip saddr": "203.0.113.2", "icmp type": "destination-unreachable"}`. A
+match on any other fact has an unknown result, except for interfaces, and for headers that the packet does not
+have. `dropped` is certain: it never reports a packet that might pass. `suspects` are rules that may drop it,
+depending on its length or TTL, on a rate, or on a random number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Packet = Mapping[str, Any]
 
 _FINAL = ("accept", "drop", "reject", "return")
 _JUMPS = ("jump", "goto")
-_TAKES = ("fwd", "queue")  # by another interface, and by a program that says what becomes of the packet
+_TAKES = ("fwd", "queue")  # to another interface; to a program that decides about the packet
 _TRANSLATES = ("redirect", "dnat")
 _TRANSLATES_SOURCE = ("snat", "masquerade")
 _COUNTS = (
@@ -39,8 +39,8 @@ _DROPPED = ("drop", "reject", "fwd")
 _MAY_DROP = (*_DROPPED, "queue")
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "arp", "ether", "vlan")
 _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
-_USUAL = {"ct packets": 1_000, "ct bytes": 1_000_000}  # of a connection that fetches some files
-_USUAL_IN_ALL = 100_000_000  # bytes of all connections in an afternoon
+_USUAL = {"ct packets": 1_000, "ct bytes": 1_000_000}  # a connection that fetches some files
+_USUAL_IN_ALL = 100_000_000  # bytes: all connections of an afternoon
 _UNITS = {"bytes": 1, "kbytes": 2**10, "mbytes": 2**20, "gbytes": 2**30}  # of a quota
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
 _HANDLE = re.compile(r"\s*(.*\S)\s+# handle (\d+)")
@@ -66,7 +66,7 @@ def rules(listed: Iterable[Mapping[str, Any]], text: str) -> tuple[FilterRule, .
 
 
 def _elements(named: Mapping[str, Any]) -> Iterator[Any]:
-    """Those of a set; if packets may add further ones, its name is the last. (nft hides the flag dynamic.)"""
+    """The elements of a set; if packets may add some, also its name. (nft does not show the flag dynamic.)"""
     yield from named.get("elem", [])
     if {"dynamic", "timeout"} & set(named.get("flags", ())):
         yield f"{_SET}{named['name']}"
@@ -76,7 +76,7 @@ _Sets = Mapping[tuple[str, str, str], Sequence[Any]]
 
 
 def _expanded(rule: Mapping[str, Any], sets: _Sets) -> Iterator[Mapping[str, Any]]:
-    """With the elements of named sets; a verdict map becomes a rule for each of its elements."""
+    """The rule with the elements of named sets; a verdict map becomes one rule per element."""
     expressions = [_with_elements(expression, rule, sets) for expression in rule.get("expr", [])]
     vmap = next((expression["vmap"] for expression in expressions if "vmap" in expression), None)
     if not isinstance(vmap, Mapping) or not isinstance(vmap.get("data"), Mapping):
@@ -152,7 +152,7 @@ def _verdict(expression: Mapping[str, Any]) -> str:
         if name in expression:
             return f"{name} {(expression[name] or {}).get('addr', '')}".strip()
     if "bypass" in (expression.get("queue") or {}).get("flags", ()):
-        return "accept"  # where no program reads the queue
+        return "accept"  # if no program reads the queue
     return next((name for name in (*_FINAL, *_TAKES) if name in expression), "")
 
 
@@ -175,7 +175,7 @@ def dropped(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 
 def suspects(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iterator[FilterRule]:
-    """The rules at these hooks that drop the packet, or may, in the order in which it meets them."""
+    """The rules at these hooks that drop or may drop the packet, in the order in which it meets them."""
     return (rule for rule in _met(filters, packet, hooks) if rule.verdict in _MAY_DROP)
 
 
@@ -188,15 +188,15 @@ def changes(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Filte
 
 
 def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
-    """Whether nothing but a random number, or a counter, decides if a suspect drops the packet."""
-    open_ones = [match for match in rule.matches if _is_met(match, packet) is None]
-    return bool(open_ones) and all(_name(_left(match)).startswith(_RANDOM) for match in open_ones)
+    """Whether only a random number or a counter decides if a suspect drops the packet."""
+    undecided = [match for match in rule.matches if _is_met(match, packet) is None]
+    return bool(undecided) and all(_name(_left(match)).startswith(_RANDOM) for match in undecided)
 
 
 def drops_long(rule: FilterRule, packet: Packet) -> bool:
-    """Whether a suspect drops the packet once its connection, or all, have had a usual amount of data."""
-    open_ones = [match for match in rule.matches if _is_met(match, packet) is None]
-    return bool(open_ones) and all(map(_is_of_long, open_ones))
+    """Whether a suspect drops the packet after a normal amount of data on its connection, or on all."""
+    undecided = [match for match in rule.matches if _is_met(match, packet) is None]
+    return bool(undecided) and all(map(_is_of_long, undecided))
 
 
 def _is_of_long(expression: Mapping[str, Any]) -> bool:
@@ -213,14 +213,14 @@ def _bytes(quota: Mapping[str, Any]) -> int:
 
 
 def leads_to(rule: FilterRule) -> tuple[str, int]:
-    """The address and the port to which a redirection leads; empty and 0 where these stay."""
+    """The address and port to which a redirection leads; empty and 0 if they are unchanged."""
     how, *to = rule.verdict.split()
     address = to.pop(0) if how == "dnat" else ""
     return address, int(to[0]) if to and to[0].isdigit() else 0
 
 
 def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting") -> FilterRule | None:
-    """The rule that redirects an incoming packet to another port or address; one it sends, at `output`."""
+    """The rule that redirects an incoming packet to another port or address; at `output`, an outgoing one."""
     decisions = _decisions(filters, packet, (hook,))
     return next((rule for rule in decisions if rule.verdict.startswith(_TRANSLATES)), None)
 
@@ -228,14 +228,14 @@ def redirection(filters: Sequence[FilterRule], packet: Packet, hook: str = "prer
 def suspect_redirection(
     filters: Sequence[FilterRule], packet: Packet, hook: str = "prerouting"
 ) -> FilterRule | None:
-    """The rule that redirects an incoming packet, or may: it depends on a rate, or on a random number."""
+    """The rule that redirects an incoming packet, or may, depending on a rate or a random number."""
     return next(
         (rule for rule in _met(filters, packet, (hook,)) if rule.verdict.startswith(_TRANSLATES)), None
     )
 
 
 def translation(filters: Sequence[FilterRule], packet: Packet) -> FilterRule | None:
-    """The rule that changes the source of a packet which leaves the host."""
+    """The rule that changes the source of a packet that leaves the host."""
     decisions = _decisions(filters, packet, ("postrouting",))
     return next((rule for rule in decisions if rule.verdict.startswith(_TRANSLATES_SOURCE)), None)
 
@@ -279,7 +279,7 @@ def _walk(
 
 
 def _met(filters: Sequence[FilterRule], packet: Packet, hooks: Sequence[str]) -> Iterator[FilterRule]:
-    """The rules that the packet meets at these hooks, or may, until one of each chain decides for certain."""
+    """The rules that the packet meets or may meet at these hooks, in each chain up to one that decides."""
     for base in _bases(filters, packet, hooks):
         yield from _met_in(filters, base, base.chain, packet, _DEEPEST)
 
@@ -306,7 +306,7 @@ def _in_chain(filters: Iterable[FilterRule], base: FilterRule, chain: str) -> It
 
 
 def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool | None:
-    """Whether the packet meets it; None if that is not known."""
+    """Whether the packet matches the expression; None if unknown."""
     match = expression.get("match")
     left, mask = _left(expression), None
     if not isinstance(match, Mapping):
@@ -315,7 +315,7 @@ def _is_met(expression: Mapping[str, Any], packet: Packet) -> bool | None:
         left, mask = left["&"]
     name = _name(left)
     if name in ("iif", "oif"):
-        name += "name"  # one by index, one by name; nft prints names
+        name += "name"  # iif compares indices, iifname names; nft prints names for both
     if name not in packet:
         return True if name in _INTERFACES else None if _has(packet, name) else False
     fact, operator, right = packet[name], match.get("op"), match.get("right")
@@ -340,7 +340,7 @@ def _are_numbers(*values: Any) -> bool:
 
 
 def _has(packet: Packet, name: str) -> bool:
-    """Whether a packet may have such a field at all: a TCP packet has none of UDP."""
+    """Whether the packet may have such a field: a TCP packet has no UDP fields."""
     header = name.partition(" ")[0]
     if header in ("ip", "ip6"):
         return bool(header == packet.get("protocol", "ip"))
@@ -350,7 +350,7 @@ def _has(packet: Packet, name: str) -> bool:
 
 
 def _flags(fact: frozenset[str], operator: Any, right: Any, mask: Any) -> bool:
-    """TCP flags: `in` is any of them, `==` all of those that the mask has, and no other."""
+    """TCP flags: `in` means any of them; `==` means exactly these, among the mask's."""
     wanted = frozenset(_words(right))
     if operator == "in":
         return bool(fact & wanted)
@@ -401,7 +401,7 @@ def _values(right: Any) -> Iterator[Any]:
 
 
 def _is(fact: Any, value: Any) -> bool:
-    """Whether a rule's value matches a fact, which may have several spellings."""
+    """Whether a rule's value matches a fact; a tuple lists the fact's spellings."""
     if isinstance(fact, tuple):
         return any(_is(item, value) for item in fact)
     if isinstance(value, Mapping) and "prefix" in value:

@@ -24,12 +24,12 @@ from doctor.state import (
 )
 from labs.literals import literal
 
-_UNSPECIFIED = "::"  # what `ip -6 route get` prints where no source was given
+_UNSPECIFIED = "::"  # printed by `ip -6 route get` if no source was given
 _Entries = Iterable[Mapping[str, Any]]
 
 
 def parse_host(host: HostState, printed: str) -> HostState:
-    """The planned `host` with the state that was `printed`. Raises ValueError for other output."""
+    """The planned `host` with the `printed` state. Raises ValueError for any other output."""
     try:
         printed_state = literal(printed)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -39,7 +39,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
         host,
         links=tuple(map(_link, devices)),
         addresses=tuple(_addresses(devices, "inet6" if ":" in host.main.address else "inet")),
-        routes=tuple(Route(*_way(route), kind=_kind(route)) for route in routes),
+        routes=tuple(Route(*_route_words(route), kind=_kind(route)) for route in routes),
         neighbours=tuple(_neighbours(neighbours)),
         next_hops=tuple(_next_hop(route) for next_hop in next_hops for route in next_hop),
         settings=printed_state["settings"],
@@ -106,12 +106,12 @@ def _addresses(devices: _Entries, family: str) -> Iterator[Address]:
                 )
 
 
-def _way(route: Mapping[str, Any]) -> tuple[str, str, str]:
+def _route_words(route: Mapping[str, Any]) -> tuple[str, str, str]:
     return route["dst"], route.get("gateway", ""), route.get("dev", "")
 
 
 def _kind(route: Mapping[str, Any]) -> str:
-    """What makes a route other than an ordinary one."""
+    """The type of a special route; empty for an ordinary one."""
     kind = route.get("type", "")
     return "" if kind == "unicast" else str(kind)
 
@@ -119,7 +119,7 @@ def _kind(route: Mapping[str, Any]) -> str:
 def _next_hop(route: Mapping[str, Any]) -> NextHop:
     """An answer of `ip route get`."""
     return NextHop(
-        *_way(route),
+        *_route_words(route),
         source="" if route.get("from") == _UNSPECIFIED else route.get("from", ""),
         inbound=route.get("iif", ""),
         local=route.get("type") == "local",
@@ -128,7 +128,7 @@ def _next_hop(route: Mapping[str, Any]) -> NextHop:
     )
 
 
-_GROUPS = ("01:", "33:33:", "ff:", "00:")  # beginnings of MAC addresses that no host has
+_GROUPS = ("01:", "33:33:", "ff:", "00:")  # prefixes of group MAC addresses, and of loopback's
 
 
 def _metric(route: Mapping[str, Any], name: str) -> int:
@@ -136,7 +136,7 @@ def _metric(route: Mapping[str, Any], name: str) -> int:
 
 
 def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
-    """Without the kernel's own for groups and for itself."""
+    """The entries, without the kernel's own for groups and for itself."""
     for entry in entries:
         if "NOARP" in entry.get("state", ()) and entry.get("lladdr", "00:").startswith(_GROUPS):
             continue
@@ -149,7 +149,7 @@ _OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))
 
 
 def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
-    """Those besides the kernel's own."""
+    """The policy rules, without the kernel's own."""
     for entry in entries:
         if (entry.get("priority"), entry.get("table")) in _OF_THE_KERNEL and entry.get("src") == "all":
             continue
@@ -166,7 +166,7 @@ def _prefix(entry: Mapping[str, Any], end: str) -> str:
 
 
 def _legacy_rules(printed: str) -> Iterator[str]:
-    """`-t filter -A INPUT -p tcp -j DROP`, for each rule, and `-t filter -P INPUT DROP`."""
+    """`-t filter -A INPUT -p tcp -j DROP` for each rule; `-t filter -P INPUT DROP` for a policy."""
     table = ""
     for line in printed.splitlines():
         if line.startswith("*"):
@@ -178,7 +178,7 @@ def _legacy_rules(printed: str) -> Iterator[str]:
 
 
 def _policies(printed: str) -> Iterator[str]:
-    """Each policy of `ip xfrm policy` in one line; sockets' own ones are left out."""
+    """Each policy of `ip xfrm policy` on one line, without those of sockets."""
     for policy in re.split(r"\n(?=\S)", printed.strip()):
         if policy and "\tsocket " not in policy:
             yield " ".join(policy.split())

@@ -1,17 +1,17 @@
-"""The path of a connection, hop by hop: what each host should do with its packets, and what it would do.
+"""The path of a connection, hop by hop: what each host should do with its packets, and what it does.
 
     request   client > its router > director, which picks a real server > (TUN: routers) > real server
     reply     NAT: real server > director > router > client; TUN, DR: real server > its router > client
 
 At each hop, in this order: link, address, netmask, route, filter, neighbour; on the director also its
-process, rules, weights, thresholds and table; on the real server also the device of the VIP, the listening
-socket and its process. The plan says what should be, the state what is. Nothing here knows faults, so even
-a fault that no one has thought of ends at a host. The first difference on a path counts: the packet does
-not get past it. `path_ends` has the director and the real server, `path_hops` what lies between them,
-`host_checks` what every host on the way needs.
+process, rules, weights, thresholds and table; on the real server also the VIP's device, the listening socket
+and its process. The plan is compared with the state, without any knowledge of faults, so even an unforeseen
+fault is traced to a host. The first difference on a path counts, because the packet does not get past it.
+`path_ends` has the director and the real server, `path_hops` the hops between them, `host_checks` what every
+host needs.
 
-Where nothing differs and clients fail all the same, `last_seen` (sightings.py) says how far the packets of a
-trial came.
+If nothing differs and clients still fail, `last_seen` (sightings.py) says how far the packets of a trial
+came.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _DELAYED = ("ARP", "neighbour discovery", "neighbour", "address")
 
 
 def differences(state: LabState) -> list[Difference]:
-    """The first difference of each path that no trial has shown to work; once for all clients.
+    """The first difference on each path that no trial has shown to work, reported once for all clients.
 
-    Of paths that work, only what neighbour entries may hide until they expire.
+    On paths that work, only differences that neighbour entries may hide until they expire.
     """
     found: dict[tuple[str, ...], tuple[Difference, dict[str, None]]] = {}
     for port in dict.fromkeys(trial.port for trial in state.client_trials):
@@ -46,7 +46,7 @@ def differences(state: LabState) -> list[Difference]:
 
 
 def _of_client(state: LabState, client: HostState, port: int) -> Iterator[tuple[str, Difference | None]]:
-    """A client's paths to the director and, if that works, to the real servers: names, and what is wrong."""
+    """A client's paths to the director and, if that works, to the real servers: (name, first difference)."""
     served = [
         trial
         for trial in state.client_trials
@@ -107,7 +107,7 @@ def _over(
 
 
 def _host_of(state: LabState, target: Target) -> HostState | None:
-    """Who has the address by the plan."""
+    """The host that has the target's address by the plan."""
     if target.address.startswith("127.") or target.address == state.vip:
         return state.director_host
     return next((host for host in state.hosts for plug in host.plugs if plug.address == target.address), None)

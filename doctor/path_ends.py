@@ -1,4 +1,4 @@
-"""What a path needs of its ends: a director that gives a real server, and a program that answers there."""
+"""Checks of a path's ends: a director that picks a real server, and a program that answers there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from doctor.state import HostState, LabState, Process, Service, Target
 
 
 def directs(state: LabState, port: int) -> Iterator[Difference]:
-    """Its process, and a service that has a real server to give."""
+    """The director's process, and a service with a real server that accepts connections."""
     name, director = state.director_host.name, state.director
     if director.error:
         yield _no_director(name, state.director_process)
@@ -86,7 +86,7 @@ def rule(state: LabState, service: Service, target: Target, server: HostState | 
 
 
 def accepts(state: LabState, server: HostState, request: PathPacket, target: Target) -> Iterator[Difference]:
-    """The request has arrived on the wire: device, address, filter, socket, process."""
+    """Checks of a request that has arrived on the wire: device, address, filter, socket, process."""
     inbound = server.main.interface
     if state.method == "tun":
         inbound = tunnel(state)

@@ -11,13 +11,13 @@ from doctor.routing import longest, next_hop
 from doctor.state import HostState, LabState, Neighbour, NextHop, Plug
 
 _HOPS = 8
-_RESOLUTION = {4: "ARP", 6: "neighbour discovery"}  # by version of IP
+_RESOLUTION = {4: "ARP", 6: "neighbour discovery"}  # by IP version
 _REQUESTS = {4: "ARP requests", 6: "neighbour solicitations"}
 _CLAIMS = {4: "ARP packets", 6: "neighbour advertisements"}
 
 
 def carry(state: LabState, packet: PathPacket, host: HostState, goal: HostState) -> Iterator[Difference]:
-    """From `host`, which makes the packet, to the wire of `goal`; the filters of a client count, too."""
+    """Follow the packet from `host`, which sends it, to the wire of `goal`, or through a client's filters."""
     inbound = ""
     for _ in range(_HOPS):
         if host.error:
@@ -46,7 +46,7 @@ def carry(state: LabState, packet: PathPacket, host: HostState, goal: HostState)
 
 
 def _next_hop(host: HostState, packet: PathPacket, inbound: str) -> NextHop:
-    """As the kernel answered for this packet, or for its destination; else by the routing table."""
+    """The kernel's answer for this packet, or for its destination; else by the routing table."""
     source = packet.source if inbound or packet.is_reply else ""
     for hop in host.next_hops:
         if (hop.target, hop.source, hop.inbound) == (packet.dest, source, inbound):
@@ -55,7 +55,7 @@ def _next_hop(host: HostState, packet: PathPacket, inbound: str) -> NextHop:
 
 
 def _holder(state: LabState, switch: str, address: str) -> tuple[HostState, Plug] | None:
-    """Who of a segment has the address by the plan, or as a link-local one; the VIP is the director's."""
+    """The host on a segment with this planned or link-local address; the VIP is the director's."""
     for host, plug in state.on_switch(switch):
         of_director = address in (state.vip, *state.moving) and host.name == state.director_host.name
         if plug.address == address or of_director or address in link_locals(host, plug):
@@ -64,7 +64,7 @@ def _holder(state: LabState, switch: str, address: str) -> tuple[HostState, Plug
 
 
 def _right_receivers(state: LabState, host: HostState, packet: PathPacket, goal: HostState) -> set[str]:
-    """The hosts to which `host` may hand a packet on its way to `goal`: that, if it is near, or a gateway."""
+    """The hosts to which `host` may send a packet for `goal`: `goal` on a shared segment, or a gateway."""
     switches = {plug.switch for plug in host.plugs}
     if switches & {plug.switch for plug in goal.plugs}:
         return {goal.name}
@@ -77,7 +77,7 @@ def _right_receivers(state: LabState, host: HostState, packet: PathPacket, goal:
 def _misrouted(
     state: LabState, host: HostState, packet: PathPacket, inbound: str, hop: NextHop, goal: HostState
 ) -> Iterator[Difference]:
-    """Why a packet has no next hop, or a wrong one: what else is wrong on this host, or its routes."""
+    """Why a packet has no next hop, or a wrong one: another fault on this host, or its routes."""
     for plug in host.plugs:
         yield from link(host, plug.interface)
         yield from planned_address(host, plug)
@@ -120,14 +120,14 @@ def _whose(state: LabState, host: HostState, hop: NextHop) -> str:
 
 
 def _forwards(host: HostState, inbound: str) -> bool:
-    """The kernel's question is about the interface on which a packet arrives."""
+    """Whether the host forwards: the kernel checks the interface on which a packet arrives."""
     return bool(host.settings.get(f"conf.{inbound}.forwarding", 1))
 
 
 def _received(
     state: LabState, sender: HostState, plug: Plug, address: str, receiver: HostState, there: Plug
 ) -> Iterator[Difference]:
-    """The frame reaches who has the next hop's address by the plan: link, ARP, the sender's entry."""
+    """Checks that the frame reaches the planned next hop: link, ARP, the sender's neighbour entry."""
     if receiver.error:
         return
     yield from link(receiver, there.interface)
@@ -164,7 +164,7 @@ def _received(
 
 
 def _why_silent(host: HostState, address: str, interface: str) -> tuple[str, str]:
-    """What is observed there, and a command to look at."""
+    """The observation, and a command that shows it."""
     if ":" in address:
         return f"it does not: it has {host.has(address)}", f"ip address show to {address}"
     setting = host.setting_text("arp_ignore", "all", interface)
@@ -174,7 +174,7 @@ def _why_silent(host: HostState, address: str, interface: str) -> tuple[str, str
 def _entry(
     state: LabState, sender: HostState, plug: Plug, entry: Neighbour, receiver: HostState, there: Plug
 ) -> Iterator[Difference]:
-    """An entry that is permanent is the fault of who has it; others come from who claims the address."""
+    """A wrong entry: if permanent, this host is to blame, otherwise the host that claims the address."""
     right = receiver.mac(there.interface)
     if not right or entry.mac == right:
         return

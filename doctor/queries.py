@@ -1,4 +1,4 @@
-"""What several causes ask of a lab's state: services, servers, packets, ARP; and repairs that they share."""
+"""Queries of a lab's state (services, servers, packets, ARP) and repairs that several causes share."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 # ---- services ----
 
 FTP, HTTP = 21, 80
-METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}  # as ipvsadm prints them
+METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}  # ipvsadm's names
 
 
 def services_of(state: LabState, port: int) -> list[Service]:
-    """The services of a TCP packet to `port` of the VIP: by mark, by port, or by port 0."""
+    """The services that match a TCP packet to `port` of the VIP: by mark, by port, or by port 0."""
     marks = {mark.mark for mark in state.director.marks if mark.covers(state.vip, port)}
     services = state.director.services
     found = [service for service in services if service.mark and service.mark in marks]
@@ -49,7 +49,7 @@ def _is_of(service: Service, vip: str, port: int) -> bool:
 
 
 def web_ports(state: LabState) -> list[int]:
-    """The VIP's ports that sessions may use: http's, those in rules, and those the plan adds."""
+    """The VIP's ports that sessions may use: http's, those in rules, and the plan's additional ones."""
     ruled = {service.port for service in about_the_vip(state) if not service.mark}
     planned = {port for server in state.servers for port in server.ports[1:]}
     return sorted((ruled | planned | {HTTP}) - {0})
@@ -60,14 +60,14 @@ def listed(services: Iterable[Service]) -> str:
 
 
 def option(service: Service) -> str:
-    """The service as an option of ipvsadm."""
+    """The service as ipvsadm's option."""
     if service.mark:
         return f"-f {service.mark}"
     return f"-{service.protocol[0].lower()} {endpoint(service.address, service.port)}"
 
 
 def flag(state: LabState) -> str:
-    """The option of ipvsadm for the lab's forwarding method."""
+    """ipvsadm's option for the lab's forwarding method."""
     return {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
 
 
@@ -84,7 +84,7 @@ def about_the_vip(state: LabState) -> Iterator[Service]:
 
 
 def served_port(state: LabState, server: PlannedServer) -> int:
-    """The port on which requests for http reach it: only VS-NAT changes ports."""
+    """The port at which http requests reach the server: only VS-NAT changes ports."""
     return server.ports[0] if state.method == "nat" else HTTP
 
 
@@ -99,7 +99,7 @@ def may_be_redirected(host: HostState, address: str, port: int) -> FilterRule | 
 
 
 def is_redirected(host: HostState, address: str, port: int) -> bool:
-    """Whether requests for that port are redirected to where a program listens."""
+    """Whether requests for that port are redirected to a port on which a program listens."""
     rule = redirected(host, address, port)
     return rule is not None and leads_to_program(host, port, rule)
 
@@ -108,40 +108,40 @@ def leads_to_program(host: HostState, port: int, rule: FilterRule) -> bool:
     """Whether a program listens where that rule redirects requests for `port`."""
     address, number = leads_to(rule)
     address = address or host.main.address
-    # Of another host, to which DNAT may lead, this one knows nothing.
+    # DNAT may lead to another host, whose listeners are unknown here.
     return not host.has(address) or host.listens(address, number or port)
 
 
 def start_httpd(host: HostState) -> Iterator[str]:
-    """The commands that start nginx; in its folder of scripts, and once it is ready they have ended."""
+    """The commands that start nginx, from the host's scripts folder, and wait until it is ready."""
     folder = f"../../servers/{host.name}"
     yield f"setsid nginx -p {folder}/ -c nginx.conf > /dev/null 2>&1 &"
     yield f"until [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
 
 
 def stop_httpd(host: HostState) -> Iterator[str]:
-    """The commands that stop it: its single process reloads nothing."""
+    """The commands that stop nginx, and wait: its single process cannot reload."""
     folder = f"../../servers/{host.name}"
     yield f"nginx -p {folder}/ -c nginx.conf -s stop"
     yield f"while [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
 
 
 def listening_program(state: LabState, host: HostState) -> str:
-    """The program that has the port at which requests arrive; "" if none has, or it is not known."""
+    """The program that listens on the port of requests; "" if there is none, or it is unknown."""
     server = next((server for server in state.servers if server.name == host.name), None)
     found = host.listener(host.main.address, served_port(state, server)) if server else None
     return found.program if found else ""
 
 
 def restore_httpd(host: HostState) -> Iterator[str]:
-    """The commands that give it its first configuration back, where that was changed."""
+    """The command that restores its original configuration, if that was changed."""
     if host.site.changed:
         folder = f"../../servers/{host.name}"
         yield f"cp {folder}/{ORIGINAL} {folder}/{CONFIGURATION}"
 
 
 def restart_httpd(host: HostState) -> Iterator[str]:
-    """The commands that start it again, as it was at first."""
+    """The commands that restart it with its original configuration."""
     yield from restore_httpd(host)
     if any(PROGRAM in process.command.split(" ")[0] for process in host.processes):
         yield from stop_httpd(host)
@@ -149,7 +149,7 @@ def restart_httpd(host: HostState) -> Iterator[str]:
 
 
 def restore_files(host: HostState) -> Iterator[str]:
-    """The command that writes the files that it serves."""
+    """The command that restores the files that it serves."""
     if host.site.root:
         yield f"{shlex.quote(sys.executable)} -m realserver_setup.files {host.site.root} {host.name}"
 
@@ -162,12 +162,12 @@ def start_ftpd(host: HostState) -> Iterator[str]:
 
 
 def tunnel(state: LabState) -> str:
-    """The device at which the tunnels of VS-TUN end."""
+    """VS-TUN's tunnel device on the real servers."""
     return TUNNELS[state.version]
 
 
 def start_tunnel(device: str) -> Iterator[str]:
-    """The commands that start the program behind a tunnel's device, and wait until that exists."""
+    """The commands that start the program behind a tunnel device, and wait until the device exists."""
     python = shlex.quote(sys.executable)
     yield f"setsid {python} -m realserver_setup.tunl0 --device {device} > /dev/null 2>&1 &"
     yield f"until ip link show dev {device} > /dev/null 2>&1; do sleep 0.1; done"
@@ -218,7 +218,7 @@ def _headers(protocol: tuple[str | int, ...], source: Any, destination: str) -> 
 
 
 def advertisement(source: str, protocol: str) -> Packet:
-    """A sign of life that one director sends to the other: of VRRP, or of heartbeat."""
+    """A VRRP advertisement or a heartbeat that one director sends to the other."""
     if protocol == "vrrp":
         return _headers(("vrrp", 112), source, "ff02::12" if ":" in source else "224.0.0.18")
     port = {"udp dport": 694, "th dport": 694}
@@ -226,7 +226,7 @@ def advertisement(source: str, protocol: str) -> Packet:
 
 
 def announcement(address: str, mac: str) -> Packet:
-    """What a director tells all neighbours on taking over: gratuitous ARP, in IPv6 an advertisement."""
+    """A director's announcement on taking over: gratuitous ARP, or in IPv6 a neighbour advertisement."""
     if ":" in address:
         return {
             **_headers(("icmpv6", "ipv6-icmp", 58), address, "ff02::1"),
@@ -265,7 +265,7 @@ def filter_of_errors(state: LabState) -> Iterator[tuple[HostState, FilterRule]]:
 
 
 def _too_big(state: LabState, client: str) -> Packet:
-    """From the VIP, or the director's own address."""
+    """The director's ICMP error, from the VIP or its own address."""
     source: Any = (state.dip, state.vip)
     if state.version == 6:
         kind: dict[str, Any] = {"icmpv6 type": ("packet-too-big", 2), "icmpv6 code": ("no-route", 0)}
@@ -276,7 +276,7 @@ def _too_big(state: LabState, client: str) -> Packet:
     return {**_headers(protocol, source, client), **kind, "ct state": "related"}
 
 
-# ---- routers of IPv6, and what hosts learn from them ----
+# ---- IPv6 routers, and what hosts learn from them ----
 
 _ANNOUNCES = "router_discovery.py"  # in a script that announces a router's takeover
 _FLAGS = re.compile(r"^flags=(\w*)$", re.MULTILINE)
@@ -284,8 +284,9 @@ _FLAGS = re.compile(r"^flags=(\w*)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A router that says in some of its advertisements that it is none; `learners` are the hosts that had
-    learnt their default route from it.
+    """A router some of whose neighbour advertisements lack the router flag.
+
+    `learners` are the hosts that learn their default route from it.
     """
 
     router: HostState
@@ -311,7 +312,7 @@ def denials(state: LabState) -> Iterator[Denial]:
 
 
 def _denials_of_kernel(router: HostState, plug: Plug) -> tuple[list[str], list[str]]:
-    """What is forwarded depends on `all`, and the flag on the interface."""
+    """The kernel's own case: `all` decides about forwarding, but the interface's setting about the flag."""
     own = f"conf.{plug.interface}.forwarding"
     if router.settings.get("conf.all.forwarding") != 1 or router.settings.get(own) != 0:
         return [], []
@@ -319,7 +320,7 @@ def _denials_of_kernel(router: HostState, plug: Plug) -> tuple[list[str], list[s
 
 
 def _announcements(router: HostState) -> Iterator[tuple[str, str]]:
-    """The scripts that announce a takeover without the flag, and their flags."""
+    """The scripts that announce a takeover without the router flag, each with its flags."""
     for name, text in router.scripts.items():
         found = _FLAGS.search(text)
         if found and _ANNOUNCES in text and "R" not in found[1]:
@@ -332,7 +333,7 @@ def _learns(host: HostState, plug: Plug) -> bool:
 
 
 def link_locals(router: HostState, plug: Plug) -> Iterator[str]:
-    """Its link-local addresses there: the next hop of routes that hosts have learnt from it."""
+    """The router's link-local addresses there, which are the next hop of routes learnt from it."""
     yield link_local(router.mac(plug.interface))
     for address in router.addresses:
         if address.interface == plug.interface and address.scope == "link":
@@ -358,7 +359,7 @@ def start_director() -> Iterator[str]:
     yield "sh rules.sh"
 
 
-# The same, without asking for its process id; a stopped one has to be continued before it ends.
+# Restarts the director without its process id; a stopped one has to be continued before it can end.
 RESTART_DIRECTOR = (
     "pkill -CONT -f '[l]vs-director --method'",
     "pkill -f '[l]vs-director --method'",
@@ -368,12 +369,12 @@ RESTART_DIRECTOR = (
 
 
 def end_process(pid: int) -> str:
-    """The command that ends it; once it has ended, the command has."""
+    """The command that ends a process and waits for its end."""
     return f"kill {pid}; while [ -e /proc/{pid}/exe ]; do sleep 0.1; done"
 
 
 def restart_director(state: LabState) -> Iterator[str]:
-    """The commands that end it, and start it again once it has ended."""
+    """The commands that end the director, and start it again once it has ended."""
     if state.director_process:
         yield end_process(state.director_process.pid)
     yield from start_director()
@@ -383,7 +384,7 @@ def restart_director(state: LabState) -> Iterator[str]:
 
 START_TAKEOVER = "setsid sh takeover.sh > /dev/null 2>&1 &"
 START_CHECKS = "setsid sh monitor.sh > /dev/null 2>&1 &"
-_CHECKS = {"availability.monitor": "lvs-monitor"}  # by what is in the command line
+_CHECKS = {"availability.monitor": "lvs-monitor"}  # part of a command line: program
 _TAKEOVER = {f"start.py {program}": program for program in ("lvs-vrrp", "lvs-heartbeat")}
 
 
@@ -398,13 +399,13 @@ def checks_of(host: HostState) -> list[Process]:
 
 
 def program_of(process: Process) -> str:
-    """`lvs-vrrp`, or the command of another one."""
+    """The name of an availability program, such as `lvs-vrrp`; the command line of any other process."""
     programs = _TAKEOVER | _CHECKS
     return next((programs[name] for name in programs if name in process.command), process.command)
 
 
 def restart_takeover(host: HostState) -> Iterator[str]:
-    """The commands that end what moves the VIP, and start it with its new settings."""
+    """The commands that restart the takeover program with its new settings."""
     for process in takeover_of(host):
         yield f"kill {process.pid}; while [ -e /proc/{process.pid}/exe ]; do sleep 0.1; done"
     yield START_TAKEOVER
@@ -413,11 +414,11 @@ def restart_takeover(host: HostState) -> Iterator[str]:
 # ---- ARP ----
 
 SILENT = (1, 2, 8)  # values of arp_ignore: replies for the receiving interface's own addresses, or none
-_SILENT_FOR_HOSTS, _SILENT_FOR_ALL = 3, 8  # 3: none for addresses of scope host
+_SILENT_FOR_HOSTS, _SILENT_FOR_ALL = 3, 8  # 3: no replies for addresses of scope host
 
 
 def is_silenced(host: HostState, vip: str, interface: str = "") -> bool:
-    """Whether the host does not reply to ARP requests for the VIP, or another address, on an interface."""
+    """Whether the host does not answer ARP requests for the VIP (or another address) on an interface."""
     lan = interface or host.main.interface
     if ":" in vip:  # neighbour discovery: replies are for addresses of the interface only
         return not any(

@@ -1,6 +1,6 @@
-"""Where packets go, and where they should: the next hops of a host, as they are and by the lab's plan.
+"""The next hops of a host, actual and planned.
 
-The hosts on a packet's way, and the address that each of them has to reach:
+The hosts on a packet's path, and the addresses that each of them has to reach:
 
     clients, and the router in front of the director        the VIP
     director                                                each real server; in VS-NAT each client
@@ -23,7 +23,7 @@ _DEFAULT, _IPV6 = "default", 6
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A host on the way, the address it has to reach, and its next hop by the plan; "" is directly."""
+    """A host on a path, the address it has to reach, and its planned next hop (gateway "": directly)."""
 
     host: HostState
     target: str
@@ -32,7 +32,7 @@ class Step:
 
     @property
     def actual(self) -> NextHop:
-        """On a router, that of packets it forwards, if known: a policy rule may be for its own only."""
+        """The actual next hop; on a router for forwarded packets, which may match other policy rules."""
         hops = self.host.next_hops if self.host.role == ROUTER else ()
         forwarded = [hop for hop in hops if hop.target == self.target and hop.inbound]
         wrong = (hop for hop in forwarded if not self._is_planned(hop))
@@ -44,7 +44,7 @@ class Step:
 
     @property
     def takes(self) -> bool:
-        """Whether a local route keeps the packets in the host, which does not have the address."""
+        """Whether a local route makes the host accept the packets, although it does not have the address."""
         return self.actual.local and self.host.takes(self.target)
 
     def _is_planned(self, hop: NextHop) -> bool:
@@ -80,7 +80,7 @@ def _targets(state: LabState, host: HostState) -> Iterator[str]:
 
 
 def planned_next_hop(host: HostState, target: str) -> NextHop:
-    """By its plugs, and the routes that the plan prescribes."""
+    """The next hop by the host's plugs and planned routes."""
     for plug in host.plugs:
         if plug.reaches(target):
             return NextHop(target, "", plug.interface)
@@ -92,7 +92,7 @@ def planned_next_hop(host: HostState, target: str) -> NextHop:
 
 
 def next_hop(host: HostState, target: str) -> NextHop:
-    """As the kernel answered, or by the routing table where it was not asked."""
+    """The kernel's answer, or else the next hop by the routing table."""
     asked = next(
         (hop for hop in host.next_hops if (hop.target, hop.source, hop.inbound) == (target, "", "")), None
     )
@@ -117,10 +117,10 @@ def _network(destination: str, version: int) -> IPv4Network | IPv6Network:
 
 
 def repairs(step: Step) -> Iterator[str]:
-    """The commands that lead the step's packets as planned.
+    """The commands that restore the step's planned next hop.
 
-    A route that should not be there is deleted, the one that is missing then is restored; where the routing
-    table is right, a rule of policy routing (ip-rule(8)) overrides it, or a route of the local table does.
+    A route that should not exist is deleted, then a missing one is restored. If the routing table is right, a
+    policy rule (ip-rule(8)) or a route of the local table overrides it.
     """
     host, target = step.host, step.target
     if step.takes:
@@ -147,11 +147,11 @@ def repairs(step: Step) -> Iterator[str]:
         yield f"ip route replace {_connected(plug)} dev {step.interface}"
 
 
-_RULES = (("main", 32766), ("default", 32767))  # the kernel's own, besides that of the local table
+_RULES = (("main", 32766), ("default", 32767))  # the kernel's own, without that of the local table
 
 
 def _is_planned(host: HostState, route: Route) -> bool:
-    """Whether it is the host's planned default route, another planned one, or a network of its plugs."""
+    """Whether it is a planned route of the host, or the connected network of one of its plugs."""
     if route.kind:
         return False
     if route.destination == _DEFAULT:
@@ -166,7 +166,7 @@ def _connected(plug: Plug) -> str:
 
 
 def policy_text(host: HostState) -> str:
-    """`; ip rule has 100: from 203.0.113.1 lookup 77`, or "" if it has the kernel's own rules only."""
+    """`; ip rule has 100: from 203.0.113.1 lookup 77`, or "" if there are only the kernel's own rules."""
     return f"; ip rule has {', '.join(map(str, host.rules))}" if host.rules else ""
 
 

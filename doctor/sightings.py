@@ -1,9 +1,8 @@
-"""Where the packets of trials pass: a packet socket on every interface, which keeps nothing else.
+"""Where the packets of trials pass: a packet socket on every interface, filtered to these packets.
 
-Like a tcpdump on all hosts at once, with a filter in the kernel that passes what has a source port of the
-trials, also inside a tunnel, ICMP errors, and ARP, without which nothing is sent. The sockets see a frame
-before netfilter and routing: a packet that was seen coming in, and not going out again, was lost in that
-host.
+It is like a tcpdump on all hosts at once, with a filter in the kernel that accepts packets with a port of the
+trials, also inside a tunnel, ICMP errors, and ARP, which precedes everything. The sockets see a frame before
+netfilter and routing: a packet that was seen coming in, but not going out again, was lost in that host.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from doctor.state import (
     Trial,
 )
 
-_ETH_P_ALL = 0x0003  # only a socket for all protocols sees what a host sends
+_ETH_P_ALL = 0x0003  # only a socket for all protocols sees packets that the host sends
 _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
 _ARP = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826
 _REQUEST, _REPLY = 1, 2
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 26, 33, 35  # asm-generic/socket.h
-_BUFFER = 2**20  # bytes: packets are read when the trials have ended
+_BUFFER = 2**20  # bytes: packets are read only after the trials have ended
 _OTHERHOST, _OUTGOING = 3, 4  # linux/if_packet.h
 _ICMP, _IPIP, _TCP, _IPV6, _ICMPV6 = 1, 4, 6, 41, 58
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
@@ -48,13 +47,13 @@ _SNAP = 200  # bytes
 _SYNS, _SYN_ACKS, _DATA, LONG_DATA = "SYN", "SYN+ACK", "data", "long data"
 ASKS, TELLS, LOST_ACK = "ARP request", "ARP reply", "lost ACK"
 _LONG = 1_000  # bytes of a TCP segment
-_MOST = 40  # sightings of one trial
+_MOST = 40  # sightings kept of one trial
 
 Inside = Callable[[str, Callable[[], socket.socket]], socket.socket]  # runs a function on a host
 
 
 class Watch:
-    """Watches `interfaces`, pairs of host and interface, from `begin` on, but for those that can't be."""
+    """Watches `interfaces`, pairs of host and interface, from `begin` on, as far as they can be opened."""
 
     def __init__(self, interfaces: Iterable[tuple[str, str]], inside: Inside) -> None:
         self._ports: Collection[int] = ()
@@ -68,7 +67,7 @@ class Watch:
         return self
 
     def begin(self, ports: Collection[int]) -> None:
-        """With what has one of these ports."""
+        """Begin to record packets with one of these ports."""
         self._ports = frozenset(ports)
         program = _filter(self._ports)
         for host, interface in self._interfaces:
@@ -80,7 +79,7 @@ class Watch:
         self._stack.close()
 
     def sightings(self) -> dict[int, tuple[Sighting, ...]]:
-        """By the trial's port, in the order of time; what was the same on the same interface only once."""
+        """By the trial's port, in order of time; identical packets on the same interface only once."""
         return {
             port: (*tuple(dict.fromkeys(passed))[:_MOST], *filter(None, (lost_ack(passed, port),)))
             for port, passed in self.passed().items()
@@ -90,7 +89,7 @@ class Watch:
         return any(name == host for name, _ in self._open)
 
     def unanswered(self, host: str) -> tuple[Sighting, ...]:
-        """Where the host's first ARP request without a reply passed, and the reply, if it was lost."""
+        """Where the host's first unanswered ARP request passed, and the reply, if that was lost."""
         arp = dict.fromkeys(filter(None, (_arp(*packet[1:]) for packet in self._packets)))
         asked = [packet for packet in arp if (packet.host, packet.what, packet.way) == (host, ASKS, OUT)]
         answered = {
@@ -103,7 +102,7 @@ class Watch:
         return ()
 
     def passed(self) -> dict[int, list[Sighting]]:
-        """By the trial's port, every packet so far, in the order of time."""
+        """Every packet so far, by the trial's port, in order of time."""
         self._packets += [
             (at, host, interface, way, data)
             for (host, interface), opened in self._open.items()
@@ -119,10 +118,10 @@ class Watch:
 
 
 def lost(passed: Sequence[Sighting]) -> Sighting | None:
-    """The last place of a packet of a served trial that was lost, and sent again; None if none was.
+    """The last place where a served trial's lost and retransmitted packet was seen; None if none was lost.
 
-    Between two places on its way, fewer pass the second one, and none did before the first one saw the packet
-    again. A packet that is merely late passes both as often.
+    It is lost between two places on the path if fewer packets pass the second, and none did before the first
+    saw the retransmission. A packet that is merely late passes both equally often.
     """
     for what in (_SYNS, _SYN_ACKS, _DATA):
         places = list(
@@ -150,11 +149,11 @@ _ENDS = {
 
 
 def last_seen(trial: Trial) -> Sighting | None:
-    """The last place at which a trial that failed was seen: its request, or the reply if there was one.
+    """The last place where a packet of a failed trial was seen: of its request, or of the reply, if any.
 
-    Of a refusal, a reset or an answer that is an error, where it came from; and of an answer that came, but
-    not to its end, unless the client's acknowledgements were lost. Where a packet was not passed on because
-    nobody answers ARP, the last place of that.
+    For a refusal, a reset or an error in the answer, it is the place where that came from; likewise for an
+    incomplete answer, unless the client's acknowledgements were lost. If a packet was not forwarded because
+    ARP failed, it is the last place of the ARP packets.
     """
     seen = [sighting for sighting in trial.seen if sighting.way != OTHERS]
     ends = _ENDS.get(trial.outcome, ())
@@ -174,12 +173,12 @@ def last_seen(trial: Trial) -> Sighting | None:
 
 
 def _is_from(trial: Trial, sighting: Sighting) -> bool:
-    """Whether it is a packet of the client's, such as a request that fills one."""
+    """Whether the client sent the packet, which may be a request as large as long data."""
     return sighting.source.endswith(f":{trial.source_port}")
 
 
 def lost_ack(passed: Iterable[Sighting], port: int) -> Sighting | None:
-    """The last place of acknowledgements that a client sent from `port`, and that were lost on the way."""
+    """The last place where a client's acknowledgements from `port` were seen before they were lost."""
     places: dict[tuple[str, str, str], list[Sighting]] = {}
     for sighting in passed:
         if sighting.what == "ACK" and sighting.source.endswith(f":{port}") and sighting.way != OTHERS:
@@ -197,7 +196,7 @@ def _between(passed: Sequence[Sighting], place: Sighting, after: Sighting) -> bo
 
 
 def _arp(host: str, interface: str, way: str, data: bytes) -> Sighting | None:
-    """An ARP packet; None if it is none."""
+    """The ARP packet; None for any other packet."""
     if len(data) < _ARP.size or data[0] >> 4:
         return None
     *_, operation, _, source, _, dest = _ARP.unpack_from(data)
@@ -206,14 +205,14 @@ def _arp(host: str, interface: str, way: str, data: bytes) -> Sighting | None:
 
 
 def _listen(interface: str, program: bytes) -> socket.socket:
-    """A packet socket that gets IP packets without their frames. Raises OSError."""
+    """A packet socket that receives IP packets without link-layer headers. Raises OSError."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
     try:
         buffer = ctypes.create_string_buffer(program)
         argument = struct.pack("HL", len(program) // 8, ctypes.addressof(buffer))
         opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, argument)
         opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        with suppress(OSError):  # without root, what the system allows
+        with suppress(OSError):  # without root, the system's default stays
             opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         opened.bind((interface, _ETH_P_ALL))
     except OSError:
@@ -227,13 +226,14 @@ _TXA, _ADD, _TAX = 0x87, 0x04, 0x07
 _JA, _JEQ, _RET = 0x05, 0x15, 0x06
 _PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL (linux/filter.h): the EtherType
 _NO, _YES, _PORTS = "no", "yes", "ports"
-_Instruction = tuple[int, str, str, int]  # code, where to go on if true and if false ("": the next), k
+_Instruction = tuple[int, str, str, int]  # code, targets if true and if false ("": next instruction), k
 
 
 def _filter(ports: Iterable[int]) -> bytes:
-    """A classic BPF program: ICMP, or TCP with one of `ports`, or that in a tunnel; without IP options there.
+    """A classic BPF program that accepts ARP, ICMP, and TCP with one of `ports`, also in a tunnel.
 
-    X is where the TCP header begins. In IPv6 extension headers are not walked.
+    X is the offset of the TCP header. In a tunnel IP options are not supported, nor are IPv6 extension
+    headers.
     """
     places: dict[str, int] = {}
     program: list[_Instruction] = []
@@ -252,7 +252,7 @@ def _filter(ports: Iterable[int]) -> bytes:
     add(_NO, (_RET, "", "", 0))
     add(_YES, (_RET, "", "", 0xFFFF))
     add(_PORTS)
-    for place in (0, 2):  # source, destination; what is far away can't be jumped to
+    for place in (0, 2):  # source, destination; each port returns by itself, as jumps cannot reach far
         program.append((_LDH_X, "", "", place))
         for port in ports:
             add(f"{place} {port}", (_JEQ, "", f"{place} not {port}", port), (_RET, "", "", 0xFFFF))
@@ -269,7 +269,7 @@ def _packed(at: int, instruction: _Instruction, places: Mapping[str, int]) -> by
 
 
 def _received(opened: socket.socket) -> Iterator[tuple[float, str, bytes]]:
-    """When, which way, and the packet; all that has been received."""
+    """(time, direction, packet) for everything that has been received."""
     while True:
         try:
             data, ancillary, _, address = opened.recvmsg(_SNAP, 64)
@@ -285,7 +285,7 @@ def _received(opened: socket.socket) -> Iterator[tuple[float, str, bytes]]:
 def parse(
     host: str, interface: str, way: str, data: bytes, ports: Collection[int], tunnel: str = ""
 ) -> tuple[int, Sighting | None]:
-    """The trial's port, and the packet as it is told; 0 and None if it is not of a trial."""
+    """The trial's port, and the packet as a sighting; 0 and None if it belongs to no trial."""
     version = data[0] >> 4 if data else 0
     if len(data) < {4: 20, 6: _HEADER6}.get(version, len(data) + 1):
         return 0, None
@@ -312,7 +312,7 @@ def parse(
 
 
 def _name(tcp: bytes, length: int) -> str:
-    """What kind of TCP segment: `length` is in bytes, with its header."""
+    """The kind of a TCP segment; `length` is in bytes, with the TCP header."""
     if len(tcp) < 14:
         return "TCP"
     flags = tcp[13]

@@ -1,18 +1,18 @@
-"""Trials: what clients get, tried from the clients, and each real server by itself, tried from the director.
+"""Trials: connections from the clients to the VIP, and from the director directly to each real server.
 
-Every trial is a TCP connection of its own. Clients send each service whole rounds of its scheduler, so that
-the next connection of a student gets the real server that it would have got anyway: several, because a host
-that drops half of its packets serves a single request as often as not. Most come from a source port of PORTS,
-which neither curl nor the kernel takes by itself: in captures and in the connection table they are recognised
-by it, and http requests by `GET /name?doctor`. The last round is like a client's own connections, which may
-fail where others do not: the kernel chooses the port, curl is the User-Agent, requests and answers fill
-packets, and a request comes a moment after the handshake, as over a longer way.
+Every trial is a separate TCP connection. Clients send each service whole rounds of its scheduler, so that a
+student's next connection gets the same real server as without trials. There are several rounds, because a
+host that drops half of its packets often serves a single request. Most trials use a source port of PORTS,
+which neither curl nor the kernel picks by itself: it identifies them in captures and in the connection table,
+as `GET /name?doctor` does in http logs. The last round is like a client's own connections, which may fail
+where others do not: the kernel chooses the port, the User-Agent is curl's, requests and answers fill packets,
+and a request follows a moment after the handshake, as over a longer path.
 
 A connection ends with a RST, so the director forgets it in 10 seconds (CLOSE) instead of two minutes
-(FIN_WAIT), and nothing stays in TIME_WAIT. The doctor's page says what is left.
+(FIN_WAIT), and nothing stays in TIME_WAIT. The doctor's page lists the traces that remain.
 
-Sockets are opened by threads that have joined the host's network namespace, and served by one loop: no
-process is started.
+Threads that have joined the host's network namespace open the sockets, and one loop serves them; no process
+is started.
 """
 
 from __future__ import annotations
@@ -54,28 +54,28 @@ from labs.run.running import RunningLab
 from labs.wait import patient, poll_until
 from realserver_setup import syscalls
 
-PORTS = range(61000, 65000)  # above those that the kernel gives (net.ipv4.ip_local_port_range)
+PORTS = range(61000, 65000)  # above those that the kernel picks (net.ipv4.ip_local_port_range)
 HTTP, FTP = 80, 21
 CLOSED = "closed without an answer"
 _REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n"
 _DOCTOR, _CURL = "doctor", "curl/7.88.1 (doctor)"
-# Two requests in one packet, which fits into a tunnel of either IP version; the second answer takes several.
-_FILE, _PART, _FULL = "/100k.bin", 20_000, 1_340  # bytes; more than is sent before a first ACK
+# Two requests in one packet that fits into a tunnel of either IP version; the second answer needs several.
+_FILE, _PART, _FULL = "/100k.bin", 20_000, 1_340  # bytes; the part exceeds TCP's initial window
 _LONG_REQUEST = (
     "GET /name?doctor HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nX-Filler: {filler}\r\n\r\n"
     f"GET {_FILE}?doctor HTTP/1.1\r\nHost: {{host}}\r\nUser-Agent: {{agent}}\r\n"
     f"Range: bytes=0-{_PART - 1}\r\nConnection: close\r\n\r\n"
 )
-# Of ftp: what is sent after each code of the server's, until it names the port of a data connection.
+# ftp: the command sent after each reply code, until the server names the port of a data connection.
 _TALK = {b"220": b"USER anonymous", b"331": b"PASS doctor@", b"230": b"PASV"}
 _PASSIVE = {b"227": re.compile(rb"(\d+,\d+,\d+,\d+),(\d+),(\d+)"), b"229": re.compile(rb"\|(\d+)\|\)")}
-_DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 4.0  # seconds: first, then with one SYN sent again, at the most
-_PAUSE = 0.05  # seconds; a director in Python takes some milliseconds for a packet, a router far away more
-_LATE, _LATEST = 0.5, 1.0  # seconds that a packet which was sent again may take to pass everywhere
+_DEADLINE, _AGAIN, _LONGEST = 0.5, 1.2, 4.0  # seconds: first, then with one SYN retransmitted, at most
+_PAUSE = 0.05  # seconds; a director in Python takes some milliseconds for a packet, a distant router more
+_LATE, _LATEST = 0.5, 1.0  # seconds that a retransmitted packet may take to pass everywhere
 _IPV4 = 4
 _MOST = 16  # trials of a service; a larger round is not completed
 _ROUNDS = 3
-_ROOM = 4  # times what the trials need has to be free in the connection table for more than one round
+_ROOM = 4  # several rounds need this many times the trials' entries free in the connection table
 _SERVICES = 8
 _AT_ONCE = 8
 _CHUNK = 4096
@@ -85,17 +85,17 @@ _next_port = cycle(PORTS)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A connection to try from `host`; `wanted` is the real server whose address it uses, if any.
+    """A connection to try from `host`; `wanted` is the real server that it addresses directly, if any.
 
-    `usual`: from a port that the kernel chooses, with curl's User-Agent; to ftp, with a data connection.
-    `long`: request and answer fill packets, and the request comes _PAUSE after the handshake.
+    `usual`: from a port that the kernel chooses, with curl's User-Agent; for ftp, with a data connection.
+    `long`: request and answer fill packets, and the request follows _PAUSE after the handshake.
     """
 
     host: str
     address: str
     port: int
     wanted: str = ""
-    site: str = ""  # the Host of its request: the VIP, as clients ask for it
+    site: str = ""  # the Host header of its request: the VIP, as in clients' requests
     usual: bool = False
     long: bool = False
 
@@ -108,15 +108,15 @@ class Attempt:
         return _LONG_REQUEST.format(**words, filler=filler).encode()
 
 
-Open = Callable[[Attempt], socket.socket]  # a TCP socket in the network of its host
-Watching = Callable[[Collection[int]], None]  # is told the ports of the trials before they begin
+Open = Callable[[Attempt], socket.socket]  # makes a TCP socket in the network of its host
+Watching = Callable[[Collection[int]], None]  # called with the trials' ports before they begin
 
 
 class Trials:
-    """The trials of a running lab, whose director has these services."""
+    """The trials of a running lab, for the services of its director."""
 
     def __init__(self, running: RunningLab, director: DirectorState, host: str = "") -> None:
-        """Of two directors, `host` is the one that tries the real servers."""
+        """With two directors, `host` is the one that tries the real servers."""
         services = director.services
         self._plan = running.plan
         self._pids = {name: host.pid for name, host in running.network.hosts.items()}
@@ -130,7 +130,7 @@ class Trials:
         return self._try(_DEADLINE)
 
     def again(self) -> tuple[Trial, ...]:
-        """With a longer deadline; what fails has a record of what passes where."""
+        """Try again with a longer deadline, and record where the packets of failed trials pass."""
         interfaces = [
             (node.name, interface.name) for node in self._plan.topology.nodes for interface in node.interfaces
         ]
@@ -154,9 +154,9 @@ class Trials:
     def _seen_of(
         self, watch: Watch, sightings: Mapping[int, tuple[Sighting, ...]], trial: Trial
     ) -> tuple[Sighting, ...]:
-        """What was seen of a trial that failed; and of ARP, where that keeps its last packet from being sent.
+        """The sightings of a failed trial, and of ARP if that keeps its last packet from being sent.
 
-        Of a request for an address that the plan does not have, only that it was sent: nobody has to answer.
+        An ARP request for an address that is not in the plan appears only on its own host: no reply is due.
         """
         seen = sightings.get(trial.source_port or -1, ())
         if not seen and watch.watches(trial.host):
@@ -179,7 +179,7 @@ class Trials:
         return try_all(self._attempts, opened, names, seconds, watch)
 
     def _make(self, attempt: Attempt, taken: set[int]) -> Callable[[], socket.socket]:
-        """In IPv6 a director may prefer the VIP as source, and gets no replies to that itself."""
+        """A function that makes a socket. In IPv6 a director must not use the VIP as its source."""
         of_kernel = taken if attempt.usual else None
         if self._plan.version == _IPV4:
             return lambda: _tcp(of_kernel=of_kernel)
@@ -193,23 +193,23 @@ class Trials:
 
 
 def _addresses(plan: Plan) -> Iterator[str]:
-    """Those that some host of the plan has; of two directors, in turn."""
+    """The addresses of the plan's hosts, with those that move between two directors."""
     yield plan.vip
     yield from (interface.address for interface in plan.topology.interfaces)
     yield from (address for setup in plan.pair for address, _ in setup.virtual)
 
 
 def _lost(watch: Watch, trials: Iterable[Trial]) -> dict[int, Sighting]:
-    """Where packets of trials that were served later got lost, by the trials' ports."""
+    """Where packets of trials that were served in the end got lost, by the trials' ports."""
     passed = watch.passed()
     found = {trial.source_port: lost(passed.get(trial.source_port, ())) for trial in trials if trial.served}
     return {port: place for port, place in found.items() if place}
 
 
 def _left_out(running: RunningLab, director: DirectorState) -> Iterator[int]:
-    """The ports of real servers that the lab does not make a service of: an exercise has rules of its own.
+    """Planned ports that the lab has no service for, because an exercise has its own rules.
 
-    A port that a rule has, or should have by the script, is tried.
+    A port that a rule has, or should have according to the script, is tried.
     """
     script = running.evidence.scripts / running.plan.topology.director.name / "rules.sh"
     try:
@@ -225,7 +225,7 @@ def _left_out(running: RunningLab, director: DirectorState) -> Iterator[int]:
 
 
 def _planned_ports(plan: Plan) -> list[int]:
-    """Those on which the plan has real servers listen, as clients of the VIP would address them."""
+    """The VIP's ports on which the plan's real servers serve clients."""
     ftp = [FTP for server in plan.servers if server.ftp]
     return list(dict.fromkeys([HTTP, *ftp, *(port for server in plan.servers for port in server.more_ports)]))
 
@@ -233,9 +233,9 @@ def _planned_ports(plan: Plan) -> list[int]:
 def attempts_for(
     plan: Plan, services: Sequence[Service], without: Collection[int] = (), *, rounds: int = 1, host: str = ""
 ) -> Iterator[Attempt]:
-    """Rounds of each service from the clients in turn, and as many connections to each real server.
+    """Rounds for each service, alternating between clients, and as many connections to each real server.
 
-    Of two directors, `host` tries these.
+    With two directors, `host` makes the latter.
     """
     clients = [node.name for node in plan.nodes(Role.CLIENT)]
     for port in _ports(plan, services):
@@ -255,12 +255,12 @@ def attempts_for(
 
 
 def _like_a_client(number: int, rounds: int) -> tuple[bool, bool]:
-    """Whether the round is `usual`, and whether it is `long`: the last one is both, the one before usual."""
+    """Whether the round is `usual`, and whether it is `long`: the last is both, the second-last usual."""
     return number >= rounds - 2 and (number > 0 or rounds == 1), number == rounds - 1
 
 
 def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:
-    """The VIP's TCP ports: those of the plan, and those that have a rule."""
+    """The VIP's TCP ports that are in the plan, or have a rule."""
     ruled = [
         service.port
         for service in services
@@ -270,7 +270,7 @@ def _ports(plan: Plan, services: Iterable[Service]) -> list[int]:
 
 
 def _round(plan: Plan, services: Iterable[Service], port: int) -> int:
-    """The connections after which the scheduler of the service is where it was; 0 if too many, or unknown."""
+    """The number of connections in a full round of the service's scheduler; 0 if too many, or unknown."""
     found = next(
         (service for service in services if service.address == plan.vip and service.port == port), None
     )
@@ -295,7 +295,7 @@ def in_network(pid: int, make: Callable[[], socket.socket]) -> socket.socket:
 def _tcp(
     family: socket.AddressFamily = socket.AF_INET, source: str = "", of_kernel: set[int] | None = None
 ) -> socket.socket:
-    """Bound to the next port, or to one that the kernel chooses and `of_kernel` lacks. Raises OSError."""
+    """A socket on the next port, or on one that the kernel picks, not in `of_kernel`. Raises OSError."""
     for _ in range(_AT_ONCE):
         found = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -318,7 +318,7 @@ def _tcp(
 
 
 class _Running:
-    """A trial that is under way; `more` is a socket for a data connection of ftp."""
+    """A trial in progress; `more` is a socket for an ftp data connection."""
 
     def __init__(self, attempt: Attempt, opened: socket.socket, more: socket.socket | None = None) -> None:
         self.attempt = attempt
@@ -326,7 +326,7 @@ class _Running:
         self.more = more
         self.is_data = False
         self.connected = False
-        self.sends_at = 0.0  # when it has to send its request; 0: not waiting
+        self.sends_at = 0.0  # the time to send its request; 0: not waiting
         self.received = b""
 
     @property
@@ -337,11 +337,11 @@ class _Running:
 
     @property
     def current(self) -> socket.socket:
-        """The socket that has something to do."""
+        """The socket to wait for."""
         return self.more if self.more and self.is_data else self.socket
 
     def connect(self) -> Trial | None:
-        """Start; the result, if it is known at once."""
+        """Start; returns the result if it is known at once."""
         return self._connect(self.attempt.address, self.attempt.port)
 
     def _connect(self, address: str, port: int) -> Trial | None:
@@ -349,7 +349,7 @@ class _Running:
         return None if code in (0, errno.EINPROGRESS) else self._failed(code)
 
     def proceed(self) -> Trial | None:
-        """The socket is ready; the result once it is known."""
+        """Handle a ready socket; returns the result once it is known."""
         try:
             if self.is_data:
                 code = self.current.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -383,13 +383,13 @@ class _Running:
         return self.result(FAILED if complaint else SERVED, name, complaint)
 
     def send_late(self) -> None:
-        """A server that has closed the connection meanwhile is told by recv()."""
+        """Send the request after the pause; recv() will report a connection that was closed meanwhile."""
         self.sends_at = 0.0
         with suppress(OSError):
             self.socket.send(self.attempt.request)
 
     def _talk(self, line: bytes) -> Trial | None:
-        """Log in, and connect to where the server names a port for data."""
+        """Log in with ftp, and connect to the data port that the server names."""
         code = line[:3]
         named = _PASSIVE[code].search(line) if code in _PASSIVE else None
         if not named and code not in _TALK:
@@ -401,7 +401,7 @@ class _Running:
             return None
         self.is_data = True
         *before, last = (part.decode() for part in named.groups())
-        if not before:  # of EPSV, which names no address
+        if not before:  # EPSV's reply, which has no address
             return self._connect(self.attempt.address, int(last))
         address, high = before
         return self._connect(address.replace(",", "."), int(high) * 256 + int(last))
@@ -427,7 +427,7 @@ class _Running:
         )
 
     def close(self) -> None:
-        """With a RST, once connected."""
+        """Close the sockets, with a RST if connected."""
         for opened_socket in filter(None, (self.socket, self.more)):
             with suppress(OSError):
                 opened_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -443,9 +443,9 @@ _OUTCOMES = {
 
 
 def _answer(received: bytes) -> tuple[str, str]:
-    """The name of the server in its answer, or ""; and a first line that does not say that all is well.
+    """The server's name in its answer, or ""; and a complaint if the answer is an error, or "".
 
-    A second answer is a part of a file; some servers close the connection without it.
+    A second answer is a part of a file; some servers close the connection without sending it.
     """
     head, _, body = received.partition(b"\r\n\r\n")
     first = _first_line(head)
@@ -476,9 +476,9 @@ def try_all(
     seconds: float,
     watch: Watching | None = None,
 ) -> tuple[Trial, ...]:
-    """Try all at once, for `seconds`; `names` are the real servers, one of which should answer.
+    """Make all attempts at once, for `seconds`; `names` are the real servers, one of which should answer.
 
-    `watch` is told the ports from which it will be tried.
+    `watch` is called with the source ports beforehand.
     """
     known = set(names)
     results: dict[int, Trial] = {}
@@ -548,7 +548,7 @@ def _not_tried(attempt: Attempt, error: OSError) -> Trial:
 
 
 def _judged(trial: Trial, names: set[str]) -> Trial:
-    """Whether the answer came from the right server, where it names one."""
+    """The trial, marked WRONG_SERVER if its answer names another server."""
     right = {trial.wanted} if trial.wanted else names
     wrong = trial.served and trial.server and trial.server not in right
     return replace(trial, outcome=WRONG_SERVER) if wrong else trial

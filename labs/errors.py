@@ -1,7 +1,7 @@
 """Errors of a request or of the machine.
 
 LabError                  one sentence that says what, where and what to do next
-├── BadRequest            an option that makes no sense; nothing was started
+├── BadRequest            an option with an invalid value; nothing was started
 ├── Unable                this machine lacks something; nothing was started
 └── BuildFailed           a step of the build failed or took too long; the run's folder has the logs
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Its text is a sentence for the person who typed the command."""
+    """An error whose text is a sentence for the person who typed the command."""
 
     exit_code = 1
 

@@ -1,6 +1,6 @@
 """Python expressions in text, parsed by one thread at a time.
 
-Before Python 3.12, two threads in ast.parse() upset each other (gh-106905).
+Before Python 3.12, ast.parse() is not thread-safe (gh-106905).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _ONE_AT_A_TIME = Lock()
 
 
 def expression(text: str) -> ast.expr:
-    """The tree of an expression. Raises SyntaxError, ValueError, MemoryError or RecursionError for none."""
+    """The syntax tree of an expression. Raises SyntaxError, ValueError, MemoryError or RecursionError."""
     with _ONE_AT_A_TIME:
         return ast.parse(text, mode="eval").body
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """A real server as the rules see it: RIP, port of its httpd, weight.
+    """A real server of the rules: RIP, port of its httpd, weight.
 
     Its httpd also listens on `more_ports`, for which the lab has no rules.
     """
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def version(self) -> int:
-        """The version of IP that the addresses are of: 4 or 6."""
+        """The IP version of the addresses: 4 or 6."""
         return self.addresses.version
 
     @property
@@ -75,12 +75,12 @@ class Plan:
 
     @property
     def parts(self) -> tuple[Plan, ...]:
-        """The plan of each version of IP."""
+        """The plan for each IP version."""
         return (self, self.second) if self.second else (self,)
 
     @property
     def tunnel(self) -> str:
-        """The device of real servers that tunnels end at; empty where there are none."""
+        """The tunnel device of the real servers; empty if there are no tunnels."""
         return TUNNELS[self.version] if self.method is Method.TUN else ""
 
     def nodes(self, role: Role) -> tuple[Node, ...]:
@@ -105,7 +105,7 @@ def plan_for(method: str, options: LabOptions) -> Plan:
 
 
 def _both(plan: Plan, in_ipv6: Plan) -> Plan:
-    """`plan` with its twin, whose rules the same directors get."""
+    """`plan` with its IPv6 twin; the directors get the rules of both."""
     twins = {setup.name: setup for setup in in_ipv6.setups if isinstance(setup, DirectorSetup)}
     setups = (
         replace(setup, second=twins[setup.name]) if isinstance(setup, DirectorSetup) else setup

@@ -1,7 +1,7 @@
 """Waiting for a state, with a deadline: the only module of the labs that sleeps.
 
-Deadlines are written for an idle machine of ordinary speed and multiplied by the current slowness of this
-one (labs/machine/load.py). LVS_PATIENCE, a number of 1 or more, replaces the measured factor.
+Deadlines are written for an idle machine of ordinary speed, and multiplied by the current slowness of this
+machine (labs/machine/load.py). LVS_PATIENCE, a number >= 1, replaces the measured factor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _pace = Pace()
 
 
 def patient(seconds: float) -> float:
-    """`seconds`, scaled to the current speed of this machine. Raises BadRequest for a wrong LVS_PATIENCE."""
+    """`seconds`, scaled to the current speed of this machine. Raises BadRequest for a bad LVS_PATIENCE."""
     return seconds * slowness()
 
 
@@ -41,7 +41,7 @@ def slowness() -> float:
 
 
 class Deadline:
-    """`seconds` from now, and more if the machine becomes slower before they have passed."""
+    """`seconds` from now, or more if the machine becomes slower before they have passed."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -55,11 +55,11 @@ class Deadline:
 
     def has_passed(self) -> bool:
         passed = time.monotonic() - self._began
-        return passed > self._seconds and passed > self.limit()  # without a measurement while there is time
+        return passed > self._seconds and passed > self.limit()  # measures only if `seconds` have passed
 
 
 def poll_until(probe: Callable[[], T], good: Callable[[T], object], seconds: float) -> T:
-    """Call `probe` until `good` accepts its value or `patient(seconds)` are over; returns the last value."""
+    """Call `probe` until `good` accepts its value or `patient(seconds)` have passed; the last value."""
     return _poll(probe, good, Deadline(seconds))
 
 

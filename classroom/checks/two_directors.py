@@ -100,7 +100,7 @@ def dead_server(running: RunningLab, variant: Variant) -> dict[str, bool]:
     try:
         out = poll_until(lambda: not _rules(active).get(address), bool, _OUT)
     finally:
-        running.farm.start_again(variant.server, running.network.hosts[variant.server])
+        running.farm.restart(variant.server, running.network.hosts[variant.server])
         poll_until(lambda: _rules(active).get(address), bool, _OUT)
     return {"out": out}
 

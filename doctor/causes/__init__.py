@@ -1,12 +1,12 @@
-"""What can be wrong with a lab: a file in this folder for each root cause.
+"""The root causes of a broken lab: one file in this folder for each.
 
     TITLE          what is wrong, in a few words, as in the diagnosis of an exercise
-    find(state)    yields a Cause for each place where it is wrong
-    EXPLAINS       words of causes that follow from it on the same host, if there are any
-    VERSIONS       the IP versions in which it exists, if not in both
+    find(state)    yields a Cause for each host or rule that is wrong
+    EXPLAINS       words of causes that follow from it on the same host, if any
+    VERSIONS       the IP versions in which it exists, if not both
 
-The file's name is the cause's word. A cause is a fact, not a symptom: several causes may be found, but never
-one for the consequences of another: what a found cause explains is left out.
+The file's name is the cause's word. A cause is a fact, not a symptom. Several causes may be found, but causes
+that another one explains are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Find = Callable[[LabState], Iterable["Cause"]]
 class Cause:
     """A root cause on `host`: the values that show it, why it breaks this method, and its repair.
 
-    `repair` has commands for that host, one a line.
+    `repair` contains commands for that host, one per line.
     """
 
     cause: str

@@ -43,7 +43,7 @@ def _in_ipv6(state: LabState, host: HostState) -> Cause:
 
 
 def _was_meant(host: HostState) -> bool:
-    """Whether it was set in a wrong place, which is a cause of its own."""
+    """Whether it was set for the wrong interface, which is a separate cause."""
     return any(host.settings.get(f"conf.{name}.arp_ignore", 0) for name in ("lo", "default"))
 
 

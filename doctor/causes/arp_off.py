@@ -1,4 +1,4 @@
-"""An interface neither asks nor answers ARP, or asks nobody."""
+"""An interface neither sends nor answers ARP requests, or sends them to no neighbour."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _asks_nobody(state: LabState, host: HostState, link: Link) -> Iterator[Cause]:
-    """Of neighbours that have asked it, a host knows the MAC address all the same: it may harm nobody."""
+    """A cause only if a trial ends here: the host learns the MAC addresses of neighbours that ask it."""
     name = link.interface
     solicit = f"neigh.{name}.mcast_solicit"
     if host.settings.get(solicit) == 0:
@@ -47,7 +47,8 @@ def _asks_nobody(state: LabState, host: HostState, link: Link) -> Iterator[Cause
         "arp_off",
         host.name,
         evidence,
-        f"Nobody gets an ARP request of {host.name} on {name}: what it has to send to a neighbour whose MAC "
-        "address it does not know waits until it is dropped. It answers requests, and learns who asks.",
+        f"No neighbour gets an ARP request of {host.name} on {name}: packets to a neighbour whose MAC "
+        "address it does not know wait until they are dropped. It answers requests, and learns the addresses "
+        "of their senders.",
         repair,
     )

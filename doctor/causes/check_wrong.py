@@ -1,4 +1,4 @@
-"""A health check takes a real server out of service that serves."""
+"""A health check takes a working real server out of service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _repair(director: Paired) -> Iterator[str]:
-    """Its file as planned, which its checks then read again."""
+    """The commands that restore its planned configuration, and make the checks reload it."""
     if any(path != _PATH for path in director.path.split()):
         yield f"sed -i 's|^\\( *path \\).*|\\1{_PATH}|' {CONFIGURATION}"
     for port in director.other_ports:

@@ -19,7 +19,7 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         if host.role == DIRECTOR and state.director.engine != _KERNEL:
             continue
-        # What depends on a rate, or on a random number, counts where a trial ends.
+        # A rule that depends on a rate or a random number counts only where a trial ended.
         redirects = suspect_redirection if ends_at(state, host) else redirection
         for client in (host.main,) if host.role == CLIENT else state.clients:
             address, port = _dest(state, host)
@@ -30,7 +30,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _dest(state: LabState, host: HostState) -> tuple[str, int]:
-    """To which address and port a request comes there."""
+    """The destination address and port of a request at that host."""
     server = next((server for server in state.servers if server.name == host.name), None)
     port = served_port(state, server) if server else HTTP
     return (host.main.address if server and state.method == "nat" else state.vip), port

@@ -1,4 +1,4 @@
-"""Nobody answers ARP for the VIP: the director does not have it, or is silent about it."""
+"""No host answers ARP for the VIP: the director does not have it, or does not answer for it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _address(host: HostState, vip: str) -> str:
 
 
 def _silencers(host: HostState, vip: str) -> Iterator[tuple[str, str]]:
-    """What keeps it from answering: the command that undoes it, and how it is seen."""
+    """What keeps it from answering: the command that undoes it, and the evidence."""
     lan = host.main.interface
     for name in ("all", lan):
         if host.settings.get(f"conf.{name}.arp_ignore", 0):

@@ -1,4 +1,4 @@
-"""The director's defence against overload drops new connections all the time."""
+"""The director's overload strategy drop_packet drops new connections all the time."""
 
 from __future__ import annotations
 

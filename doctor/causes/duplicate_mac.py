@@ -20,7 +20,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _other(state: LabState, host: HostState, plug: Plug, mac: str) -> str:
-    """The interface of another host on the segment that has the MAC address, too."""
+    """The interface of another host on the segment with the same MAC address."""
     for other, there in state.on_switch(plug.switch):
         if mac and other.name != host.name and other.mac(there.interface) == mac:
             return there.interface

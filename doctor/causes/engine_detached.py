@@ -1,4 +1,4 @@
-"""What the director has put in front of its kernel is gone: the kernel answers packets for the VIP itself."""
+"""The engine's hook in front of the director's kernel is gone, so the kernel itself answers for the VIP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from doctor.state import HostState, LabState
 
 TITLE = "what the director has attached to its kernel is gone"
 
-_TABLE = "lvs"  # of nftables, in which the engine scapy keeps the kernel from answering
+_TABLE = "lvs"  # the nftables table with which the engine scapy keeps the kernel from answering
 
 
 def find(state: LabState) -> Iterator[Cause]:

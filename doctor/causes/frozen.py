@@ -1,4 +1,4 @@
-"""A real server's program, or the director, is stopped by a signal: it has its sockets, and does nothing."""
+"""A real server's program, or the director, is stopped by a signal: its sockets stay open, unserved."""
 
 from __future__ import annotations
 

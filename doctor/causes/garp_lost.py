@@ -1,4 +1,4 @@
-"""The VIP has moved, or will, and the router still sends to the director that had it before."""
+"""The VIP has moved, or will move, and the router keeps sending to its previous director."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPLAINS = ("wrong_neighbour",)
 
 _HOOKS = ("ingress", "input")
 _SETTINGS = {4: "drop_gratuitous_arp", 6: "drop_unsolicited_na"}
-_TOLD = {4: "ARP packets", 6: "neighbour advertisements"}
+_ANNOUNCEMENTS = {4: "ARP packets", 6: "neighbour advertisements"}
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -27,7 +27,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
-    """What keeps gratuitous ARP out, and an entry that it would have changed."""
+    """What blocks gratuitous ARP, and the entry that it should have changed."""
     evidence, undo = [], []
     entry = _out_of_date(state, router, plug)
     if entry:
@@ -51,9 +51,9 @@ def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
             "garp_lost",
             router.name,
             "; ".join(evidence),
-            f"On taking over, a director sends all neighbours {_TOLD[state.version]} with its own MAC "
-            "address, so that they send to it at once. A host that misses them goes on sending to the old "
-            "director until it finds its own entry out of date.",
+            f"On taking over, a director sends all neighbours {_ANNOUNCEMENTS[state.version]} with its own "
+            "MAC address, so that they send to it at once. A host that misses them keeps sending to the old "
+            "director until its own entry expires.",
             "\n".join([*undo, f"ip neigh flush to {state.vip} dev {plug.interface}"]),
         )
 

@@ -23,10 +23,10 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _is_error(state: LabState, trial: Trial, host: HostState) -> bool:
-    """Whether it is a connection to this real server that was accepted, and whose answer is not its page."""
+    """Whether this real server accepted the connection, but did not answer with its page."""
     closed = trial.outcome in (RESET, TIMED_OUT) and trial.connected and bool(host.site.changed)
     is_other_page = trial.outcome == WRONG_SERVER and state.host(trial.server) is None
-    if not trial.wanted:  # of a client: the answer came from here
+    if not trial.wanted:  # a client's: did the answer come from this host?
         seen = last_seen(trial) if trial.outcome == FAILED and trial.port != FTP else None
         return seen is not None and seen.host == host.name
     return trial.wanted == host.name and (trial.outcome == FAILED or closed or is_other_page)

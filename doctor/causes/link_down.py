@@ -12,7 +12,7 @@ TITLE = "a network interface is down"
 EXPLAINS = (
     *("address_missing", "arp_off", "director_vip", "duplicate_address", "no_gateway", "no_route"),
     *("rp_filter", "slow_link", "small_mtu", "wrong_netmask"),
-    # Of an interface that is gone the settings are gone, too.
+    # A missing interface has no settings either.
     *("arp_announced", "arp_answered", "arp_ignore_on_lo", "checksum_offload"),
 )
 
@@ -57,7 +57,7 @@ def _addresses(state: LabState, host: HostState, plug: Plug) -> Iterator[str]:
 
 
 def _gone(host: HostState, plug: Plug) -> tuple[str, list[str]]:
-    """What shows it, and the repair: a renamed interface has kept its MAC address, a deleted one is lost."""
+    """Evidence and repair: a renamed interface still has its MAC address, a deleted one is lost."""
     renamed = next((link.interface for link in host.links if link.mac and link.mac == plug.mac), "")
     if renamed:
         return f"there is no interface {plug.interface}; {renamed} has its MAC address, {plug.mac}", [

@@ -13,7 +13,7 @@ TITLE = "a real server has no route, or a wrong one, for its replies"
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    forgetful = {name for denial in denials(state) for name in denial.learners}  # a cause of its own
+    forgetful = {name for denial in denials(state) for name in denial.learners}  # router_flag_lost
     for host in state.by_role(SERVER):
         if host.name in forgetful:
             continue
@@ -26,7 +26,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:
-    """The next hop to a client; the one for the source address of replies, if rules make a difference."""
+    """The next hop to a client; if policy rules exist, the one for the source address of replies."""
     source = host.main.address if state.method == "nat" else state.vip
     plain, known = host.next_hop(client), {(hop.target, hop.source) for hop in host.next_hops}
     return host.next_hop(client, source) if host.rules and (client, source) in known else plain

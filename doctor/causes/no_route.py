@@ -15,7 +15,7 @@ EXPLAINS = ("rp_filter",)
 def find(state: LabState) -> Iterator[Cause]:
     seen: set[str] = set()
     for step in steps(state, CLIENT, ROUTER, DIRECTOR):
-        has_it = step.actual.local and not step.takes  # a cause of its own
+        has_it = step.actual.local and not step.takes  # duplicate_address
         if not step.is_right and step.host.name not in seen and not has_it:
             seen.add(step.host.name)
             yield _cause(state, step)

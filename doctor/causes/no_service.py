@@ -34,7 +34,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _ports(state: LabState) -> Iterator[int]:
-    """That of http; that of ftp as well where clients tried it and failed."""
+    """The port of http, and that of ftp if clients tried it and failed."""
     yield HTTP
     if any(trial.port == FTP for trial in state.failures):
         yield FTP
@@ -49,7 +49,7 @@ def _evidence(state: LabState, port: int) -> str:
 
 
 def _repair(state: LabState, port: int) -> Iterator[str]:
-    """A mark comes before addresses: without it, the service of the port counts, which may be there."""
+    """A mark takes precedence over addresses; without it, an existing service of the port may apply."""
     yield from (
         f"fwmark -D {mark_options(asdict(mark))}"
         for mark in state.director.marks

@@ -1,4 +1,4 @@
-"""A real server can't write: its file system is full, or read-only."""
+"""A real server cannot write: its file system is full, or read-only."""
 
 from __future__ import annotations
 

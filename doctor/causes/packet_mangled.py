@@ -1,4 +1,4 @@
-"""A packet filter sets header fields of requests or replies, such as a TTL that expires on the way."""
+"""A packet filter changes header fields of requests or replies, such as the TTL."""
 
 from __future__ import annotations
 

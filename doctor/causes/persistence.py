@@ -1,4 +1,4 @@
-"""A service on one port is persistent without need."""
+"""A service on a single port is persistent, although nothing needs it."""
 
 from __future__ import annotations
 

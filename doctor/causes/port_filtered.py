@@ -59,13 +59,13 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _is_last(trial: Trial, host: HostState) -> bool:
-    """Whether a packet of the trial has come as far as this host, and got lost there."""
+    """Whether a packet of the trial came as far as this host, and was lost there."""
     last = last_seen(trial)
     return last is not None and (last.host, last.way) == (host.name, IN)
 
 
 def _is_rejected(trial: Trial, host: HostState) -> bool:
-    """Whether the trial ended with a RST or an ICMP error of this host's."""
+    """Whether the trial ended with a RST or an ICMP error from this host."""
     last = last_seen(trial)
     return last is not None and last.host == host.name and last.what.startswith(_ERRORS)
 
@@ -74,7 +74,7 @@ _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
 
 
 def passing(state: LabState, host: HostState) -> _Passing:
-    """What of a connection passes the host, and at which hooks."""
+    """The packets of a connection that pass the host, and the hooks that they pass."""
     if host.role == DIRECTOR:
         yield from _of_the_director(state)
         return
@@ -120,9 +120,9 @@ def _of_a_router(state: LabState, host: HostState, client: Plug) -> _Passing:
 
 
 def _of_the_director(state: LabState) -> _Passing:
-    """The engines take packets before the host's filter, and send them behind it, but for its hook at egress.
+    """The engines receive packets before the host's filter, and send them after it, but for its egress hook.
 
-    Kernel IPVS does not.
+    With kernel IPVS, packets pass the whole filter.
     """
     for server in state.servers:
         out = {"oifname": state.director_host.plugs[-1].interface}

@@ -1,4 +1,4 @@
-"""VS-TUN, VS-DR: a real server is to serve a port that it does not listen on, only on another."""
+"""VS-TUN, VS-DR: a real server listens on another port than the service's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def listens_elsewhere(state: LabState, host: HostState) -> bool:
-    """VS-TUN, VS-DR: whether the server has an httpd, on another port than requests arrive at."""
+    """VS-TUN, VS-DR: whether the server's httpd listens on another port than that of the requests."""
     if state.method == "nat" or not _other_ports(state, host):
         return False
     return not (
@@ -66,7 +66,7 @@ def _listener(state: LabState, host: HostState, service: Service, others: list[i
 
 
 def _rules(state: LabState) -> Iterator[Cause]:
-    """Rules in the script with another port, which the director refused."""
+    """Rules in the script with a different port, which the director refused."""
     host = state.director_host
     for line in host.scripts.get("rules.sh", "").splitlines():
         rule = _RULE.match(line)

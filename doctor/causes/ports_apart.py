@@ -10,7 +10,7 @@ from doctor.state import LabState, Service
 
 TITLE = "each port of a session is scheduled separately"
 
-_BY_CLIENT = ("sh", "mh")  # they pick by the client's address, the same for every service
+_BY_CLIENT = ("sh", "mh")  # schedulers that hash the client's address, in the same way for every service
 _WITH_PORTS = ("sh-port", "mh-port")
 
 
@@ -53,7 +53,7 @@ def _how(service: Service) -> str:
 def _repair(state: LabState, apart: Mapping[int, Service]) -> Iterator[str]:
     first, method = next(iter(apart.values())), flag(state)
     if any(target.port != service.port for service in apart.values() for target in service.targets):
-        # A mark covers several ports, and its servers keep each: a choice by the client's address is left.
+        # A service by mark cannot change ports, so hashing the client's address is the only repair.
         yield from (f"ipvsadm -E {option(service)} -s sh" for service in dict.fromkeys(apart.values()))
         return
     yield from (f"ipvsadm -D {option(service)}" for service in dict.fromkeys(apart.values()))

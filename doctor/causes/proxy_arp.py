@@ -1,4 +1,4 @@
-"""A host answers ARP for the addresses of others on its own segment."""
+"""A host answers ARP requests for other hosts' addresses on its own segment."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def find(state: LabState) -> Iterator[Cause]:
 def _taken(state: LabState, host: HostState, plug: Plug) -> Iterator[str]:
     """The addresses of others on the segment for which its kernel answers (net/ipv4/arp.c, arp_process).
 
-    It has to forward, and to have a route: through another interface with proxy_arp, through the same
-    one with proxy_arp_pvlan.
+    The host must forward, and have a route: through another interface with proxy_arp, through the same one
+    with proxy_arp_pvlan.
     """
     name = plug.interface
     if not host.settings.get(f"conf.{name}.forwarding", 0):

@@ -1,4 +1,4 @@
-"""No real server of a service may get new connections: weight 0, or over the upper threshold."""
+"""No real server of a service accepts new connections: weight 0, or over the upper threshold."""
 
 from __future__ import annotations
 

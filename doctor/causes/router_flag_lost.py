@@ -1,4 +1,4 @@
-"""IPv6: a router says that it is none, and hosts forget the default route that they had learnt from it."""
+"""IPv6: a router's advertisements lack the router flag, and hosts delete the default route learnt from it."""
 
 from __future__ import annotations
 

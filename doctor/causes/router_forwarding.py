@@ -1,4 +1,4 @@
-"""A router on the way does not forward packets."""
+"""A router on the path does not forward packets."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _forwards(state: LabState, host: HostState, interface: str) -> bool:
-    """What arrives there; in IPv6, that is the same for all interfaces."""
+    """Whether packets that arrive on the interface are forwarded; in IPv6, `all` decides."""
     where = interface if state.version == _IPV4 else "all"
     return bool(host.settings.get(f"conf.{where}.forwarding", 0))

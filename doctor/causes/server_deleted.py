@@ -1,4 +1,4 @@
-"""A real server was deleted, or a script deletes it, with connections still on it."""
+"""A real server was deleted, or a script deletes it, while it has connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLE = "a real server was deleted while it had connections"
 _DELETES = re.compile(r"\b(ippfvsadm\b.*\s-D|ipvsadm\b.*\s(-d|--delete-server))\b|\bippfvsadm\b.*\s-D[tu]")
 _PLACE = re.compile(r"-\w*t\s+(\S+)\s+-[rR]\s+(\S+)")
 _QUIESCES = re.compile(r"\bipvsadm\b.*\s(-w|--weight)[ =]?0\b")
-_SPECIAL = set("|'\\&*[]^$")  # of sed
+_SPECIAL = set("|'\\&*[]^$")  # characters that sed interprets
 _INHIBITS = f"sed -i 's/^ *lvs_method .*/&\\n    inhibit_on_failure/' {CONFIGURATION}"
 _OWN_SCRIPTS = ("rules", "director", "start")
 
@@ -85,7 +85,7 @@ def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
 
 
 def _removers(state: LabState, server: str) -> list[str]:
-    """The directors whose health checks have taken it out of service."""
+    """The directors whose health checks took it out of service."""
     return [
         director.name
         for director in state.pair

@@ -9,7 +9,7 @@ from doctor.state import LabState
 
 TITLE = "the director forgets connections that are still in use"
 
-_SHORT = 60  # seconds that any application may be idle
+_SHORT = 60  # seconds: idle times below this are normal for any application
 _USUAL = {"tcp": 900, "tcpfin": 120, "udp": 300}
 
 

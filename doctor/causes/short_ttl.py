@@ -1,4 +1,4 @@
-"""A host sends packets with a TTL that expires on the way."""
+"""A host sends packets with a TTL that expires before they arrive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _short(state: LabState, host: HostState, hosts: int) -> Iterator[tuple[str, str]]:
-    """What shows it, and the repair: the host's setting, or a route that has a TTL of its own."""
+    """Evidence and repair, for the host's setting and for a route with its own TTL."""
     ttl = host.settings.get(_SETTING, _USUAL)
     if ttl <= hosts:
         yield f"{_SETTING} is {ttl}", f"sysctl -w net.ipv4.{_SETTING}={_USUAL}"

@@ -1,4 +1,4 @@
-"""A queueing discipline holds packets back, or drops them."""
+"""A queueing discipline delays packets, or drops them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, LabState
 TITLE = "a queueing discipline delays or drops packets"
 
 _LIMITING = ("tbf", "htb", "hfsc", "netem", "cake", "plug", "blackhole")
-_LIMITED = ("pfifo", "bfifo", "prio", "drr", "red", "sfq", "codel", "fq_codel", "fq")  # by its length only
+# limited in length only
+_LIMITED = ("pfifo", "bfifo", "prio", "drr", "red", "sfq", "codel", "fq_codel", "fq")
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -20,9 +21,8 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         for plug in host.plugs:
             link = host.link(plug.interface)
-            is_option = (
-                host.role == CLIENT and link and link.qdisc == "netem"
-            )  # --delay and --loss of the labs
+            # The labs' options --delay and --loss.
+            is_option = host.role == CLIENT and link and link.qdisc == "netem"
             drops = link and link.qdisc in _LIMITED and ends_at(state, host)
             if link and (link.qdisc in _LIMITING or drops) and not is_option:
                 yield Cause(

@@ -1,4 +1,4 @@
-"""An interface accepts only shorter packets than its neighbours send, and nothing tells them."""
+"""An interface has a smaller MTU than its neighbours, which get no message about it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, 
 
 TITLE = "the MTU of one cable is smaller, and long packets are lost"
 
-_LEAST = 88  # bytes: a segment of TCP_MIN_SND_MSS, which includes its options, and both headers
+_LEAST = 88  # bytes: the smallest segment (TCP_MIN_SND_MSS, which includes its options) and both headers
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    # The ends of a connection tell each other by TCP's MSS how long segments may be; what a tunnel adds is
-    # not in it, and no sender goes below a least size.
+    # TCP's MSS tells each end of a connection the other's largest segment. It does not include a tunnel's
+    # header, and no sender goes below a minimum.
     senders = (CLIENT,) if state.method == "tun" else (CLIENT, SERVER)
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         for plug in host.plugs:

@@ -1,4 +1,4 @@
-"""A host on the way changes the source address of requests."""
+"""A host on the path changes the source address of requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _hurts(host: HostState, rule: FilterRule) -> bool:
-    """With an address of its own a router restores replies, so clients are served."""
+    """Whether it hurts: a router that uses its own address restores replies, so clients are served."""
     how, _, address = rule.verdict.partition(" ")
     if host.role == DIRECTOR:
         return True

@@ -41,6 +41,6 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _other(state: LabState, director: Paired) -> str:
-    """What runs on the other director."""
+    """The sync daemon of the other director, as text."""
     others = (other for other in state.pair if other is not director)
     return next((f"; on {other.name} is {daemon}" for other in others for daemon in other.daemons), "")

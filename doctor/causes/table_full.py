@@ -10,7 +10,7 @@ from doctor.state import LabState
 
 TITLE = "the connection table is full"
 
-_USUAL = 1 << 20  # the director's limit unless told otherwise
+_USUAL = 1 << 20  # the director's default limit
 
 
 def find(state: LabState) -> Iterator[Cause]:

@@ -1,4 +1,4 @@
-"""A filter of traffic control drops packets of the service."""
+"""A traffic-control filter drops packets of the service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState
 
 TITLE = "a traffic-control filter drops packets"
 
-_OWN = "ebpf"  # the engine that is itself a filter of traffic control
+_OWN = "ebpf"  # the engine that is itself a traffic-control filter
 
 
 def find(state: LabState) -> Iterator[Cause]:

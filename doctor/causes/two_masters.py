@@ -14,7 +14,7 @@ TITLE = "both directors own the VIP"
 EXPLAINS = ("slow_link",)
 
 _PLAIN = ("", "noqueue")  # queueing disciplines that drop nothing
-_OWN_FILTER = "ebpf"  # the engine that is itself a filter of traffic control
+_OWN_FILTER = "ebpf"  # the engine that is itself a traffic-control filter
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -25,18 +25,18 @@ def find(state: LabState) -> Iterator[Cause]:
     both = " and ".join(f"{host.name} has {host.has(state.vip)}" for host in hosts)
     found = False
     for host, sender in ((hosts[0], hosts[1]), (hosts[1], hosts[0])):
-        ways = dict(_in_the_way(state, host, sender))
-        if ways:
+        obstacles = dict(_obstacles(state, host, sender))
+        if obstacles:
             found = True
-            yield _cause(state, host, "; ".join((both, *ways)), "\n".join(ways.values()))
+            yield _cause(state, host, "; ".join((both, *obstacles)), "\n".join(obstacles.values()))
     if not found:
         other = next((host for host in hosts if host.name != state.active), hosts[-1])
         why = f"{both}; nothing on either of them keeps advertisements out"
         yield _cause(state, other, why, "\n".join(restart_takeover(other)))
 
 
-def _in_the_way(state: LabState, host: HostState, sender: HostState) -> Iterator[tuple[str, str]]:
-    """What may keep signs of life from arriving at the host, or from leaving it, and how to remove it."""
+def _obstacles(state: LabState, host: HostState, sender: HostState) -> Iterator[tuple[str, str]]:
+    """What may block advertisements or heartbeats to or from the host, and the command that removes it."""
     rule = _filter(state, host, sender)
     if rule:
         place = f"table {rule.family} {rule.table}, chain {rule.chain}"
@@ -55,7 +55,7 @@ def _in_the_way(state: LabState, host: HostState, sender: HostState) -> Iterator
 
 
 def _filter(state: LabState, host: HostState, sender: HostState) -> FilterRule | None:
-    """The rule that keeps signs of life from arriving at the host, or from leaving it."""
+    """The rule that may drop advertisements or heartbeats to or from the host."""
     protocol = "vrrp" if any(director.settings for director in state.pair) else "heartbeat"
     for source, hooks in ((sender, ("ingress", "prerouting", "input")), (host, ("output", "postrouting"))):
         packet = advertisement(_source(source), protocol)
@@ -66,7 +66,7 @@ def _filter(state: LabState, host: HostState, sender: HostState) -> FilterRule |
 
 
 def _source(host: HostState) -> str:
-    """The address that advertisements come from: in IPv6 the one of this link."""
+    """The source address of advertisements: in IPv6 the link-local one."""
     address = host.main.address
     return link_local(host.mac(host.main.interface)) if ":" in address else address
 

@@ -29,7 +29,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _evidence(host: HostState, vip: str) -> str:
-    """Where the VIP is, if its interface is down; or the addresses there are instead."""
+    """The VIP's interface, if that is down; otherwise the host's addresses."""
     down = next((address for address in host.addresses if address.address == vip), None)
     if down:
         return f"it has {down}"
@@ -44,6 +44,6 @@ def _repair(state: LabState, host: HostState, device: str) -> str:
     if down:
         return f"ip link set {down.interface} up"
     repair = [f"ip address add {state.vip}/{state.whole} dev {device}", f"ip link set {device} up"]
-    if host.links and not host.link(device):  # its program has ended, and its settings with it
+    if host.links and not host.link(device):  # its program has ended, and its settings are lost
         repair = [*start_tunnel(device), *repair]
     return "\n".join(repair)

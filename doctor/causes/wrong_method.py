@@ -10,7 +10,7 @@ from doctor.state import LabState, Service, Target
 
 TITLE = "a rule has the wrong forwarding method"
 
-_OWN = ("", "Local")  # not known, or served by the director itself
+_OWN = ("", "Local")  # unknown, or served by the director itself
 _EFFECTS = {
     "Masq": "The director rewrites the destination, but the reply of the real server bypasses it: the client "
     "gets a SYN+ACK from an address that it has not contacted, and resets it.",
@@ -28,7 +28,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _is_a_server(state: LabState, target: Target) -> bool:
-    """Rules for others are wrong in more than their method."""
+    """Whether it is a real server of the plan; a rule for another host is a different cause."""
     return target.address in {server.address for server in state.servers}
 
 

@@ -1,4 +1,4 @@
-"""A permanent entry of a neighbour table names a MAC address that is not the neighbour's."""
+"""A permanent neighbour entry has a MAC address that is not the neighbour's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, 
 
 TITLE = "a static neighbour entry has a wrong MAC address"
 
-_OWN_TABLE = "scapy"  # the engine that asks by ARP itself
+_OWN_TABLE = "scapy"  # the engine that sends its own ARP requests
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -24,7 +24,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _right_mac(state: LabState, host: HostState, entry: Neighbour) -> str:
-    """The MAC address of the host that has the address, if it is on the same segment; "" if not known."""
+    """The MAC address of the address's owner, if that is on the same segment; else ""."""
     held = holder(state, entry.address)
     segments = {plug.switch for plug in host.plugs if plug.interface == entry.interface}
     if not held or held[0].name == host.name or held[1].switch not in segments:

@@ -1,4 +1,4 @@
-"""A netmask puts other hosts on the link, or takes them off it."""
+"""A wrong netmask adds hosts to the link, or excludes hosts from it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _takes_in_others(state: LabState, host: HostState, vip: Address) -> bool:
     network = ip_interface(f"{vip.address}/{vip.prefix}").network
     plug = host.main
     if (vip.interface, network) == (plug.interface, ip_interface(f"{plug.address}/{plug.prefix}").network):
-        return False  # as its own address does; that it is there is arp_answered
+        return False  # the same network as its own address; having it there is arp_answered
     others = [plug for _, plug in state.on_switch(host.main.switch) if plug != host.main]
     return any(ip_address(plug.address) in network for plug in (*others, *state.clients))
 

@@ -1,4 +1,4 @@
-"""Another program than the httpd has the port that requests arrive at."""
+"""A program other than the httpd has the port of the requests."""
 
 from __future__ import annotations
 

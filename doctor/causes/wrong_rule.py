@@ -25,7 +25,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _wrong(state: LabState, service: Service, target: Target) -> str:
-    """What is wrong with the rule; a server that does not listen on its own port is not the rule's fault."""
+    """What is wrong with the rule, or ""; a server that does not listen on its own port is another cause."""
     if target.address.startswith(_LOOPBACK):
         return ""
     held = holder(state, target.address)
@@ -63,7 +63,7 @@ def _cause(state: LabState, service: Service, target: Target, evidence: str) -> 
 
 
 def _repairs(state: LabState, service: Service, target: Target) -> Iterator[str]:
-    """Delete the rule; add the right one for a server that has none now."""
+    """Delete the rule; add the right one if the server has no other."""
     yield f"ipvsadm -d {option(service)} -r {target}"
     planned = next((server for server in state.servers if server.address == target.address), None)
     others = {other.address for other in service.targets if other != target}

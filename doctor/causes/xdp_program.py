@@ -1,4 +1,4 @@
-"""An XDP program on an interface drops packets, before anything else on the host sees them."""
+"""An XDP program on an interface drops packets before anything else on the host sees them."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def find(state: LabState) -> Iterator[Cause]:
                 )
 
 
-_MODES = ("xdp", "xdpgeneric")  # the other one than that of the program does nothing
+_MODES = ("xdp", "xdpgeneric")  # switching off the mode that the program does not use has no effect

@@ -1,9 +1,9 @@
 """The state of a running lab as the doctor reads it: facts only.
 
-A `LabState` is complete without the lab and can be written as JSON: the same code finds causes in a running
-lab, in a submission and in tests. What should be stands beside what is:
+A `LabState` is complete without the lab and can be stored as JSON: the same code finds causes in a running
+lab, in a submission and in tests. It contains actual and planned values:
 
-    what is                                        what the plan prescribes
+    actual                                         planned
     HostState.links, .addresses (with prefix)      HostState.plugs: interface, switch, address, prefix, MAC
     HostState.routes, .next_hops                   HostState.planned.gateway, .planned.routes
     HostState.addresses with the VIP, .settings    HostState.planned.vip_on, .planned.answers_arp
@@ -12,17 +12,17 @@ lab, in a submission and in tests. What should be stands beside what is:
     HostState.processes, the director's too        LabState.director_process
     DirectorState.services: weight, thresholds     LabState.servers: name, address, ports, weight
     DirectorState.entries                          DirectorState.limit
-    LabState.trials: what clients get              all of them SERVED
+    LabState.trials: outcomes                      all of them SERVED
     Paired.settings, .daemons                      Paired.planned, .sync_on, .syncid
 
-Fields that older submissions lack have defaults: no links, no trials and no process mean "not known", so a
-cause that needs them says nothing there.
+Fields that older submissions lack have defaults: no links, no trials and no process mean "unknown", so a
+cause that needs them is not reported.
 
     network    links, addresses, routes, neighbours and filters of a host
     host       a host as a whole, with its processes, sockets and plan
     director   its rules, connections and timeouts; the settings of a pair
-    trial      a connection that was tried
-    lab        the whole, as JSON too
+    trial      a connection that the doctor tried
+    lab        the whole lab, and its JSON
 """
 
 from doctor.state.director import Connection, DirectorState, Down, Mark, Paired, Service, SyncDaemon, Target

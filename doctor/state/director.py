@@ -1,4 +1,4 @@
-"""A director: its rules, its connection table, and what it needs besides where there are two."""
+"""A director: its rules, its connection table, and the additional state of one of two."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class DirectorState:
-    """The director's report of itself, or the `error` if it does not answer.
+    """The director's own report, or the `error` if it does not answer.
 
-    `entries` of the connection table, with templates, are in use; `limit` is how many it may have (0: not
-    known). `connections` are some of them.
+    `entries` is the number of entries in the connection table, with templates; `limit` is the largest number
+    allowed (0: unknown). `connections` are some of the entries.
     """
 
     engine: str = ""
@@ -109,7 +109,7 @@ class DirectorState:
 
 @dataclass(frozen=True, slots=True)
 class SyncDaemon:
-    """A synchronisation daemon as it runs: `role` is master or backup."""
+    """A running sync daemon; `role` is master or backup."""
 
     role: str
     interface: str
@@ -121,7 +121,7 @@ class SyncDaemon:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """A real server that the checks of a director have taken out of service, and `why`."""
+    """A real server that a director's checks have taken out of service, and `why`."""
 
     address: str
     port: int
@@ -132,10 +132,10 @@ class Down:
 class Paired:
     """One of two directors.
 
-    `settings` are those of its virtual router, by the words of keepalived.conf, as its file has them;
-    `planned` as the plan has them. `error`: the file can't be used. Its synchronisation daemon should run on
-    `sync_on`, with `syncid`; empty: none is planned. `path` is what its checks of http ask for, `other_ports`
-    are ports that checks connect to although the real server serves on another one.
+    `settings` are its virtual router's settings in its configuration file, by keepalived.conf's keywords;
+    `planned` are the plan's. `error`: why the file cannot be used. Its sync daemon should run on `sync_on`
+    (empty: none is planned) with `syncid`. `path` is the page that its http checks request; `other_ports` are
+    ports that checks connect to although the real server serves on a different one.
     """
 
     name: str
@@ -153,12 +153,12 @@ class Paired:
 
     @property
     def asked(self) -> str:
-        """What its checks ask for: pages, and ports other than the servers' own."""
+        """The pages that its checks request, and the ports other than the servers' own."""
         return ", ".join([*self.path.split(), *(f"port {port}" for port in self.other_ports)])
 
     @property
     def differences(self) -> dict[str, tuple[str, str]]:
-        """Settings that are not as planned: what they should be, and what they are."""
+        """Settings that differ from the plan: name -> (planned, actual)."""
         names = (*self.planned, *(name for name in self.settings if name not in self.planned))
         both = {name: (self.planned.get(name, ""), self.settings.get(name, "")) for name in names}
         return {name: pair for name, pair in both.items() if pair[0] != pair[1]} if self.settings else {}

@@ -17,22 +17,18 @@ from doctor.state.network import (
     TrafficFilter,
 )
 
-CLIENT, ROUTER, DIRECTOR, SERVER = (
-    "client",
-    "router",
-    "director",
-    "real server",
-)  # as in network/topology
+# As in labs/network/topology.py.
+CLIENT, ROUTER, DIRECTOR, SERVER = "client", "router", "director", "real server"
 ANY, ANY6, BOTH = "0.0.0.0", "::", "*"  # listens on all addresses, of one IP version or both
 STOPPED = ("T", "t")  # states of a process, as in proc(5): by a signal, by a tracer
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process in a host's network namespace; `state` is that of proc(5), T for stopped (SIGSTOP).
+    """A process in a host's network namespace; `state` as in proc(5), T for stopped (SIGSTOP).
 
-    `tunnel`: it has a TUN device, as the user-space tunl0 does. `files` are its open file descriptors, of
-    which it may have `most` (RLIMIT_NOFILE; 0: not known).
+    `tunnel`: it has a TUN device, as the user-space tunl0 does. `files` is the number of its open file
+    descriptors, `most` its limit (RLIMIT_NOFILE; 0: unknown).
     """
 
     pid: int
@@ -49,7 +45,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket that listens on `port` of `address`, and the process that has it: `pid` 0 if not known.
+    """A socket that listens on `port` of `address`, and its process (`pid` 0: unknown).
 
     UNIX sockets have a path as `address`, and port 0.
     """
@@ -63,16 +59,16 @@ class Listener:
 
     @property
     def stopped(self) -> bool:
-        """Whether its process is: the kernel accepts connections, and nobody answers."""
+        """Whether its process is stopped: the kernel accepts connections, but nothing answers."""
         return self.process_state in STOPPED
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the httpd of a real server works with, where that is not as it was at first.
+    """The files of a real server's httpd that differ from the original state.
 
-    `changed` are lines of its configuration, `missing` are files that it serves; `unwritable` are folders
-    with the reason, such as `logs: no space left`.
+    `changed` are lines of its configuration, `missing` are files that it should serve; `unwritable` are
+    folders with the reason, such as `logs: no space left`.
     """
 
     root: str = ""
@@ -101,10 +97,11 @@ class Planned:
 class HostState:
     """One host; `error` is why it could not be read.
 
-    `settings` are those of net.ipv4 (`ip_forward`, `conf.all.rp_filter`), `counters` have nstat's names,
-    `offloads` say for each interface whether TCP checksums are left to hardware. `legacy_tables` are those of
-    the older iptables, whose rules nft does not list; `legacy_rules` are these as iptables-legacy-save prints
-    them, each with its table, if it is installed. `ipsec` are policies of IPsec (ip-xfrm(8)).
+    `settings` are sysctls of net.ipv4 or net.ipv6 (`ip_forward`, `conf.all.rp_filter`); `counters` have
+    nstat's names; `offloads` say for each interface whether TCP checksums are left to hardware.
+    `legacy_tables` are the tables of iptables-legacy, whose rules nft does not list; `legacy_rules` are those
+    rules, as iptables-legacy-save prints them if it is installed, each with its table. `ipsec` are IPsec
+    policies (ip-xfrm(8)).
     """
 
     name: str
@@ -148,7 +145,7 @@ class HostState:
         return f"{name} is {', '.join(values)}"
 
     def has(self, address: str) -> Address | None:
-        """The host's entry for an address, if it can be used."""
+        """The host's entry for an address, if that is usable."""
         return next((held for held in self.addresses if held.address == address and held.works), None)
 
     def takes(self, address: str) -> bool:
@@ -163,7 +160,7 @@ class HostState:
         return next(found, NextHop(target, source=source, inbound=inbound))
 
     def link(self, interface: str) -> Link | None:
-        """An interface as it is; None if it is gone, or where links are not known."""
+        """An interface's actual state; None if it does not exist, or if links are unknown."""
         return next((link for link in self.links if link.interface == interface), None)
 
     def neighbour(self, address: str, interface: str) -> Neighbour | None:
@@ -176,7 +173,7 @@ class HostState:
         return next(found, None)
 
     def mac(self, interface: str) -> str:
-        """The MAC address of an interface: as it is, else as planned."""
+        """The MAC address of an interface: the actual one, or else the planned one."""
         link = self.link(interface)
         planned = (plug.mac for plug in self.plugs if plug.interface == interface)
         return link.mac if link and link.mac else next(planned, "")

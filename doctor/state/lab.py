@@ -1,4 +1,4 @@
-"""The whole lab: all hosts, the director or both, the trials, and questions about them together."""
+"""The whole lab: all hosts, one or two directors, the trials, and questions that combine them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class PlannedServer:
 
 @dataclass(frozen=True, slots=True)
 class LabState:
-    """`method` is nat, tun or dr. `director` is the active one, on host `active`, where there is a `pair`.
+    """`method` is nat, tun or dr. With a `pair`, `director` is the active one, on host `active`.
 
-    The addresses in `moving` belong to the active one, too.
+    The addresses in `moving` belong to the active director as well.
     """
 
     lab: str
@@ -46,12 +46,12 @@ class LabState:
 
     @property
     def version(self) -> int:
-        """That of IP."""
+        """The IP version."""
         return 6 if ":" in self.vip else 4
 
     @property
     def whole(self) -> int:
-        """The length of a prefix that is one address."""
+        """The prefix length of a single address."""
         return 128 if self.version == 6 else 32
 
     def by_role(self, *roles: str) -> Iterator[HostState]:
@@ -83,7 +83,7 @@ class LabState:
 
     @property
     def client_trials(self) -> tuple[Trial, ...]:
-        """What clients get of the VIP."""
+        """The clients' trials of the VIP."""
         return tuple(trial for trial in self.trials if not trial.wanted)
 
     @property
@@ -93,17 +93,17 @@ class LabState:
 
     @property
     def resent(self) -> tuple[Trial, ...]:
-        """The trials that were served at a second attempt: packets get lost."""
+        """The trials that were served only after a retransmission: packets get lost."""
         return tuple(trial for trial in self.trials if trial.served and trial.resent)
 
     @property
     def troubled(self) -> tuple[Trial, ...]:
-        """The trials that show that clients are not served, or not at once: the clients' own come first."""
+        """The trials that failed or needed a retransmission; direct ones only if all clients were served."""
         return (*(self.failures or self.silent_servers), *self.resent)
 
     @property
     def silent_servers(self) -> tuple[Trial, ...]:
-        """Failed trials past the rules: of real servers that get connections, and served no client."""
+        """Failed direct trials of real servers that get connections, and served no client."""
         served = {trial.server for trial in self.client_trials if trial.served}
         used = {
             target.address
@@ -126,11 +126,11 @@ class LabState:
             yield from ((host, plug) for plug in host.plugs if plug.switch == switch)
 
     def owners(self, switch: str, address: str) -> list[tuple[HostState, Plug]]:
-        """Who of a segment has `address` on an interface that is up, whether or not it answers ARP."""
+        """The hosts of a segment with a usable `address`, whether or not they answer ARP for it."""
         return [(host, plug) for host, plug in self.on_switch(switch) if host.has(address)]
 
     def owner_of_mac(self, switch: str, mac: str) -> tuple[HostState, Plug] | None:
-        """Who of a segment receives frames for `mac`."""
+        """The host of a segment that receives frames for `mac`."""
         found = ((host, plug) for host, plug in self.on_switch(switch) if host.mac(plug.interface) == mac)
         return next(found, None)
 
@@ -147,15 +147,15 @@ class LabState:
                     yield host
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The state as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> LabState:
-        """Raises ValueError if the JSON is not a state."""
+        """The state from JSON values. Raises ValueError if they are not one."""
         return load(cls, form)
 
 
 def states_of(answer: Mapping[str, Any]) -> list[LabState]:
-    """Those in the answer of a lab's control socket: one for each IP version. Raises ValueError."""
+    """The states in the answer of a lab's control socket, one per IP version. Raises ValueError."""
     return [LabState.from_dict(form) for form in (answer["state"], *answer.get("more", ()))]

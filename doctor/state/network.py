@@ -1,4 +1,4 @@
-"""What a host's kernel does with packets: links, addresses, routes, neighbours, filters."""
+"""A host's network state: links, addresses, routes, neighbours, filters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Plug:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface as it is. `carrier` is False where nothing is on the other end.
+    """An interface's actual state. `carrier` is False if the other end is down or missing.
 
     `mac` is empty for tunnels; `qdisc` is the queueing discipline, such as noqueue, or netem, which drops.
     `master` is the bridge or bond of which it is a port; `xdp` is the number of its XDP program, 0 for none.
@@ -52,9 +52,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`label` is the alias, such as lo:0; `up` is the state of the interface.
+    """An address of an interface: `label` is the alias, such as lo:0; `up` is the state of the interface.
 
-    `detection` is that of duplicates in IPv6: tentative or dadfailed as long as the address can't be used.
+    `detection`: in IPv6, tentative or dadfailed as long as the address cannot be used (RFC 4862, DAD).
     """
 
     interface: str
@@ -67,7 +67,7 @@ class Address:
 
     @property
     def works(self) -> bool:
-        """While lo is down the kernel keeps its local routes of IPv4, and still delivers requests."""
+        """Whether the address is usable; those of IPv4 on lo are even if lo is down."""
         stays = self.interface == _LOOPBACK and ":" not in self.address
         return (self.up or stays) and not self.detection
 
@@ -81,7 +81,7 @@ class Address:
 class Route:
     """A line of the main routing table; without `gateway`, a directly connected network.
 
-    `kind` is empty for an ordinary one, else blackhole, unreachable, prohibit.
+    `kind` is empty for an ordinary one, else blackhole, unreachable or prohibit.
     """
 
     destination: str
@@ -98,7 +98,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """A rule of policy routing besides the kernel's own three (ip-rule(8)); `text` as `ip` prints it."""
+    """A policy routing rule other than the kernel's own three (ip-rule(8)); `text` as `ip` prints it."""
 
     priority: int
     text: str
@@ -112,7 +112,7 @@ class NextHop:
     """The kernel's next hop for packets to `target`; without `interface` there is no route.
 
     `source` and `inbound`: for packets with that source address, received on that interface. `local`: they
-    are delivered to this host. `mtu` and `hoplimit` are those of the route, if it has ones of its own.
+    are delivered to this host. `mtu` and `hoplimit` are the route's own metrics, if any.
     """
 
     target: str
@@ -132,9 +132,9 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """`state` is the kernel's: REACHABLE, STALE, FAILED, INCOMPLETE, PERMANENT ...; `mac` may be empty.
+    """A neighbour entry: `state` is the kernel's (REACHABLE, FAILED, PERMANENT ...); `mac` may be empty.
 
-    `router`: in IPv6, whether it has said that it is one.
+    `router`: in IPv6, whether the neighbour's advertisements have the router flag.
     """
 
     address: str
@@ -174,7 +174,7 @@ class FilterRule:
 
 @dataclass(frozen=True, slots=True)
 class TrafficFilter:
-    """A filter of traffic control on an interface, at the hook ingress or egress (tc(8))."""
+    """A traffic-control filter on an interface, at the hook ingress or egress (tc(8))."""
 
     interface: str
     hook: str

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from director.formats.ipvsadm_words import endpoint
 
-# How a trial ended. RESET: also closed without an answer. FAILED: the answer is an error, such as 404.
-# WRONG_SERVER: another than the one whose address was used, or none of this lab.
+# Outcomes of a trial. RESET: also closed without an answer. FAILED: the answer is an error, such as 404.
+# WRONG_SERVER: a server other than the addressed one, or none of this lab, answered.
 SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, FAILED, WRONG_SERVER = (
     "served",
     "refused",
@@ -17,16 +17,16 @@ SERVED, REFUSED, RESET, TIMED_OUT, UNREACHABLE, FAILED, WRONG_SERVER = (
     "answered with an error",
     "wrong server",
 )
-IN, OUT, OTHERS = "in", "out", "for another MAC"  # which way a frame passed an interface
-NOTHING = "nothing"  # instead of a packet: none of this trial has left its host
+IN, OUT, OTHERS = "in", "out", "for another MAC"  # the direction in which a frame passed an interface
+NOTHING = "nothing"  # instead of a packet: no packet of the trial has left its host
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A packet of a trial as it passed an interface; `way` is IN, OUT or OTHERS.
+    """A packet of a trial as it passed an interface; `way` is its direction: IN, OUT or OTHERS.
 
     `what` is SYN, SYN+ACK, RST, FIN, data, long data, ACK, an ICMP error, an ARP request or reply, a
-    lost ACK, or NOTHING. `tunnel` is the destination of the packet around it, if any.
+    lost ACK, or NOTHING. `tunnel` is the outer destination address, if it is encapsulated.
     """
 
     host: str
@@ -46,11 +46,11 @@ class Sighting:
 class Trial:
     """A TCP connection that the doctor tried from `host`, from `source_port`, and how it ended.
 
-    `server` is who answered, by name; `wanted` is the real server that a trial past the rules addressed,
-    empty for one of a client to the VIP. `connected`: the handshake succeeded. `seen` is where its packets
-    passed, in order; it is recorded only where trials fail. `resent`: it was served, but a packet had been
-    lost before; `seen` is then how far the packets before that came. `usual`: as clients do it, from a port
-    that the kernel chose. `long`: its request and its answer fill packets.
+    `server` is the name of the server that answered; `wanted` is the real server that a direct trial
+    addressed, empty for a client's trial of the VIP. `connected`: the handshake succeeded. `seen` is where
+    its packets passed, in order; it is recorded only if trials fail. `resent`: it was served, but only after
+    a retransmission; `seen` is then how far the lost packet came. `usual`: like a client's own connection,
+    from a port that the kernel chose. `long`: its request and its answer fill packets.
     """
 
     host: str

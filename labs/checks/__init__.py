@@ -1,8 +1,8 @@
-"""What a lab proves. Each check causes some traffic, reads evidence, and compares.
+"""The checks of a lab. Each causes some traffic, reads evidence, and compares.
 
-A check is a function from the running lab to one or more `Check`s. A file here holds the checks of one
-subject and names it in SUBJECT. `ALL` is the order in which they run: ARP first, while no cache is warm,
-and the packet table before the traffic that would fill the captures.
+A check is a function from the running lab to one or more `Check`s. A file here contains the checks of one
+subject, which SUBJECT names. `ALL` is the order in which they run: ARP first, while no cache is warm, and the
+packet table before the traffic that would fill the captures.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ALL: tuple[CheckFunction, ...] = (
 
 
 def of(plan: Plan, options: LabOptions) -> tuple[CheckFunction, ...]:
-    """The checks of a lab: where there are two directors, also of what happens when something fails."""
+    """The checks of a lab; with two directors, those of failures too."""
     if not plan.pair:
         return ALL
     from labs.checks import failures  # late: most labs have one director
@@ -52,7 +52,7 @@ def of(plan: Plan, options: LabOptions) -> tuple[CheckFunction, ...]:
 
 
 def subject(check: CheckFunction, version: int = 4) -> str:
-    """The subject of a check's file, such as `ftp`, where it is about this version of IP."""
+    """The subject of a check's file in this version of IP, such as `ftp`."""
     module = sys.modules[check.__module__]
     name = getattr(module, "SUBJECT", check.__module__)
     return str(getattr(module, "SUBJECT6", name) if version == 6 else name)

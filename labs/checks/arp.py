@@ -1,4 +1,7 @@
-"""ARP for the VIP, or neighbour discovery in IPv6: who answers and who claims it, as the switches saw it."""
+"""ARP for the VIP, or neighbour discovery in IPv6: which host answers for it and which claims it.
+
+The controller records what the switches received.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ DISCOVERY = {4: "ARP", 6: "neighbour discovery"}
 
 
 def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Check:
-    """Send ARP requests for the VIP on every segment with a router, or on `segments`; see who replies.
+    """Send ARP requests for the VIP on every segment with a router, or on `segments`, and read the replies.
 
-    In IPv6 these are neighbour solicitations.
+    In IPv6 they are neighbour solicitations.
 
-    A request for each node's own address follows the one for the VIP. A node handles them in order, so
-    once it has answered for itself, its reply for the VIP would have arrived as well.
+    After the request for the VIP comes one for each node's own address. A node handles them in order, so when
+    its own address has been answered, a reply for the VIP would have arrived as well.
     """
     for router in run.plan.nodes(Role.ROUTER):
         for interface in router.interfaces:
@@ -35,12 +38,12 @@ def only_director_answers(run: RunningLab, segments: Sequence[str] = ()) -> Chec
 
 
 def only_director_claims(run: RunningLab) -> Check:
-    """No node but a director uses the VIP as the sender address of an ARP packet, during the whole lab.
+    """During the whole lab, only directors send ARP packets with the VIP as the sender address.
 
-    In IPv6, as the source of a solicitation or the target of an advertisement.
+    In IPv6: solicitations from the VIP, or advertisements for it.
 
-    A real server that asks `who-has its gateway, tell VIP` would move the VIP in the router's ARP cache to
-    itself.
+    A real server that asks `who-has its gateway, tell VIP` would redirect the VIP in the router's ARP cache
+    to itself.
     """
     macs = {packet.sender_mac for packet in run.controller.arp() if packet.sender_ip == run.plan.vip}
     directors = set(_directors(run).values())
@@ -51,7 +54,7 @@ def only_director_claims(run: RunningLab) -> Check:
 
 
 def _directors(run: RunningLab) -> dict[str, str]:
-    """The MAC address that each director has where clients come in."""
+    """The MAC address of each director's interface towards the clients."""
     return {node.name: node.interfaces[0].mac for node in run.plan.topology.directors}
 
 

@@ -1,7 +1,7 @@
-"""Failures: a real server's, which takes it out of service, and a director's, which moves the VIP.
+"""Failures: of a real server, which is then taken out of service, and of a director, which moves the VIP.
 
-Times are limits for an idle machine, and grow with the slowness of this one (labs/wait.py). What has to be
-true when something fails (a download is under way, the other director knows all connections) is waited for.
+Time limits are for an idle machine, and grow with the slowness of this one (labs/wait.py). A check waits for
+the state that it needs before it breaks something: a download in progress, all connections synchronised.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from labs.checks import CheckFunction
 
 SUBJECT = "failures"
-_OUT, _BACK = 2.0, 2.0  # seconds until a real server is out of service, and back
+_OUT, _BACK = 2.0, 2.0  # seconds until a real server is out of service, and until it is back
 _KINDS = ("keep-alive", "keep-alive", "download", "download", "ftp control", "ftp data")
-_SYNC = 6  # seconds until the other director knows a connection: 2 to 3, and the next look at the clock
+_SYNC = 6  # seconds until the other director knows a connection: 2 to 3, with a margin
 _STUCK = 20  # seconds for anything on a client
-_MARGIN = 0.5  # seconds for a takeover besides the protocol's own times
+_MARGIN = 0.5  # seconds for a takeover beyond the protocol's own times
 
 
 def checks(options: LabOptions) -> tuple[CheckFunction, ...]:
-    """What fails and comes back; with --every-failure, in every way."""
+    """The failures to check; with --every-failure, all kinds."""
     assert isinstance(options, HaOptions)
     if not options.every_failure:
         return (server_killed, director_killed, director_back)
@@ -57,18 +57,18 @@ def checks(options: LabOptions) -> tuple[CheckFunction, ...]:
 
 
 def server_killed(run: RunningLab) -> tuple[Check, ...]:
-    """The process of its httpd is killed, and started again."""
+    """Its httpd is killed, and restarted."""
     server = run.plan.servers[0]
     return _server_fails(
         run,
         "killed",
         partial(run.farm.kill, server.name),
-        partial(run.farm.start_again, server.name, run.network.hosts[server.name]),
+        partial(run.farm.restart, server.name, run.network.hosts[server.name]),
     )
 
 
 def server_frozen(run: RunningLab) -> tuple[Check, ...]:
-    """All its processes are stopped: its kernel still accepts connections."""
+    """All its processes are stopped (SIGSTOP), but its kernel still accepts connections."""
     name = run.plan.servers[0].name
     return _server_fails(run, "frozen", partial(run.farm.freeze, name), partial(run.farm.thaw, name))
 
@@ -91,15 +91,15 @@ def server_too_slow(run: RunningLab) -> tuple[Check, ...]:
     return _misbehaves(run, "too slow", run.farm.slow)
 
 
-def _misbehaves(run: RunningLab, what: str, how: str) -> tuple[Check, ...]:
-    flag = run.farm.root(run.plan.servers[0].name) / how
+def _misbehaves(run: RunningLab, what: str, file: str) -> tuple[Check, ...]:
+    flag = run.farm.root(run.plan.servers[0].name) / file
     return _server_fails(run, what, flag.touch, flag.unlink)
 
 
 def _server_fails(
     run: RunningLab, what: str, fail: Callable[[], object], heal: Callable[[], object]
 ) -> tuple[Check, ...]:
-    """The first real server fails and recovers: the director's rules and the clients follow."""
+    """The first real server fails and recovers: check the director's rules and the clients' connections."""
     server = run.plan.servers[0]
     title = f"{server.name} {what}"
     out = _timed(fail, lambda: not _serves(run, server), _OUT)
@@ -128,14 +128,14 @@ def _serves(run: RunningLab, server: RealServer) -> bool:
 
 
 def _round(run: RunningLab) -> int:
-    """Connections in which wrr reaches every real server."""
+    """The number of connections in two rounds of wrr, which reach every real server."""
     return 2 * sum(server.weight for server in run.plan.servers)
 
 
 def _timed(act: Callable[[], object], reached: Callable[[], bool], seconds: float) -> tuple[float, float]:
-    """Seconds until it was so, and how many were allowed; waits a little longer than that.
+    """The seconds from `act` until `reached`, and the seconds allowed; waits twice as long at most.
 
-    Allowed is what the slowest moment in between makes of `seconds`: what runs now may have ended by then.
+    The allowed time is `seconds`, scaled to the slowest moment of this machine in between.
     """
     began, allowed = time.monotonic(), Deadline(seconds)
     act()
@@ -162,10 +162,10 @@ def _text(names: list[str], wanted: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What makes the VIP move: `crash` if the other director has to notice it by itself.
+    """An action that moves the VIP; `crash`: the other director has to notice the failure by itself.
 
-    `listened`: whether the other one was a backup until then, and so knows the connections. One that believed
-    itself active was not; nor was one that has just come back, unless it asks for all of them.
+    `listened`: whether the other director was a sync backup until then, and so knows the connections. It was
+    not if it believed itself active, or if it has just come back and does not ask for all of them.
     """
 
     what: str
@@ -175,12 +175,12 @@ class Move:
 
 
 def director_killed(run: RunningLab) -> tuple[Check, ...]:
-    """As if its power failed: all processes are killed, and its interfaces are down."""
+    """As in a power failure, all its processes are killed and its interfaces are set down."""
     return _moves(run, Move("killed", _pair(run)[0].crash))
 
 
 def director_back(run: RunningLab) -> tuple[Check, ...]:
-    """The first director is started again, and takes the VIP back."""
+    """The first director is restarted, and takes the VIP back."""
     first, _ = _pair(run)
     if not first.is_down:
         return (Check(f"{first.host.name} back", False, "a director that was killed", "none was"),)
@@ -192,20 +192,20 @@ def _back(first: PairedDirector) -> Move:
 
 
 def director_stopped(run: RunningLab) -> tuple[Check, ...]:
-    """It is stopped in order, and started again."""
+    """It is stopped in order, and restarted."""
     first, _ = _pair(run)
     return _there_and_back(run, Move("stopped in order", first.stop, crash=False), _back(first))
 
 
 def director_frozen(run: RunningLab) -> tuple[Check, ...]:
-    """All its processes are stopped, and continued: until then it takes itself for the active one."""
+    """All its processes are stopped (SIGSTOP) and continued; it then still believes itself active."""
     first, _ = _pair(run)
     thawed = Move("thawed", first.thaw, crash=False, listened=False)
     return _there_and_back(run, Move("frozen", first.freeze), thawed)
 
 
 def director_cut_off(run: RunningLab) -> tuple[Check, ...]:
-    """The cable to the clients is cut, and mended."""
+    """The cable to the clients is cut, and repaired."""
     first, _ = _pair(run)
     outside = first.setup.outside.name
     cut, mend = (partial(run.network.set_cable, outside, up=up) for up in (False, True))
@@ -215,7 +215,7 @@ def director_cut_off(run: RunningLab) -> tuple[Check, ...]:
 
 
 def director_not_heard(run: RunningLab) -> tuple[Check, ...]:
-    """Nothing that it sends to the clients' side leaves any more; it still hears, and both own the VIP."""
+    """Its packets to the clients' side are dropped while it still receives, so both directors own the VIP."""
     first, _ = _pair(run)
     outside = first.setup.outside.name
     if first.takeover.over_both:
@@ -230,7 +230,7 @@ def _pair(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
 
 
 def _there_and_back(run: RunningLab, there: Move, back: Move) -> tuple[Check, ...]:
-    """The second move undoes the first, also where that was made but could not be measured."""
+    """Make two moves. The second undoes the first, even if the first could not be measured."""
     made = False
 
     def make() -> None:
@@ -250,7 +250,7 @@ def _there_and_back(run: RunningLab, there: Move, back: Move) -> tuple[Check, ..
 def _unnoticed(
     run: RunningLab, what: str, fail: Callable[[], object], heal: Callable[[], object]
 ) -> tuple[Check, ...]:
-    """Clients can't reach the first director, but the second one hears it over their own network."""
+    """Clients cannot reach the first director, but the second still hears it over their own network."""
     first, second = _pair(run)
     title = f"{first.host.name} {what}"
     limit = _longest_silence(first, Move(what, fail))
@@ -258,7 +258,7 @@ def _unnoticed(
         fail()
         try:
             moved = poll_until(second.owns_vip, bool, limit)
-            if moved:  # perhaps for a moment: where the whole machine hangs, each counts the other as dead
+            if moved:  # perhaps briefly: if the whole machine hangs, each declares the other dead
                 moved = poll_until(second.owns_vip, lambda owns: not owns, limit)
         finally:
             heal()
@@ -268,15 +268,15 @@ def _unnoticed(
         Check(
             f"{title}: who owns the VIP",
             not moved,
-            f"{first.host.name}: its signs of life arrive by the other network",
+            f"{first.host.name}: its heartbeats still arrive over the other network",
             f"{second.host.name if moved else first.host.name}",
         ),
-        Check(f"{title}: mended, it serves again", again, "yes", "yes" if again else "no"),
+        Check(f"{title}: repaired, it serves again", again, "yes", "yes" if again else "no"),
     )
 
 
 def _moves(run: RunningLab, move: Move) -> tuple[Check, ...]:
-    """Something happens to the first director by which the VIP moves from one to the other."""
+    """The checks of a move of the VIP, whose cause is the first director."""
     first, second = _pair(run)
     limit = _longest_silence(first, move)
     deadline = Deadline(limit)
@@ -305,14 +305,14 @@ def _connections_lived(title: str, failure: Failure, move: Move, *, synced: bool
     count = len(failure.connections)
     expected, lived = f"all {count} survive", count
     if not synced:
-        expected, lived = "none survives, without synchronisation", 0
+        expected, lived = "none survive without synchronisation", 0
     elif not move.listened:
-        expected, lived = f"none survives: {failure.after} has heard of none", 0
+        expected, lived = f"none survive, because {failure.after} does not know them", 0
     return Check(f"{title}: connections", failure.lived == lived, expected, _fates(failure))
 
 
 def _longest_silence(director: PairedDirector, move: Move) -> float:
-    """Seconds: until a silent director counts as dead, or for handing over."""
+    """Seconds until a silent director is declared dead, or for an orderly handover."""
     return director.setup.interval * (director.takeover.silence if move.crash else 1) + _MARGIN
 
 
@@ -328,9 +328,9 @@ def _fates(failure: Failure) -> str:
 
 
 def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
-    """Do it while connections are open and probes run, and wait until the VIP has moved. Raises LabError.
+    """Make the move while connections are open and probes run; wait until the VIP has moved. Raises LabError.
 
-    `allowed` for the silence follows the slowness of this machine in the meantime.
+    `allowed`, the time allowed without an answer, is scaled to the slowness of this machine meanwhile.
     """
     active, standby = _by_role(run)
     setup = active.setup
@@ -354,7 +354,7 @@ def measured(run: RunningLab, move: Move, allowed: Deadline) -> Failure:
         moved = time.monotonic()
         poll_until(prober.ask, lambda report: report["last"] > moved, limit)
         report = prober.ask()
-        held.go_on()
+        held.resume()
     fates = tuple(held.results(run))
     name = _pair(run)[0].host.name
     failure = Failure(move.what, name, before, after, report["longest"], fates, report["pause"])
@@ -368,15 +368,15 @@ def _by_role(run: RunningLab) -> tuple[PairedDirector, PairedDirector]:
     names = [director.host.name for director in pair]
     owner = poll_until(partial(_owner, run), lambda owner: owner in names, _STUCK)
     if owner not in names:
-        raise BuildFailed(f"The VIP is with {owner} before anything happens: see logs/takeover-*.log.")
+        raise BuildFailed(f"No director owns the VIP (owner: {owner}): see logs/takeover-*.log.")
     first, second = pair
     return (first, second) if owner == names[0] else (second, first)
 
 
 def _owner(run: RunningLab, since: int = 0) -> str:
-    """Who owns the VIP by the last ARP packet that names it as sender, and by the router's neighbour table.
+    """The VIP's owner: the last sender of an ARP packet from it, and the router's neighbour entry.
 
-    In IPv6 that packet is an advertisement of it. One name where both agree.
+    In IPv6 the packet is a neighbour advertisement. Returns one name if both agree.
     """
     names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
     claims = [packet.sender_mac for packet in run.controller.arp(since) if packet.sender_ip == run.plan.vip]
@@ -392,7 +392,7 @@ def _discovery(run: RunningLab) -> str:
 
 
 def router_sees(run: RunningLab) -> str:
-    """Who has the VIP in the router's neighbour table: a director's name, a MAC address, or "unknown"."""
+    """The VIP's owner in the router's neighbour table: a director's name, a MAC address, or "unknown"."""
     names = {node.interfaces[0].mac: node.name for node in run.plan.topology.directors}
     router = run.plan.nodes(Role.ROUTER)[0]
     interface = next(interface for interface in router.interfaces if interface.switch == LAN)
@@ -402,12 +402,12 @@ def router_sees(run: RunningLab) -> str:
     return names.get(macs[0], macs[0] or "unknown") if macs else "unknown"
 
 
-# ---- what runs on the clients meanwhile ----
+# ---- the programs on the clients meanwhile ----
 
 
 @dataclass(slots=True)
 class Helper:
-    """A traffic.py on a client: a line to it, a line of JSON from it. Raises LabError."""
+    """traffic.py on a client: for each line sent to it, it returns a line of JSON. Raises LabError."""
 
     process: subprocess.Popen[str]
 
@@ -429,7 +429,7 @@ class Helper:
 
     def _ended(self) -> str:
         assert self.process.stderr is not None
-        return f"The traffic of the client ended: {self.process.stderr.read().strip()[-300:]}"
+        return f"The client's traffic.py ended: {self.process.stderr.read().strip()[-300:]}"
 
 
 @contextmanager
@@ -444,14 +444,14 @@ def _helper(host: Host, *words: object) -> Iterator[Helper]:
 
 @contextmanager
 def _probes(run: RunningLab) -> Iterator[Helper]:
-    """Probes on the first client, which have been answered at least once."""
+    """Probes from the first client, at least one of which has been answered."""
     with _helper(run.clients[0].host, "probe", run.plan.vip, 80, slowness()) as prober:
         wait_for(lambda: prober.ask()["answers"], _STUCK, "the first answer to a probe", BuildFailed)
         yield prober
 
 
 class _Held:
-    """The connections that were opened on the second client."""
+    """The connections that are open on the second client."""
 
     def __init__(self, helper: Helper) -> None:
         self._helper = helper
@@ -460,18 +460,18 @@ class _Held:
         failed = [connection for connection in self.opened if connection["result"]]
         if failed:
             why = f"{failed[0]['kind']}: {failed[0]['result']}"
-            raise BuildFailed(f"A connection could not be opened: {why}.")
+            raise BuildFailed(f"The client could not open a connection: {why}.")
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.ended = self._helper.ask()
 
     def results(self, run: RunningLab) -> Iterator[dict[str, str]]:
-        """Kind and result of each, empty where it lives and its file is whole."""
+        """Kind and result of each connection; an empty result if it survived and its file is complete."""
         whole = f"sha256 {run.farm.files[traffic.FILE].digest}"
         for connection in self.ended:
             result = connection["result"]
-            spoilt = "another file arrived" if result.startswith("sha256") else result
-            yield {"kind": connection["kind"], "result": "" if result == whole else spoilt}
+            failure = "another file arrived" if result.startswith("sha256") else result
+            yield {"kind": connection["kind"], "result": "" if result == whole else failure}
 
 
 @contextmanager
@@ -482,7 +482,7 @@ def _connections(run: RunningLab) -> Iterator[_Held]:
 
 
 def _wait_until_listening(standby: PairedDirector) -> None:
-    """Until it is a backup: what it is told before that is lost, and not repeated. Raises BuildFailed."""
+    """Wait until it is a sync backup: earlier messages are lost, and not repeated. Raises BuildFailed."""
 
     def is_backup() -> bool:
         return any(daemon["role"] == "backup" for daemon in standby.ask("daemons")["daemons"])
@@ -491,7 +491,7 @@ def _wait_until_listening(standby: PairedDirector) -> None:
 
 
 def _wait_until_known(standby: PairedDirector, client: Host, held: _Held) -> None:
-    """Until the other director has all connections in its table. Raises BuildFailed."""
+    """Wait until the other director has all connections in its table. Raises BuildFailed."""
     ports = {connection["port"] for connection in held.opened}
 
     def known() -> bool:

@@ -9,13 +9,13 @@ from labs.run.running import RunningLab
 
 SUBJECT = "ftp"
 _MODES = {4: tuple(FTP_MODES), 6: ("EPSV", "EPRT")}  # by IP version
-_LARGE = {4: ("PASV", "PORT"), 6: ("EPSV", "EPRT")}  # those in which the larger files go
+_LARGE = {4: ("PASV", "PORT"), 6: ("EPSV", "EPRT")}  # modes that transfer the larger files
 
 
 def ftp_modes(run: RunningLab) -> tuple[Check, ...]:
-    """Each mode lists; 1 MB goes both ways in the modes of RFC 959, 100 kB in those of RFC 2428.
+    """A listing in each mode, and files both ways: 1 MB in the modes of RFC 959, 100 kB in those of RFC 2428.
 
-    PASV and PORT have no room for an IPv6 address: there 1 MB goes in the other two.
+    PASV and PORT cannot carry an IPv6 address, so in IPv6 the other two modes transfer 1 MB.
     """
     return tuple(check for mode in _MODES[run.plan.version] for check in _session(run, mode))
 

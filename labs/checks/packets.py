@@ -1,4 +1,4 @@
-"""Where packets go: the packet table of one connection, the path of replies, what no service matches."""
+"""Where packets go: the packet table of one connection, the path of replies, a port without a service."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from labs.run.running import RunningLab
 from labs.wait import poll_until
 
 SUBJECT = "packets"
-_CLIENT_PORT, _SECOND_PORT = 40001, 40006  # the second for IPv6 where the captures have IPv4 as well
+_CLIENT_PORT, _SECOND_PORT = 40001, 40006  # the second for IPv6 if the captures contain IPv4 as well
 _FEW = 0.2  # of a file's size: the client's acknowledgements are less than a tenth
-_TIMEOUT = 5.0  # seconds for tcpdump to write what it saw
+_TIMEOUT = 5.0  # seconds for tcpdump to write what it captured
 
 
 def packet_table(run: RunningLab) -> tuple[Check, ...]:
@@ -40,7 +40,7 @@ def _observed(run: RunningLab, hops: tuple[Hop, ...], port: int, macs: Mapping[s
 def _compare(hop: Hop, row: Row | None) -> Check:
     expected = hop.expected
     name = f"packet table: {expected.packet}"
-    observed = _text(row) if row else f"not seen on {hop.interface}"
+    observed = _text(row) if row else f"not captured on {hop.interface}"
     return Check(name, row == expected, _text(expected), observed)
 
 
@@ -89,7 +89,7 @@ def client_addresses(run: RunningLab) -> Check:
     clients = {client.address for client in run.plan.nodes(Role.CLIENT)}
     found = set().union(*(run.farm.client_addresses(server.name) for server in run.plan.servers))
     addresses = {address for address in found if (":" in address) == (run.plan.version == 6)}
-    if run.plan.pair:  # whose directors check the real servers themselves
+    if run.plan.pair:  # these directors check the real servers themselves
         addresses -= {
             interface.address for node in run.plan.topology.directors for interface in node.interfaces
         }

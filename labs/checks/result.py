@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`expected` and `observed` are for people; `ok` is the verdict."""
+    """One check: `ok` is the verdict; `expected` and `observed` explain it to people."""
 
     name: str
     ok: bool

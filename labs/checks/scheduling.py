@@ -11,17 +11,15 @@ from labs.run.running import RunningLab
 
 SUBJECT = "scheduling"
 _ENOUGH = 12  # connections at least, for a pattern over three servers
-
-
 _HEAVIEST = ("fo", "ovf", "sed")  # sequential connections all go to the server with the largest weight
 _ONE = ("dh", "lblc", "lblcr", "mh", "nq", "sh")  # one client, one VIP, all servers idle: one server
 _ALL = ("lc", "wlc")  # the server with the fewest connections
 
 
 def as_scheduled(run: RunningLab) -> Check:
-    """How sequential connections from one client are distributed.
+    """The distribution of sequential connections from one client.
 
-    rr and wrr distribute whole rounds exactly, whatever came before; twos is random.
+    rr and wrr distribute whole rounds exactly, whatever preceded them; twos is random.
     """
     scheduler, servers = run.options.scheduler, run.plan.servers
     shares = {server.name: server.weight if scheduler == "wrr" else 1 for server in servers}

@@ -1,11 +1,11 @@
-"""ARP as the controller sees it: the header fields of a frame, and the log of who claimed which address.
+"""ARP as the controller sees it: the header fields of a frame, and the log of which host claimed an address.
 
-Neighbour discovery (RFC 4861), which IPv6 has in its place, is told in the same words: a solicitation is a
-request, an advertisement a reply.
+Neighbour discovery (RFC 4861), IPv6's ARP, is recorded in the same terms: a solicitation is a request, an
+advertisement a reply.
 
-Bytes in, values out; a frame that is too short or malformed gives None, never an exception. Only a network
-that keeps such a log can tell who answered for the VIP. It holds the newest entries up to a limit and is
-safe to use from several threads. The time is passed in.
+Bytes in, values out; a frame that is too short or malformed gives None, never an exception. Without such a
+log, nothing could say which hosts answered for the VIP. It keeps the newest entries up to a limit and may be
+used from several threads. The time is passed in.
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ _OPERATIONS = {1: "request", 2: "reply"}
 ICMPV6 = 58
 SOLICITATION, ADVERTISEMENT = 135, 136  # types of ICMPv6
 _ND = struct.Struct("!4xHBB16s16sB3xB3x16s")  # IPv6 header, and a message without its options
-_SOURCE_LINK, _TARGET_LINK = (
-    1,
-    2,
-)  # options with a link-layer address: of a solicitation's sender, of the target
+# Options with a link-layer address: of a solicitation's sender, and of the target.
+_SOURCE_LINK, _TARGET_LINK = 1, 2
 _OPTION = 8  # bytes of such an option, and the unit in which options are counted
-_HOP_LIMIT = 255  # any other comes from another network
+_HOP_LIMIT = 255  # a packet with any other comes from another network
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,8 @@ class Frame:
 class Arp:
     """The fields of an ARP packet for IPv4 over Ethernet (RFC 826).
 
-    Or of neighbour discovery, whose advertisements come from the address that they are about, whatever that
-    of the packet, and have `flags`: R router, S solicited, O override.
+    Or those of neighbour discovery: the `sender_ip` of an advertisement is its target, whatever the packet's
+    source, and `flags` are R (router), S (solicited) and O (override).
     """
 
     operation: str
@@ -111,7 +109,7 @@ _IPV6_HEADER = 40  # bytes
 
 
 def _link_option(options: bytes, wanted: int) -> str:
-    """The MAC in an option of this type; empty where there is none."""
+    """The MAC in an option of this type; empty if there is none."""
     at = 0
     while at + _OPTION <= len(options) and options[at + 1]:
         if options[at] == wanted:
@@ -146,7 +144,7 @@ class ArpLog:
             self._entries.append(Entry(self._serial, at, dpid, port, frame_source, arp))
 
     def since(self, serial: int = 0) -> tuple[Entry, ...]:
-        """The entries after the one with `serial`, as far as they are kept."""
+        """The entries after the one with `serial` that are still kept."""
         with self._lock:
             return tuple(entry for entry in self._entries if entry.serial > serial)
 

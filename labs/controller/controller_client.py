@@ -17,7 +17,7 @@ _TIMEOUT = 5.0  # seconds for an answer, more than the switches get for theirs
 
 
 class ControllerError(LabError):
-    """The controller is not running, or can't answer."""
+    """The controller is not running, or cannot answer."""
 
 
 class ControllerClient:
@@ -68,7 +68,7 @@ class ControllerClient:
         return answer["name"], answer["version"]
 
     def _records(self, kind: type[T], verb: str, **details: Any) -> tuple[T, ...]:
-        """The list that is the answer to `verb`."""
+        """The records in the answer to `verb`."""
         return tuple(load(kind, record) for record in self._ask(verb, **details)[verb])
 
     def _ask(self, verb: str, **details: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Ryu, or os-ken where Ryu does not build: the only module that knows which.
+"""Ryu, or os-ken if Ryu does not build: the only module that knows which.
 
-Importing this module chooses by the environment variable LVS_CONTROLLER ("ryu" or "os-ken"). With Ryu it
-also makes the standard library's sockets and threads green (eventlet): import it first, and only in the
-controller's own process.
+The environment variable LVS_CONTROLLER ("ryu" or "os-ken") decides when this module is imported. With Ryu,
+the import also makes the standard library's sockets and threads green (eventlet): import it first, and only
+in the controller's own process.
 
 Both have the same application interface, in different packages. Ryu runs on green threads, os-ken on native
 ones; a lock works with both. Ryu 4.34 needs a name that newer versions of eventlet lack.
@@ -46,8 +46,8 @@ def _prepare_ryu() -> None:
         _stand_in("asyncio")
         eventlet: Any = importlib.import_module("eventlet")
         del sys.modules["asyncio"]
-        # It would look for locks in all objects. Here, all green threads are of one thread of the system,
-        # which may enter its RLocks again.
+        # It would search all objects for locks. Here all green threads share one native thread, which may
+        # enter its RLocks again.
         eventlet.patcher._green_existing_locks = lambda _type: None
         eventlet.monkey_patch()
         wsgi: Any = importlib.import_module("eventlet.wsgi")
@@ -58,8 +58,8 @@ def _prepare_ryu() -> None:
 def _leave_out_what_no_lab_uses() -> None:
     """Save a third of the time that the imports take.
 
-    No switch connects by TLS (eventlet does without OpenSSL), no packet of the daemon zebra is parsed (that
-    would bring setuptools), no option is a URI, no web page is served, and the switches speak OpenFlow 1.3.
+    No switch connects over TLS (so eventlet needs no OpenSSL), no packet of the zebra daemon is parsed (which
+    would import setuptools), no option is a URI, no web page is served, and the switches speak OpenFlow 1.3.
     """
     zebra, wsgi = _stand_in("ryu.lib.packet.zebra"), _stand_in("ryu.app.wsgi")
     zebra.ZEBRA_PORT = None
@@ -73,7 +73,7 @@ def _leave_out_what_no_lab_uses() -> None:
 
 
 def _stand_in(name: str) -> Any:
-    """An empty module in place of the one of this name."""
+    """An empty module in place of the real one."""
     return sys.modules.setdefault(name, ModuleType(name))
 
 

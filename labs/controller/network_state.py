@@ -1,4 +1,4 @@
-"""What the controller knows of the network: switches, ports, ARP packets.
+"""The controller's knowledge of the network: switches, ports, ARP packets.
 
 The application's handlers write here in their thread, the control socket reads in another; a lock protects
 both. The only OpenFlow message used here is the request for the counters of a switch.
@@ -23,7 +23,7 @@ from labs.wait import patient
 
 TIMEOUT = 3.0  # seconds for the switches to send their counters; less than a caller waits
 MAX_PORT = 0xFFFFFF00  # OFPP_MAX: reserved ports are above
-LOCAL_PORT = 0xFFFFFFFE  # OFPP_LOCAL: the bridge itself, whose name it has
+LOCAL_PORT = 0xFFFFFFFE  # OFPP_LOCAL: the port that has the bridge's name
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Connection:
 
 
 class NetworkState:
-    """All switches, by their OpenFlow number (dpid). Answers `queries.StateQueries`."""
+    """All switches, by their OpenFlow number (dpid). Implements `state_queries.StateQueries`."""
 
     def __init__(self, framework: tuple[str, str]) -> None:
         self.log = ArpLog()
@@ -62,7 +62,7 @@ class NetworkState:
         with self._lock:
             known = self._connections.get(datapath.id)
             if known is None or known.datapath is not datapath:
-                return  # it has reconnected before the end of the old connection was noticed
+                return  # it reconnected before the end of the old connection was noticed
             del self._connections[datapath.id]
         self.replies.disconnected(datapath.id)
 

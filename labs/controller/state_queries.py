@@ -2,13 +2,13 @@
 
     {"do": "switches"}             switches that are connected and forward, with their ports
     {"do": "ports"}                counters of every port, read from the switches now
-    {"do": "arp", "since": 17}     ARP packets after serial 17 (default 0: all that are kept); in IPv6,
+    {"do": "arp", "since": 17}     ARP packets after serial 17 (default 0: all that are kept), or IPv6
                                    neighbour solicitations and advertisements
-    {"do": "forget-arp"}           forget them
+    {"do": "forget-arp"}           delete them
     {"do": "framework"}            name and version of the OpenFlow framework
 
-An answer has "ok": true and its data, or "ok": false and an "error" for people. What is asked is a
-`StateQueries`; nothing here knows sockets or OpenFlow.
+An answer has "ok": true and its data, or "ok": false and an "error" for people. A `StateQueries` answers;
+nothing here knows sockets or OpenFlow.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ Message = dict[str, Any]
 
 
 class ControlError(Exception):
-    """A request that can't be answered; its text is for the caller."""
+    """A request cannot be answered; the text is for the caller."""
 
 
 class StateQueries(Protocol):
-    """What the application answers. Methods raise ControlError if they can't."""
+    """The queries that the application answers; methods raise ControlError if they cannot."""
 
     def switches(self) -> tuple[Switch, ...]: ...
 
@@ -96,7 +96,7 @@ class StateQueries(Protocol):
 
 
 def answer(state: StateQueries, request: Message) -> Message:
-    """The answer to `request`; never raises, whatever the request is."""
+    """The answer to `request`; never raises, whatever the request contains."""
     verb = request.get("do")
     action = _ACTIONS.get(verb) if isinstance(verb, str) else None
     if action is None:

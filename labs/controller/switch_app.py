@@ -1,7 +1,7 @@
 """The application: OpenFlow events in, flows and records out.
 
-Thin: `switching` decides what to learn and how flows look, `arp` parses frames, `network_state` keeps what
-is known. Handlers run one by one in the application's thread; a second thread serves the control socket.
+Thin: `switching` decides what to learn and makes the flows, `arp_log` parses frames, `network_state` keeps
+the state. Handlers run one by one in the application's thread; a second thread serves the control socket.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class SwitchApp(framework.App):
     """Turns every connected switch into a learning switch, and records ARP and neighbour discovery."""
 
     OFP_VERSIONS: ClassVar = [framework.OPENFLOW]
-    control_path: ClassVar[str]  # set before the framework makes the one instance
-    ipv6: ClassVar[bool] = False  # the same: whether the lab has IPv6
+    control_path: ClassVar[str]  # set before the framework creates its one instance, as is `ipv6`
+    ipv6: ClassVar[bool] = False  # whether the lab has IPv6
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,15 +1,15 @@
-"""A learning switch: which MAC address is behind which port, and the OpenFlow 1.3 messages that say so.
+"""A learning switch: the port of each MAC address, and the OpenFlow 1.3 messages for its flows.
 
-    table 0   IPv6                     drop where the lab has IPv4 only: the kernels' IPv6 chatter would
-                                       blur the port counters; else
+    table 0   IPv6                     drop in a lab with IPv4 only: the kernels' background IPv6 packets
+                                       would distort the port counters; otherwise
               neighbour discovery      as ARP
               ARP                      to the controller, which records, learns and forwards it
               known (port, source)     go to table 1
-              anything else            to the controller: there is a source to learn
+              anything else            to the controller, which learns the source
     table 1   known destination        out of its port
-              anything else            out of every port but the one it came from
+              anything else            out of all ports but the ingress port
 
-The flow for the sender of an ARP reply is in place before the reply is passed on, so IP packets normally
+The flow for the sender of an ARP reply is installed before the reply is forwarded, so IP packets normally
 never pass through the controller.
 """
 
@@ -28,12 +28,12 @@ from labs.controller.arp_log import (
     is_group,
 )
 
-LARGEST = 8192  # addresses of one switch; frames from further ones are forwarded, but not learnt
+LARGEST = 8192  # addresses of one switch; frames from others are forwarded, but their source is not learnt
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """`mac` is behind `port`; before, it was behind `moved_from`, or unknown (None)."""
+    """`mac` is behind `port`; before, it was behind `moved_from` (None: unknown)."""
 
     mac: str
     port: int
@@ -80,9 +80,9 @@ _REST, _KNOWN, _ARP, _DROP = 0, 10, 20, 30  # priorities
 
 
 def initial_flows(datapath: Datapath, *, ipv6: bool = False) -> Iterator[Message]:
-    """Replace all flows of a switch by those that don't depend on any address.
+    """Replace all flows of a switch with those that do not depend on any address.
 
-    With `ipv6` it forwards IPv6, else drops it.
+    With `ipv6` it forwards IPv6, otherwise it drops it.
     """
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     up = [parser.OFPActionOutput(ofp.OFPP_CONTROLLER, ofp.OFPCML_NO_BUFFER)]
@@ -106,8 +106,8 @@ def learnt_flows(datapath: Datapath, mac: str, port: int, moved_from: int | None
         yield _delete(datapath, _LEARN, in_port=moved_from, eth_src=mac)
     out = [parser.OFPActionOutput(port)]
     yield _add(datapath, _FORWARD, _KNOWN, {"eth_dst": mac}, _apply(datapath, out))
-    go_on = [parser.OFPInstructionGotoTable(_FORWARD)]
-    yield _add(datapath, _LEARN, _KNOWN, {"in_port": port, "eth_src": mac}, go_on)
+    forward = [parser.OFPInstructionGotoTable(_FORWARD)]
+    yield _add(datapath, _LEARN, _KNOWN, {"in_port": port, "eth_src": mac}, forward)
 
 
 def forgotten_flows(datapath: Datapath, port: int, macs: Iterable[str]) -> Iterator[Message]:
@@ -118,7 +118,7 @@ def forgotten_flows(datapath: Datapath, port: int, macs: Iterable[str]) -> Itera
 
 
 def packet_out(datapath: Datapath, in_port: int, out_port: int | None, data: bytes) -> Message:
-    """Forward a frame from `in_port` to one port, or with None to all others."""
+    """Forward a frame from `in_port` to `out_port`, or to all other ports if that is None."""
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
     actions = [parser.OFPActionOutput(ofp.OFPP_FLOOD if out_port is None else out_port)]
     return parser.OFPPacketOut(datapath, ofp.OFP_NO_BUFFER, in_port, actions, data)

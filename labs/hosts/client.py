@@ -1,6 +1,6 @@
 """A client of the lab: curl for http and ftp, and its results.
 
-Each call runs one curl process on a client host. The checks compare what it saved and printed.
+Each call runs one curl process on a client host. The checks compare what curl saved and printed.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Client:
     def names(self, count: int) -> list[str]:
         """Request `/name` `count` times, each on a new connection; the names of the servers in order.
 
-        One after the other, until one fails. The rest are sent at once, so that time-outs don't add up.
+        The requests are sequential until one fails. The rest are sent at once, so that timeouts do not add
+        up.
         """
         close = ("-H", "Connection: close")
         done = self._curl(*close, "--fail-early", f"http://{self._site}/name?[1-{count}]")

@@ -27,7 +27,7 @@ def probe(kind: str, *arguments: object) -> list[str]:
 
 
 def program(file: Path, *arguments: object) -> list[str]:
-    """The command for a program of ours that uses the standard library only: without site, it starts fast."""
+    """The command for a program of ours that needs the standard library only; without site it starts fast."""
     return [*_OURS, str(file), *map(str, arguments)]
 
 
@@ -54,7 +54,7 @@ class Host:
         return result
 
     def _forked(self, argv: Sequence[str], text: str | None, seconds: float) -> Result | None:
-        """The same for a program of ours, where there is a fork server."""
+        """The result of a program of ours, run by the fork server; None without it, or for other programs."""
         ours = tuple(argv[: len(_OURS)]) == _OURS
         return run_forked(PROGRAMS, self.pid, argv[len(_OURS) :], text, seconds) if ours else None
 
@@ -94,7 +94,7 @@ class Host:
         )
 
     def talk(self, argv: Sequence[str]) -> subprocess.Popen[str]:
-        """The same; the caller writes its input as well."""
+        """Start `argv`; the caller writes its input and reads its output."""
         pipe = subprocess.PIPE
         return subprocess.Popen(self._inside(argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
@@ -117,7 +117,7 @@ class Daemon:
     def wait(self, ready: Callable[[], bool], what: str, seconds: float = 0) -> None:
         """Wait until `ready`, which `what` describes. Raises BuildFailed, at once if the process ends.
 
-        `seconds` is how long that takes in any case.
+        `seconds` is the time that it takes in any case.
         """
 
         def poll() -> bool:
@@ -129,7 +129,7 @@ class Daemon:
         wait_for(poll, _TIMEOUT + seconds, what, BuildFailed)
 
     def ended(self) -> str:
-        """A message that it has ended, with the signal, if any, and its output; empty while it runs."""
+        """A message that the process has ended, with its signal, if any, and output; empty while it runs."""
         code = self.process.poll()
         if code is None:
             return ""

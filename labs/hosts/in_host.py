@@ -1,4 +1,4 @@
-"""What runs inside a host of the lab to probe the network; prints the result, if any.
+"""Runs on a host of the lab to probe the network; prints the result, if any.
 
     in_host.py connect ADDRESS PORT SECONDS          the result of a connection attempt: `connected` or the
                                                     name of the errno, such as ECONNREFUSED, EHOSTUNREACH, or
@@ -52,7 +52,7 @@ def _who_has(own_mac: bytes, own_address: str, wanted: str) -> bytes:
 
 
 def _solicitation(own_mac: bytes, own_address: str, wanted: str) -> bytes:
-    """A neighbour solicitation (RFC 4861, 4.3) to the group of nodes that may have the address."""
+    """A neighbour solicitation (RFC 4861, 4.3) to the address's solicited-node multicast group."""
     source, target = (socket.inet_pton(socket.AF_INET6, address) for address in (own_address, wanted))
     group = _SOLICITED_NODE + target[-3:]
     body = struct.pack("!BBHI", _SOLICITATION, 0, 0, 0) + target + bytes([1, 1]) + own_mac

@@ -1,7 +1,7 @@
-"""The daemons of the real servers, nginx and ftpd on each, and what they have served.
+"""The daemons of the real servers, nginx and ftpd on each, and the requests that they have served.
 
-The files they serve are in the sandbox's own /run and end with it; their configuration and logs are in the
-run's folder.
+The files they serve are in the sandbox's own /run and disappear with it; their configuration and logs are in
+the run's folder.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class ServerFarm:
         can_fail: bool = False,
         versions: tuple[int, ...] = (4,),
     ) -> None:
-        """With `can_fail`, a httpd misbehaves as long as its folder has a file named FAILING or SLOW.
+        """With `can_fail`, an httpd misbehaves as long as its folder contains a file named FAILING or SLOW.
 
-        `versions` are those of IP that the servers have addresses of.
+        `versions` are the IP versions of the servers' addresses.
         """
         self._can_fail = can_fail
         self._versions = versions
@@ -94,8 +94,8 @@ class ServerFarm:
         self._processes[server].kill()
         self._processes[server].wait()
 
-    def start_again(self, server: str, host: Host) -> None:
-        """Start it again, and wait until it listens."""
+    def restart(self, server: str, host: Host) -> None:
+        """Start its httpd again after `kill`, and wait until it listens."""
         httpd = self._httpds[server]
         self._processes[server] = host.start(httpd.prepare(), self._evidence.log(f"httpd-{server}"))
         wait_for(httpd.listens, 60, f"nginx of {server}", BuildFailed)

@@ -27,7 +27,7 @@ def setups_for(
 ) -> tuple[Setup, ...]:
     """One set-up per node, in the order of the topology. Raises InvalidValue.
 
-    `dual`: the nodes have another set-up with their addresses of the other IP version.
+    `dual`: the nodes have another set-up for their addresses in the other IP version.
     """
     ports = {server.name: server.http_port for server in servers}
     is_alone = len(topology.directors) == 1
@@ -93,9 +93,9 @@ def _server(
 
 
 def _gateway(interface: Interface, topology: Topology, at: Addressing) -> str:
-    """The router on the server's own network, or the director in VS-NAT, which has none.
+    """The router on the server's own network; in VS-NAT, where that has no router, the director.
 
-    Of two directors, the active one has an address for it.
+    With two directors, it is the address that the active one has.
     """
     for role in (Role.ROUTER, Role.DIRECTOR):
         found = [

@@ -3,19 +3,22 @@
     traffic.py probe ADDRESS PORT SLOWNESS   TCP connections, one after another: the next a millisecond
                                              after an answer; after 20 ms without one, another each ms;
                                              on a slow machine these times are SLOWNESS times as long.
-                                             For each line on standard input it prints its answers so far:
-                                             their number, the last one, the longest time without any, and
-                                             the longest in which this program did not run
+                                             For each line on standard input it prints the number of answers
+                                             so far, the time of the last, the longest time without any, and
+                                             the longest time in which this program did not run
     traffic.py hold ADDRESS SECONDS KIND...  opens a connection of each kind and prints the local ports; for
-                                             each line on standard input it goes on with all of them, and
-                                             prints what became of each, within SECONDS
+                                             each line on standard input it resumes all of them, and prints
+                                             the result of each, within SECONDS
 
-    keep-alive    http: another request
-    download      1 MB by http, of which a few bytes have been read: the rest
-    ftp control   a session that is logged in: NOOP
-    ftp data      1 MB by ftp, of which a few bytes have been read: the rest, and 226 on the other connection
+A connection is opened, and later resumed:
 
-Output is JSON, a line each; times are in seconds since the epoch. Uses the standard library only.
+    keep-alive    an http request          another request
+    download      a few bytes of 1 MB      the rest, by http
+    ftp control   a login                  NOOP
+    ftp data      a few bytes of 1 MB      the rest, by ftp, and 226 on the control connection
+
+Output is one JSON value per line; times are in seconds of the monotonic clock. Uses the standard library
+only.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 _PAUSE, _QUIET = 0.001, 0.020  # seconds, on an idle machine
-_GIVEN_UP = 0.5  # seconds after which no answer to a probe is expected: before the kernel sends it again
-_BUFFER = 4096  # bytes that a client takes of a download before it is told to go on
+_GIVEN_UP = 0.5  # seconds after which a probe counts as lost: before the kernel retransmits its SYN
+_BUFFER = 4096  # bytes that a client receives of a download before it resumes
 FILE = "1m.bin"
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a RST, which leaves nothing behind
 
@@ -50,7 +53,7 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 class Prober:
-    """Probes that are under way, by file descriptor, and what is known of the answers."""
+    """Probes in flight, by file descriptor, and statistics of the answers."""
 
     def __init__(self, address: str, port: int, slowness: float) -> None:
         self._target = (address, port)
@@ -75,13 +78,13 @@ class Prober:
                 if descriptor == sys.stdin.fileno():
                     if not sys.stdin.readline():
                         return
-                    self._tell()
+                    self._report()
                 elif descriptor in self._open:
                     self._answered(descriptor)
             self._give_up(time.monotonic())
 
     def is_due(self, now: float) -> bool:
-        """One at a time while they are answered: a user-space director is not to be busy with these only."""
+        """One at a time while they are answered, so that they do not saturate a user-space director."""
         quiet = self._quiet
         waits = bool(self._open) and now - max(self.last, self.sent) < quiet and now - self.last < quiet
         return now - self.sent >= self._pause and not waits
@@ -102,7 +105,7 @@ class Prober:
         probe, _ = self._open[descriptor]
         failed = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._close(descriptor)
-        if failed:  # refused, or unreachable: not served
+        if failed:  # refused or unreachable
             return
         now = time.monotonic()
         if self.last and now - self.last > self.longest:
@@ -120,17 +123,16 @@ class Prober:
         self._poll.unregister(descriptor)
         self._open.pop(descriptor)[0].close()
 
-    def _tell(self) -> None:
-        """What is known now; a silence that goes on counts as well."""
-        seen = {"longest": self.longest, "began": self.began, "pause": round(self.pause, 6)}
-        say({"answers": self.answers, "last": self.last, **seen})
+    def _report(self) -> None:
+        silence = {"longest": self.longest, "began": self.began, "pause": round(self.pause, 6)}
+        say({"answers": self.answers, "last": self.last, **silence})
 
 
 # ---- connections that stay open ----
 
 
 class Held:
-    """A connection; `go_on` returns an empty text where it lives, else what happened to it."""
+    """A connection; `resume` returns a digest or an empty text if it survived, else another server's name."""
 
     port = 0
 
@@ -140,7 +142,7 @@ class Held:
     def open(self) -> None:
         raise NotImplementedError
 
-    def go_on(self) -> str:
+    def resume(self) -> str:
         raise NotImplementedError
 
     def connect(self, port: int, buffer: int = 0) -> socket.socket:
@@ -158,7 +160,7 @@ class KeepAlive(Held):
         self._socket = self.connect(80)
         self._name = self._request()
 
-    def go_on(self) -> str:
+    def resume(self) -> str:
         name = self._request()
         return "" if name == self._name else f"another server: {name}, not {self._name}"
 
@@ -179,7 +181,7 @@ class Download(Held):
         self._socket.sendall(f"GET /{FILE} HTTP/1.0\r\n\r\n".encode())
         self._begun = self._socket.recv(64)
 
-    def go_on(self) -> str:
+    def resume(self) -> str:
         data = self._begun
         while piece := self._socket.recv(65536):
             data += piece
@@ -195,7 +197,7 @@ class FtpControl(Held):
         self._ftp.login()
         self._ftp.voidcmd("NOOP")
 
-    def go_on(self) -> str:
+    def resume(self) -> str:
         self._ftp.voidcmd("NOOP")
         return ""
 
@@ -209,7 +211,7 @@ class FtpData(FtpControl):
         self._ftp.sendcmd(f"RETR {FILE}")
         self._begun = self._data.recv(64)
 
-    def go_on(self) -> str:
+    def resume(self) -> str:
         data = self._begun
         while piece := self._data.recv(65536):
             data += piece
@@ -219,7 +221,7 @@ class FtpData(FtpControl):
 
 
 def _whole(data: bytes) -> str:
-    """Both kinds of transfer are of one file: the lab compares its digest."""
+    """The result of a complete transfer: the lab compares the file's digest."""
     return f"sha256 {hashlib.sha256(data).hexdigest()}"
 
 
@@ -237,7 +239,7 @@ def hold(address: str, seconds: str, *kinds: str) -> None:
         results = list(pool.map(lambda connection: _tried(connection.open), held))
         say(_report(kinds, held, results))
         for _ in sys.stdin:
-            say(_report(kinds, held, list(pool.map(lambda connection: _tried(connection.go_on), held))))
+            say(_report(kinds, held, list(pool.map(lambda connection: _tried(connection.resume), held))))
 
 
 def _report(kinds: Sequence[str], held: Sequence[Held], results: Sequence[str]) -> list[dict[str, object]]:

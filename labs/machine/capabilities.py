@@ -36,7 +36,7 @@ PROGRAMS = {  # program: package
     "ethtool": "ethtool",
     "nft": "nftables",
 }
-SETTINGS = {  # setting that can disable user namespaces: the value that does
+SETTINGS = {  # sysctls that can disable user namespaces, each with the value that does
     "kernel/unprivileged_userns_clone": "0",
     "user/max_user_namespaces": "0",
     "kernel/apparmor_restrict_unprivileged_userns": "1",
@@ -44,7 +44,7 @@ SETTINGS = {  # setting that can disable user namespaces: the value that does
 
 
 def require(programs: dict[str, str] | None = None) -> None:
-    """Raise Unable, with one sentence, if a lab can't be built here."""
+    """Raise Unable, with one sentence, if a lab cannot be built here."""
     require_programs(PROGRAMS if programs is None else programs)
     load_modules_if_root("openvswitch", "ipip", "ip6_tunnel", "tun")
     limits.require()
@@ -86,9 +86,9 @@ def has_kernel_datapath() -> bool:
 
 
 def has_kernel_tunnel(device: str) -> bool:
-    """Whether new network namespaces get this device from the kernel. Call it in a sandbox, which is one.
+    """Whether new network namespaces get this device from the kernel. Call it in a sandbox.
 
-    The module alone does not say: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
+    A loaded module is not enough: net.core.fb_tunnels_only_for_init_net can keep tunl0 out of them.
     """
     return (SYSCTLS / "net/ipv6/conf" / device).exists() or (SYSCTLS / "net/ipv4/conf" / device).exists()
 
@@ -112,7 +112,7 @@ def missing_packages(programs: Mapping[str, str]) -> list[str]:
 
 
 def require_programs(programs: Mapping[str, str]) -> None:
-    """Raises Unable."""
+    """Raises Unable, with the command that installs them, if programs are missing."""
     missing = missing_packages(programs)
     if missing:
         packages = " ".join(missing)
@@ -142,7 +142,7 @@ def forbids_user_namespaces() -> str:
 
 
 def _try_user_namespace() -> int:
-    """Create one in a child process, with a network namespace in it; returns the errno, 0 on success."""
+    """Create a user namespace with a network namespace in a child process; the errno, 0 on success."""
     child = os.fork()
     if child == 0:
         try:

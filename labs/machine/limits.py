@@ -18,11 +18,11 @@ _LIMITS = {
     "t": (resource.RLIMIT_CPU, 120, 2**30),
     "n": (resource.RLIMIT_NOFILE, 256, 4096),
 }
-_OTHERS = 0o077  # the bits of a umask that concern others: files closed to their owner help nobody
+_OTHERS = 0o077  # the bits of a umask for group and others; those for the owner would break a lab
 
 
 def lift() -> None:
-    """Raise them, for this process and those it starts."""
+    """Raise the limits of this process and its children as far as allowed."""
     os.umask(os.umask(_OTHERS) & _OTHERS)
     for limit, _, wanted in _LIMITS.values():
         soft, hard = resource.getrlimit(limit)

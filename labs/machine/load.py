@@ -1,9 +1,9 @@
-"""How busy this machine is (proc(5)), and how slow that makes it: every deadline is multiplied by that.
+"""The load of this machine (proc(5)) and its resulting slowness, the factor for every deadline.
 
-Two things make a deadline too short: a processor slower than the one the deadlines were chosen on (an
-emulated one by a factor of 20 to 30), and other work that takes the processors away. A short probe measures
-the first; the probe's waiting time and the kernel's load figures measure the second. Every deadline is at
-least twice what an idle machine needs, so a machine half as fast needs no more.
+Two things make a deadline too short: a slower processor than that of the reference machine (an emulated one
+is 20 to 30 times slower), and other programs that use the processors. A short probe measures the first; the
+probe's waiting time and the kernel's load figures measure the second. Every deadline is at least twice what
+an idle machine needs, so a machine half as fast needs no more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARGIN = 2.0  # a machine this many times slower than the reference still meets every deadline
-LIMIT = 100.0  # a larger factor says more about the measurement than about the machine
+LIMIT = 100.0  # a larger factor is more likely an error of measurement
 _REFERENCE = 0.005  # seconds of processor time that _probe takes on the reference machine
 _FRESH = 2.0  # seconds that a measurement is valid
 _LOAD = Path("/proc/loadavg")

@@ -6,15 +6,15 @@
                                       have .251 and .252, and the active one has .1 as well
     remote sites    192.0.2.0/24      eight networks of 32 addresses for VS-TUN, router first
 
-In IPv6 each has a twin: its prefix (of RFC 3849 for what is public) has the IPv4 network in hexadecimal, and
-its last number is written with the same digits.
+In IPv6 each has a twin: its prefix (of RFC 3849 if public) contains the IPv4 network in hexadecimal, and its
+last group is written with the digits of the host number.
 
     the Internet    2001:db8:c633:64::/64    clients ::101 .., site routers ::11 .., r0 ::254
     director's LAN  2001:db8:cb00:71::/64    VIP ::1, directors ::2 and ::3, real servers ::11 .., r0 ::254
     private net     fd00:ac10::/64           director ::1, real servers ::2 ..
     remote sites    2001:db8:c000:200::/64   2001:db8:c000:220::/64 and so on, router ::1
 
-Numbers only: which lab has which node is in labs/vs_*. `PUBLISHED` are the addresses above; another
+Addresses only: the nodes of each lab are in labs/vs_*. `PUBLISHED` are the addresses above; another
 `Addressing` shifts some of them, so that no two students have the same lab.
 """
 
@@ -43,7 +43,7 @@ def paired_director(number: int) -> str:
 
 
 def site_of(number: int) -> int:
-    """VS-TUN: the site, 0 to 7, of real server `number`, counted from 1; sites take turns."""
+    """VS-TUN: the site, 0 to 7, of real server `number`, counted from 1; servers alternate between sites."""
     return (number - 1) % SITES
 
 
@@ -63,7 +63,7 @@ def site_uplink(site: int) -> str:
 
 
 def mac_of(address: str) -> str:
-    """A locally administered MAC with `address`, or the IPv4 twin of it, in its last four bytes."""
+    """A locally administered MAC with `address`, or its IPv4 twin, in the last four bytes."""
     return "02:00:" + IPv4Address(_ipv4_twin(address) if ":" in address else address).packed.hex(":")
 
 
@@ -82,7 +82,7 @@ _PRIVATE = (172, 16, 0)
 
 
 def ipv6_twin(address: str) -> str:
-    """The address of a node in IPv6, where `address` is that in IPv4."""
+    """The IPv6 address of the node with the IPv4 address `address`."""
     *network, host = IPv4Address(address).packed
     site = 0
     if tuple(network) == _SITES:
@@ -96,7 +96,7 @@ def ipv6_twin(address: str) -> str:
 
 
 def _ipv4_twin(address: str) -> str:
-    """The inverse: the address in IPv4 whose twin is `address`."""
+    """The inverse: the IPv4 address whose twin is `address`."""
     words = [int(word, 16) for word in IPv6Address(address).exploded.split(":")]
     host = int(f"{words[7]:x}")
     if words[0] == 0xFD00:
@@ -109,7 +109,7 @@ def _ipv4_twin(address: str) -> str:
 class Addressing:
     """The addresses that may differ between labs; `clients` and `servers` are offsets of their numbers.
 
-    `version` is that of IP, 4 or 6; `vip` and `dip` are addresses of this version.
+    `version` is the IP version, 4 or 6, of `vip` and `dip`.
     """
 
     vip: str = VIP
@@ -119,7 +119,7 @@ class Addressing:
     version: int = 4
 
     def in_ipv6(self) -> Addressing:
-        """The twins of these addresses, if they are of IPv4."""
+        """The IPv6 twins of these addresses; these if they are IPv6."""
         if self.version == 6:
             return self
         return replace(self, vip=ipv6_twin(self.vip), dip=ipv6_twin(self.dip), version=6)
@@ -129,7 +129,7 @@ class Addressing:
         return address if self.version == 4 else ipv6_twin(address)
 
     def director(self, number: int) -> str:
-        """The DIP of director `number`, counted from 1, where there are two."""
+        """The DIP of director `number`, counted from 1, if there are two."""
         return _plus(self.dip, number - 1)
 
     def paired_director(self, number: int) -> str:

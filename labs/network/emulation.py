@@ -1,8 +1,8 @@
 """A topology, built with Mininet: hosts, Open vSwitch bridges and the cables between them.
 
-Mininet only plugs things together. Addresses and routes come from the set-up scripts, so that a student
-reads them there. Its clean-up is not used: when the sandbox ends, everything goes with it. Cables of
-distant clients get delay and loss from the kernel's netem (tc-netem(8)).
+Mininet only connects things. Addresses and routes come from the set-up scripts, where students read them.
+Mininet's clean-up is not used: when the sandbox ends, everything ends with it. Cables of distant clients get
+delay and loss from the kernel's netem (tc-netem(8)).
 
 The lab's own Open vSwitch, database and switch daemon, runs inside the sandbox. Its files are in the
 private /run, its logs in the run's folder. The machine's own Open vSwitch is not used.
@@ -45,9 +45,10 @@ class Network:
     def build(self, controller_listens: Callable[[], None]) -> None:
         """Create hosts, bridges and cables, and connect the bridges to the controller.
 
-        `controller_listens` returns once it does: a bridge that is refused retries only after a second.
+        `controller_listens` returns once the controller listens: a bridge that is refused retries only after
+        a second.
         """
-        from mininet.log import setLogLevel  # takes 0.1 s: only commands that build a network pay
+        from mininet.log import setLogLevel  # takes 0.1 s: imported only to build a network
         from mininet.net import Mininet
 
         setLogLevel("error")
@@ -93,7 +94,7 @@ class Network:
         return str(ends.pop())
 
     def set_cable(self, interface: str, *, up: bool) -> None:
-        """Pull the cable of a host's `interface` out of the switch, or plug it in again. Raises LabError."""
+        """Set the switch port of a host's `interface` down or up, as if by its cable. Raises LabError."""
         _run(["ip", "link", "set", self.switch_port(interface), "up" if up else "down"])
 
     def prompt(self) -> None:
@@ -107,7 +108,7 @@ class Network:
 
 @contextmanager
 def _few_descriptors() -> Iterator[None]:
-    """Lower the limit meanwhile: mnexec closes every possible descriptor, on some machines a million."""
+    """Lower the limit of descriptors meanwhile: mnexec closes every possible one, sometimes a million."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _DESCRIPTORS), hard))
     try:
@@ -136,11 +137,11 @@ def _switch() -> Any:
 
 
 def remote_controller() -> Any:
-    """Mininet's own would try the port by telnet, and fail where OpenFlow's bytes are no text."""
+    """Mininet's own would probe the port with telnet, and fail on OpenFlow's bytes, which are not text."""
     from mininet.node import RemoteController
 
     class OurController(RemoteController):  # type: ignore[misc]
-        """A process of the lab, which waits for it itself."""
+        """The lab starts the controller and waits for it, so Mininet need not check."""
 
         def checkListening(self) -> None:
             pass

@@ -1,10 +1,10 @@
-"""Hosts as network namespaces joined by virtual cables, for what needs a network but not a whole lab.
+"""Hosts as network namespaces joined by virtual cables, for users that need a network but not a whole lab.
 
-The benchmarks and the tests build their test beds of these. To be used as root of a sandbox, or of other
-namespaces that end with the caller (`unshare --net --mount --pid`), which free what is left.
+Benchmarks and tests build their testbeds from these. Use it as root of a sandbox, or of other namespaces that
+end with the caller (`unshare --net --mount --pid`) and so free what is left.
 
-A new namespace inherits the machine's settings of interfaces (rp_filter, arp_ignore, forwarding and so on);
-these hosts start with the kernel's own defaults instead, whatever the machine has.
+A new namespace inherits the machine's interface settings (rp_filter, arp_ignore, forwarding and so on); these
+hosts start with the kernel's own defaults instead.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _RUN_SECONDS, _END_SECONDS, _PORT_SECONDS, _WAIT_SECONDS = 20, 10, 20, 30
 
 
 class Namespaces:
-    """Hosts and what runs on them. All methods raise BuildFailed when a command fails or time is up."""
+    """Hosts and the programs on them. All methods raise BuildFailed when a command fails or time is up."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        """`name` distinguishes several at a time; `folder` gets the logs of programs. `add` adds hosts."""
+        """`name` distinguishes several at a time; the programs' logs go to `folder`. `add` adds hosts."""
         self.name, self.folder = name, folder
         self._hosts: list[str] = []
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def namespace(self, host: str) -> str:
-        """The name by which `ip netns` knows a host."""
+        """A host's name in `ip netns`."""
         return f"{self.name}-{host}" if self.name else host
 
     # ---- the network ----
 
     def add(self, host: str, settings: Mapping[str, int] | None = None) -> None:
-        """A host with its loopback up, and with these sysctls besides the kernel's defaults."""
+        """Add a host with its loopback up, and with these sysctls in addition to the kernel's defaults."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = self.namespace(host)
         run("ip", "netns", "add", name)
@@ -51,7 +51,7 @@ class Namespaces:
             self.run(host, "sysctl", "-qw", *(f"{key}={value}" for key, value in settings.items()))
 
     def cable(self, near: tuple[str, str, str], far: tuple[str, str, str], *, offload: bool = True) -> None:
-        """Join two hosts; an end is host, interface and address with prefix."""
+        """Join two hosts; each end is (host, interface, address with prefix)."""
         (host, interface, _), (peer_host, peer_interface, _) = near, far
         peer = ("peer", "name", peer_interface, "netns", self.namespace(peer_host))
         self.run(host, "ip", "link", "add", interface, "type", "veth", *peer)
@@ -59,12 +59,12 @@ class Namespaces:
             self._configure(*end, offload=offload)
 
     def bridge(self, name: str) -> None:
-        """A switch, in the namespace of this process."""
+        """Add a switch, in the namespace of this process."""
         run("ip", "link", "add", name, "type", "bridge")
         run("ip", "link", "set", name, "up")
 
     def plug(self, host: str, interface: str, bridge: str, address: str, *, offload: bool = True) -> None:
-        """Join a host to a switch; the address has its prefix."""
+        """Connect a host to a switch; `address` includes the prefix."""
         port = f"b-{interface}"
         pair = ("type", "veth", "peer", "name", port)
         run("ip", "link", "add", interface, "netns", self.namespace(host), *pair)
@@ -93,11 +93,11 @@ class Namespaces:
         return _attempt(self.command(host, *command), seconds, text)
 
     def run(self, host: str, *command: str, seconds: float = _RUN_SECONDS, text: str | None = None) -> str:
-        """Run a command on a host; what it prints."""
+        """Run a command on a host and return its output."""
         return run(*self.command(host, *command), seconds=seconds, text=text)
 
     def start(self, host: str, *command: str, log: Path | None = None) -> subprocess.Popen[bytes]:
-        """A program that runs until `close`; its output goes to a log in the folder, unless to `log`."""
+        """Start a program that runs until `close`; its output goes to `log`, or to a log in the folder."""
         file = log or self.folder / f"{host}-{Path(command[0]).name}.log"
         with file.open("ab") as output:
             program = subprocess.Popen(
@@ -116,7 +116,7 @@ class Namespaces:
         wait_for(lambda: f":{port} " in self.run(host, "ss", "-Hltn"), _PORT_SECONDS, what, BuildFailed)
 
     def wait(self, look: Callable[[], object], what: str) -> None:
-        """Wait until `look` finds something; `what` is for the error."""
+        """Wait until `look` returns a true value; `what` names it in the error."""
         wait_for(look, _WAIT_SECONDS, what, BuildFailed)
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class Namespaces:
 
 
 def run(*command: str, seconds: float = _RUN_SECONDS, text: str | None = None) -> str:
-    """Run a command in the namespace of this process; what it prints. Raises BuildFailed."""
+    """Run a command in the namespace of this process and return its output. Raises BuildFailed."""
     done = _attempt(command, seconds, text)
     if done.returncode:
         reason = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"

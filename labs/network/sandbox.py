@@ -82,7 +82,7 @@ def run_in_sandbox(inside: Callable[[], int]) -> int:
 
 
 def _code(status: int) -> int:
-    """An exit code, as a shell tells it of a process that a signal has exit_code_of, too."""
+    """The exit code of a wait status; 128 plus the signal if one ended the process, as in a shell."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

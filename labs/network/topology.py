@@ -1,7 +1,7 @@
 """A lab's network as values: nodes, switches and the cables between them.
 
-`common_nodes` are what all three labs share: two clients on the Internet, a router, the director on
-its LAN. A lab adds its real servers. Nothing here builds anything.
+`common_nodes` are shared by all three labs: two clients on the Internet, a router, the director on its LAN. A
+lab adds its real servers. Nothing here builds anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Access to a running lab from outside: which labs run, and a shell on one of their hosts.
+"""Access to running labs from outside: finding them, asking them, and a shell on one of their hosts.
 
 A lab's namespaces are entered through its first process, whose pid the kernel reports for the peer of the
 control socket (SO_PEERCRED). Ordinary users may enter their own labs.
@@ -39,7 +39,7 @@ _CLEANUP = 2  # seconds the kernel may take to end all processes of a lab
 
 @dataclass(frozen=True, slots=True)
 class AttachedLab:
-    """A running lab: its folder, what it is (lab.json), and its first process, as numbered outside."""
+    """A running lab: its folder, its description (lab.json), and its first process's pid, as seen outside."""
 
     folder: Path
     about: dict[str, Any]
@@ -47,7 +47,7 @@ class AttachedLab:
 
     @property
     def hosts(self) -> dict[str, int]:
-        """A process on each host, with its pid inside the lab. Asks the lab."""
+        """The pid, inside the lab, of a process on each host. Asks the lab."""
         return dict(self.ask("hosts")["hosts"])
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class AttachedLab:
 
     def _silent(self) -> str:
         if self.has_ended():
-            return f"{self} has ended; start it again."
+            return f"{self} has ended: start it again."
         return f"{self} does not answer: it is being built, or busy; try again when its terminal is idle."
 
     def has_ended(self) -> bool:
@@ -96,7 +96,7 @@ def _name(about: Mapping[str, Any]) -> str:
 
 
 def running_labs() -> Iterator[AttachedLab]:
-    """The labs that are running or being built and that this user may enter, newest first."""
+    """The labs, running or being built, that this user may enter; newest first."""
     for folder in _folders():
         about, first = _about(folder), _first_process(folder)
         if about and first is not None:
@@ -104,7 +104,7 @@ def running_labs() -> Iterator[AttachedLab]:
 
 
 def pick(labs: Iterable[AttachedLab], student: str = "", lab: str = "") -> AttachedLab | None:
-    """The lab of this student, or with this name; without either, the only one. None if there is none.
+    """The lab of this student, or of this name, or else the only one; None if there is none.
 
     Raises BadRequest if several match, Unable if the lab is suspended.
     """
@@ -135,17 +135,17 @@ def _several(found: Sequence[AttachedLab], whose: str) -> str:
 
 
 def none_running(known: Sequence[AttachedLab], student: str, lab: str, kind: str) -> str:
-    """The message that no running lab matches, without a full stop; `known` are those that run."""
+    """The message that no running lab matches, without a full stop; `known` are the running labs."""
     meant = (f" called {lab!r}" if lab else "") + (f" of {student}" if student else "")
     others = f"; running: {', '.join(map(str, known))}" if known else ""
     return f"No {kind}{meant} is running{others}"
 
 
 def inaccessible_hint() -> str:
-    """A sentence about a lab that this user may not enter, such as root's; else empty."""
+    """A sentence about a lab that this user may not enter, such as root's; empty if there is none."""
     for folder in _folders():
         if not os.access(folder / SOCKET, os.W_OK):
-            return f" {folder} belongs to another user, perhaps root: to reach that lab, use sudo here, too."
+            return f" {folder} belongs to another user, perhaps root: to reach that lab, use sudo."
     return ""
 
 
@@ -163,7 +163,7 @@ def _folders() -> list[Path]:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """What lab it is; empty if that is unknown."""
+    """The lab's description; empty if there is none."""
     try:
         about = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):
@@ -172,7 +172,7 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _first_process(folder: Path) -> int | None:
-    """Its pid as seen from outside; None if the lab has ended or belongs to another user."""
+    """The pid of a lab's first process, as seen outside; None if it has ended or is another user's."""
     try:
         with socket_in(folder) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(patient(_TIMEOUT))  # when many callers wait
@@ -218,7 +218,7 @@ def shell(lab: AttachedLab, host: str, command: Sequence[str] = ()) -> int:
 
 @contextmanager
 def restored_terminal() -> Iterator[None]:
-    """Restore the terminal: a shell that is killed keeps it, in the mode for line editing."""
+    """Restore the terminal afterwards: a killed shell would leave it in the mode for line editing."""
     terminal = next((number for number in range(3) if os.isatty(number)), None)
     if terminal is None:
         yield
@@ -227,9 +227,8 @@ def restored_terminal() -> Iterator[None]:
     try:
         yield
     finally:
-        before = signal.signal(
-            signal.SIGTTOU, signal.SIG_IGN
-        )  # we set it even if another process group owns it
+        # Set it even if another process group owns it.
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         with suppress(OSError, termios.error):
             os.tcsetpgrp(terminal, owner)
             termios.tcsetattr(terminal, termios.TCSADRAIN, mode)

@@ -1,7 +1,7 @@
 """Building a lab inside its sandbox: from an empty /run to a director that forwards.
 
-Whatever takes long to start (controller, director, the launcher of the servers) is started as early as
-possible and waited for at the end, so it imports its modules while the rest is built.
+Slow starters (controller, director, the servers' launcher) are started as early as possible and waited for at
+the end, so that they import their modules while the rest is built.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from realserver_setup.render import Script, name_for, scripts_for
 
 
 class Builder:
-    """Builds one lab, step by step; `notes` are remarks on how this machine differs from others."""
+    """Builds one lab, step by step; `notes` are remarks on how this machine runs it."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Builder:
         userspace_switches: bool = False,
         alter: Callable[[Script], Script | None] | None = None,
     ) -> None:
-        """Without `captures` no tcpdump runs, which would distort measurements.
+        """Without `captures` no tcpdump runs, because it would distort measurements.
 
-        `userspace_switches` keeps switching out of the kernel even if it could switch.
-        `alter` edits scripts before they are written and run, or leaves some out (None).
+        `userspace_switches`: use OVS's userspace datapath even if the kernel has one.
+        `alter` edits scripts before they are written and run; None leaves one out.
         """
         self._plan = plan
         self._captures = captures
@@ -107,7 +107,7 @@ class Builder:
 
     @property
     def _tunnels(self) -> list[str]:
-        """The devices that tunnels end at on the real servers."""
+        """The tunnel devices of the real servers."""
         return [part.tunnel for part in self._plan.parts if part.tunnel]
 
     def _note(self, text: str) -> None:
@@ -116,7 +116,7 @@ class Builder:
 
     def _start_daemons(self) -> None:
         if any(part.version == 6 for part in self._plan.parts):
-            _NO_IPV6.write_text("1")  # the switches' ends of cables would send, too
+            _NO_IPV6.write_text("1")  # otherwise the switches' ends of cables would send packets too
         self._controller.start()
         self._switch.start_database()
         self._farm.prepare()
@@ -151,7 +151,7 @@ class Builder:
             yield PairedDirector(setup, self._network, self._options, self._evidence, self._scripts)
 
     def _set_up(self) -> None:
-        """Run the scripts of all other nodes, those with IPv6 of a lab with both versions last."""
+        """Run the scripts of all other nodes; in a lab with both IP versions, those for IPv6 last."""
         for tunnel in self._tunnels:
             if not capabilities.has_kernel_tunnel(tunnel):
                 self._farm.start_tunnels(self._network.hosts, tunnel)
@@ -205,7 +205,7 @@ class Builder:
             director.wait()
 
     def _give_rules(self) -> list[tuple[str, list[str]]]:
-        """Run the scripts of rules; returns the commands for each director, and the rules as listed then."""
+        """Run the scripts with the rules; returns the commands for each director, and the resulting list."""
         for director in self._directors:
             script = self._scripts[f"{director.host.name}/rules.sh"]
             apply(script, director.host)
@@ -232,7 +232,7 @@ class Builder:
         return running
 
     def _part(self, part: Plan) -> RunningLab:
-        """The lab for the checks of one version of IP."""
+        """The lab as the checks of one IP version use it."""
         hosts = self._network.hosts
         clients = tuple(
             Client(hosts[node.name], self._farm.scratch / node.name, part.vip)
@@ -250,5 +250,5 @@ class Builder:
         )
 
 
-_NO_IPV6 = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")  # of the sandbox, without any host
-_FAMILIES = {4: "", 6: ", IPv6", 46: ", IPv4 and IPv6"}  # in the second line of what a lab prints
+_NO_IPV6 = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")  # the sandbox's, not the hosts'
+_FAMILIES = {4: "", 6: ", IPv6", 46: ", IPv4 and IPv6"}  # in the second line of a lab's output

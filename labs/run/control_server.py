@@ -2,9 +2,10 @@
 
     {"do": "hosts"}    the hosts, each with the pid of a process in it
 
-A lab may answer further requests. A file beside the socket, lab.json, says which lab it is; it can be read
-before the lab is built and while it is stopped. Requests wait until the lab is built. The socket is a file,
-so it is reachable from outside the lab's namespaces, and the kernel tells whose it is (labs/run/attach.py).
+A lab may answer further requests. A file beside the socket, lab.json, describes the lab; it can be read
+before the lab is built and while it is stopped. Requests wait until the lab is built. Because the socket is a
+file, it can be reached from outside the lab's namespaces, and the kernel reports its process
+(labs/run/attach.py).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class ControlServer:
     """
 
     def __init__(self, folder: Path, **about: str) -> None:
-        """`about`: which lab this is, and whose."""
+        """`about`: the lab's description for lab.json, such as its name and student."""
         (folder / ABOUT).write_text(json.dumps(about) + "\n")
         with socket_in(folder) as path:
             self._listener = Listener(path, self._answer)
@@ -46,14 +47,14 @@ class ControlServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the prompt's thread
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the prompt's thread handles it
         while True:
             self._listener.serve_one()
             while self._afterwards:
                 self._afterwards.pop()()
 
     def afterwards(self, action: Callable[[], object]) -> None:
-        """Do this once the client of the current request has its answer."""
+        """Do this once the current request has been answered."""
         self._afterwards.append(action)
 
     def _answer(self, request: Message) -> Message:
@@ -63,13 +64,13 @@ class ControlServer:
             return {"ok": False, "error": f"do: expected one of {', '.join(self._answers)}, got {wanted!r}."}
         try:
             return {"ok": True, **answer(request)}
-        except Exception as error:  # noqa: BLE001 (whatever a student has broken, the server continues)
+        except Exception as error:  # noqa: BLE001 (the server survives anything that a student has broken)
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
 
 @contextmanager
 def socket_in(folder: Path) -> Iterator[str]:
-    """A short name of the socket: the kernel allows 107 bytes, however long the folder's name is."""
+    """A short name for the socket, because the kernel allows only 107 bytes."""
     here = os.open(folder, os.O_PATH)
     try:
         yield f"/proc/self/fd/{here}/{SOCKET}"

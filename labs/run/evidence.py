@@ -1,10 +1,10 @@
-"""The folder of a run: everything that the checks examine, and that a person may want to see later.
+"""The folder of a run: everything that the checks examine, and that a person may want to read later.
 
 scripts/        the rendered scripts of both dialects, each with its undo script
 commands.jsonl  every command with host, exit code and output
 pcap/           one capture per interface
 logs/           output of the daemons, and access logs of the servers
-events.jsonl    what the director did; events-d1.jsonl and events-d2.jsonl where there are two
+events.jsonl    what the director did; with two directors, events-d1.jsonl and events-d2.jsonl
 report.json     the result
 """
 
@@ -24,7 +24,7 @@ from realserver_setup.apply import Result
 _ROOT = Path(__file__).resolve().parents[2]
 _CURE = "make room there, or set LVS_RUNS to a folder of yours"
 _MIN_FREE = 16_384  # bytes: less is a full disk
-BEFORE = "before-reset-{}"  # folder, inside the run's, with what an exercise had before it was reset
+BEFORE = "before-reset-{}"  # folder for the evidence of an exercise before it was reset
 _MAX_OUTPUT = 20_000  # characters kept of a command's output
 
 
@@ -57,14 +57,14 @@ class Evidence:
             self._unwritten = self._unwritten or f"{self._commands}: {error.strerror}"
 
     def missing(self) -> str:
-        """A sentence if some evidence could not be written; empty if all was."""
+        """A sentence if some evidence could not be written, else empty."""
         cause = self._unwritten or (f"{self.folder}: the disk is full" if is_full(self.folder) else "")
         if not cause:
             return ""
         return f"Some evidence could not be written ({cause}): {_CURE}."
 
     def begin_again(self, number: int, keep: Collection[str]) -> None:
-        """Put everything but the files in `keep` aside, for the lab to be built again."""
+        """Set everything but the files in `keep` aside, so that the lab can be built again."""
         aside = self.folder / BEFORE.format(number)
         aside.mkdir()
         for path in self.folder.iterdir():
@@ -95,7 +95,7 @@ class Evidence:
 
 
 def is_full(folder: Path) -> bool:
-    """Whether its disk has no room for a report."""
+    """Whether the folder's disk has no room for a report."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize < _MIN_FREE or (disk.f_files > 0 and disk.f_favail == 0)
 

@@ -1,6 +1,6 @@
-"""Files with a JSON object on each line, appended to while others read them, and kept whatever ends the run.
+"""Files with one JSON object per line, read while they grow, and complete whenever a run ends.
 
-The director's events have a writer of their own (director/event_file.py), which never blocks.
+The director's events have their own writer (director/event_file.py), which never blocks.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def append(file: Path, entry: Mapping[str, Any]) -> None:
 def entries(file: Path) -> Iterator[Entry]:
     """The objects in order; none if there is no file.
 
-    Lines that are something else are skipped, and so is a last line that is still being written.
+    Other lines are skipped, and so is a last line that is still being written.
     """
     text = file.read_text(errors="replace") if file.exists() else ""
     for line in text.split("\n")[:-1]:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict):
             yield entry

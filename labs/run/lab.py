@@ -38,19 +38,19 @@ from labs.terminal.reporter import ConsoleReporter
 from labs.wait import patient
 from realserver_setup.errors import SetupError
 
-# What can go wrong with a part of a lab; each has a message for people.
+# Foreseen errors in a part of a lab; each has a message for people.
 EXPECTED_ERRORS = (LabError, SetupError, ChannelError, OSError, TimeoutExpired)
 Answers = Mapping[str, Callable[[RunningLab], Message]]
 
 
 class Watch(Protocol):
-    """Shows a lab while it runs (view/live_view.py). It gets what lies outside the sandbox beforehand."""
+    """Shows a lab while it runs (view/live_view.py); created before the sandbox is entered."""
 
     def start(self, running: RunningLab) -> None:
-        """Begin to show it; called inside the sandbox, once the lab is built."""
+        """Begin to show the lab; called inside the sandbox once the lab is built."""
 
     def stay(self) -> None:
-        """Keep the lab until the user ends it."""
+        """Keep the lab running until the user ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ def run_lab(
 ) -> int:
     """Run a lab, or print its scripts; 0 when every check passed. Raises LabError.
 
-    `answers` are further requests that the control socket takes while the lab stays (`--cli`, `--view`),
-    `watcher` makes what shows it.
+    `answers` handle further requests on the control socket while the lab stays (`--cli`, `--view`); `watcher`
+    creates its `Watch`.
     """
-    patient(1)  # refuses a wrong LVS_PATIENCE before anything is built
+    patient(1)  # refuses an invalid LVS_PATIENCE before anything is built
     report = _report_file(options.report)
     plan = plan_for(method, options)
     if options.show_scripts:
@@ -82,12 +82,12 @@ def run_lab(
 
 
 def _report_file(name: str) -> Path | None:
-    """The file for --report, known to be writable before the lab takes its time. Raises BadRequest."""
+    """The file for --report, checked before the lab starts. Raises BadRequest if it cannot be written."""
     if not name:
         return None
     path = Path(name).absolute()
     if path.is_dir() or not path.parent.is_dir():
-        raise BadRequest(f"--report {name}: no file can be created there: name one in an existing folder.")
+        raise BadRequest(f"--report {name}: expected a file in an existing folder.")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise BadRequest(f"--report {name}: permission denied: name a file that you may write.")
     return path
@@ -104,9 +104,8 @@ def run(
 ) -> int:
     """Run a lab in its own sandbox; 0 if every check passed, 1 if one failed.
 
-    `faults` break it once it is built; `chosen` are the checks to run, if not those of the lab. `answers` are
-    further requests that its control socket takes while it stays (`--cli`, `--view`), `watcher` makes what
-    shows it. Raises Unable, before anything is built, where this machine lacks something.
+    `faults` break the lab once it is built; `chosen` are checks to run instead of the lab's. For `answers`
+    and `watcher` see `run_lab`. Raises Unable, before anything is built, if this machine lacks something.
     """
     capabilities.require()
     capabilities.require_for(options)
@@ -155,7 +154,7 @@ def _build(
 
 
 def build_error(error: Exception, evidence: Evidence) -> LabError:
-    """What to raise when a build fails with one of EXPECTED_ERRORS: Unable where the disk is full."""
+    """The error to raise when a build fails with one of EXPECTED_ERRORS: Unable if the disk is full."""
     missing = evidence.missing()
     if isinstance(error, OSError):
         message = f"{os_error_text(error)}."
@@ -186,7 +185,7 @@ def _break(running: RunningLab, faults: Sequence[Fault]) -> None:
 def _check(
     running: RunningLab, reporter: ConsoleReporter, chosen: Sequence[checks.CheckFunction]
 ) -> tuple[tuple[str, Check], ...]:
-    """The results of the checks, each with its subject; all in each version of IP."""
+    """The results of all checks in each IP version, each with its subject."""
     results: list[tuple[str, Check]] = []
     with reporter.step("checks", of=len(chosen) * len(running.parts)) as progress:
         for part in running.parts:
@@ -202,13 +201,13 @@ def _results(check: checks.CheckFunction, running: RunningLab) -> tuple[Check, .
     """The results of a check. If it raises, it has failed, and the others continue."""
     try:
         found = check(running)
-    except Exception as error:  # noqa: BLE001 (an unforeseen error may cost this check only)
+    except Exception as error:  # noqa: BLE001 (an unforeseen error fails this check only)
         found = _not_run(check.__name__, "the check to run", error, running.evidence)
     return (found,) if isinstance(found, Check) else found
 
 
 def _not_run(name: str, expected: str, error: Exception, evidence: Evidence) -> Check:
-    """A failed check with the reason; the traceback of an unforeseen error goes into logs/checks.log."""
+    """A failed check with the reason; the traceback of an unforeseen error goes to logs/checks.log."""
     if isinstance(error, EXPECTED_ERRORS):
         return Check(name, False, expected, str(error))
     with suppress(OSError), evidence.log("checks").open("a") as log:
@@ -219,7 +218,7 @@ def _not_run(name: str, expected: str, error: Exception, evidence: Evidence) -> 
 def _connections(
     running: RunningLab,
 ) -> tuple[dict[tuple[str, int], int], tuple[tuple[str, Check], ...]]:
-    """The connection counts per real server; a director that is gone is a failed check."""
+    """The connection counts per real server; a director that does not answer is a failed check."""
     counted: Counter[tuple[str, int]] = Counter()
     try:
         for director in running.directors:

@@ -1,6 +1,6 @@
 """`./inv wireshark`: the merged capture of a run, and how to open it with the lab's profile.
 
-The run is the one that was named, else that of the running lab, else the newest with captures.
+The run is the one that was named, or else the newest with captures.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _run(lab: str) -> Path:
     found = sorted(runs_folder().glob(f"*/{_PCAPS}/{pcapng.ABOUT}"), reverse=True)
     folders = [capture.parent.parent for capture in found]
     if not folders:
-        raise BadRequest(f"{runs_folder()} has no run with captures: run a lab first, such as ./inv lab-nat.")
+        raise BadRequest(f"{runs_folder()} contains no captures: run a lab first, such as ./inv lab-nat.")
     for folder in folders:
         if not lab or folder.name == lab or _lab_of(folder) in (lab, f"lab-{lab}", f"exercise-{lab}"):
             return folder
@@ -57,7 +57,7 @@ def _lab_of(folder: Path) -> str:
 
 
 def _command(target: Path) -> str:
-    """What to type; it first copies the profile to where Wireshark looks for it, if need be."""
+    """The command that opens it; if necessary, it first copies the profile to Wireshark's folder."""
     profiles = Path("~/.config/wireshark/profiles").expanduser()
     opening = f"wireshark -C {NAME} {shlex.quote(str(target))}"
     if (profiles / NAME).is_dir():

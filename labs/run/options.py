@@ -45,7 +45,7 @@ VIEW_PORT = option(0, "With --view: port for the page (default: any free one).")
 
 @dataclass(frozen=True, slots=True)
 class ViewOptions:
-    """How a lab is to be shown in the browser, if at all; raises BadRequest."""
+    """Whether and how to show a lab in the browser; raises BadRequest."""
 
     view: bool = VIEW
     view_only: bool = VIEW_ONLY
@@ -62,7 +62,7 @@ class ViewOptions:
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
-    """What a person may ask of a lab; raises BadRequest for a value that makes no sense."""
+    """The options of a lab; raises BadRequest for an invalid value."""
 
     servers: int = option(3, f"Number of real servers, 1 to {MOST_SERVERS} (default 3).")
     engine: str = option("scapy", "Data plane of the director: scapy (default), ebpf or ipvs.")
@@ -106,7 +106,7 @@ class LabOptions:
 
     @property
     def dual(self) -> bool:
-        """Whether the lab has both versions of IP."""
+        """Whether the lab has both IP versions."""
         return self.family == BOTH
 
     @property
@@ -117,7 +117,7 @@ class LabOptions:
 
 @dataclass(frozen=True, slots=True)
 class HaOptions(LabOptions):
-    """What a person may ask of lab-ha besides; raises BadRequest."""
+    """The additional options of lab-ha; raises BadRequest."""
 
     method: str = option("dr", "Forwarding method: nat, tun or dr (default dr).")
     takeover: str = option("vrrp", "Program that moves the VIP: vrrp (default) or heartbeat.")
@@ -167,7 +167,7 @@ def signature_of(options: type) -> Signature:
 
 
 def help_of(options: type) -> dict[str, str]:
-    """The help of every option, by its name as it is typed."""
+    """The help of every option, by its name as typed."""
     return {declared.name.replace("_", "-"): declared.metadata["help"] for declared in _options(options)}
 
 

@@ -1,9 +1,9 @@
 """The packet table each method was published with, made from captures of one connection.
 
-A `Hop` says where a packet of the connection is looked for and what it must look like there; a `Row` is
-what the capture of that interface shows. Frames are recognised by what they carry (the first bytes of the
-request or the reply), never by the addresses that are to be proved. They are parsed here as far as the
-table needs (Ethernet, IP, IP in IP, TCP), without Scapy, whose import takes longer than all of this.
+A `Hop` says on which interface to look for a packet of the connection and how it must look there; a `Row` is
+what the capture of that interface shows. Frames are identified by their payload (the first bytes of the
+request or the reply), never by the addresses that the table has to prove. They are parsed here only as far as
+needed (Ethernet, IP, IP in IP, TCP), without Scapy, whose import takes longer than all of this.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Place = tuple[str, int]  # an interface, and where in its capture a packet's rec
 
 
 def in_url(address: str) -> str:
-    """The address as the host of a URL (RFC 3986): in brackets if it is of IPv6.
+    """The address as the host of a URL (RFC 3986), an IPv6 address in brackets.
 
-    That of IPv4 may have its port already.
+    An IPv4 address may already have its port.
     """
     return f"[{address}]" if address.count(":") > 1 else address
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One packet of the table; endpoints are as `endpoint` writes them, or None without such a column."""
+    """One packet of the table; endpoints as `endpoint` writes them. None: the table lacks that column."""
 
     packet: str
     source: str
@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The row that the capture of `interface` must show; `leaving`: sent from there, not received."""
+    """The row that the capture of `interface` must show; `leaving`: the interface sends the packet."""
 
     interface: str
     leaving: bool
@@ -64,7 +64,7 @@ def observe(
 ) -> list[Row | None]:
     """The row that each hop's capture shows, or None.
 
-    `captures` holds `INTERFACE.pcap` files, `macs` maps an interface to its MAC.
+    `captures` is the folder with `INTERFACE.pcap` files; `macs` maps an interface to its MAC.
     """
     found = (_find(captures, hop, client_port, macs) for hop in hops)
     return [_row(frame[1], hop.expected) if frame else None for frame, hop in zip(found, hops, strict=True)]
@@ -73,13 +73,13 @@ def observe(
 def locate(
     captures: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, str]
 ) -> list[Place | None]:
-    """Where each hop's packet is, or None."""
+    """The place of each hop's packet, or None."""
     found = (_find(captures, hop, client_port, macs) for hop in hops)
     return [(hop.interface, frame[0]) if frame else None for frame, hop in zip(found, hops, strict=True)]
 
 
 def _find(captures: Path, hop: Hop, client_port: int, macs: Mapping[str, str]) -> tuple[int, Frame] | None:
-    """The hop's frame, and where its record begins."""
+    """The hop's frame, and the offset of its record."""
     for at, frame in frames_with(captures / f"{hop.interface}.pcap", hop.carries):
         if frame.source_mac and (frame.source_mac == macs[hop.interface]) != hop.leaving:
             continue
@@ -107,12 +107,12 @@ def _row(frame: Frame, expected: Row) -> Row:
 
 MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # pcap in microseconds, by byte order
 FILE_HEADER, _RECORD_HEADER = 24, 16  # bytes
-_DLT_ETHERNET, _DLT_RAW = 1, 101  # any other interface of a lab is a tunnel: IP without a link layer
-# libpcap does not know the type of the kernel's ip6tnl0: its own header comes before IP (pcap-linktype(7)).
+_DLT_ETHERNET, _DLT_RAW = 1, 101  # raw: tunnels, which have no link layer
+# libpcap does not know the type of the kernel's ip6tnl0 and puts its own header before IP (pcap-linktype(7)).
 _DLT_LINUX_SLL, _SLL_HEADER = 113, 16
-_ETHERTYPES = {0x0800: 4, 0x86DD: 41}  # of both IP versions, and their protocol numbers inside a tunnel
+_ETHERTYPES = {0x0800: 4, 0x86DD: 41}  # both IP versions' EtherTypes: their protocol numbers in a tunnel
 _IPIP, _IPV6, _TCP = 4, 41, 6  # protocol numbers
-_OFFSET = 0x1FFF  # of a fragment, in the flags' field
+_OFFSET = 0x1FFF  # mask of the fragment offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Frame:
 
 
 def frames_with(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
-    """The TCP segments in `capture` that contain `text`, each with the place of its record."""
+    """The TCP segments in `capture` that contain `text`, each with the offset of its record."""
     content = capture.read_bytes() if capture.exists() else b""
     ethernet = link_type(content) == _DLT_ETHERNET
     for _, at, start, captured, _ in records(content):
@@ -139,7 +139,7 @@ def frames_with(capture: Path, text: bytes) -> Iterator[tuple[int, Frame]]:
 
 
 def link_type(content: bytes) -> int:
-    """The link type of the `records` of a pcap file; Ethernet where there is no file header yet."""
+    """The link type of the `records` of a pcap file; Ethernet if there is no file header yet."""
     found = _written_link_type(content)
     return _DLT_RAW if found == _DLT_LINUX_SLL else found
 
@@ -150,10 +150,10 @@ def _written_link_type(content: bytes) -> int:
 
 
 def records(content: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """The packets of a pcap file, up to one that is still incomplete.
+    """The complete records of a pcap file.
 
-    Each is its time in microseconds, where its record and its bytes begin, and how many bytes were
-    captured and were on the wire; a header that libpcap has put before them does not count.
+    Each is (time in microseconds, offset of the record, offset of its packet, bytes captured, bytes on the
+    wire), without the header that libpcap may have put before the packet.
     """
     order = _order(content)
     if not order:
@@ -177,7 +177,7 @@ def _order(content: bytes) -> str:
 
 
 def _dissect(raw: bytes, ethernet: bool) -> Frame | None:
-    """None unless it is a complete TCP segment over IP, without extension headers."""
+    """The frame; None unless it is a complete TCP segment over IP, without extension headers."""
     macs: tuple[str | None, str | None] = (None, None)
     try:
         protocol = _IPV6 if raw[0] >> 4 == 6 else _IPIP
@@ -201,7 +201,7 @@ def _dissect(raw: bytes, ethernet: bool) -> Frame | None:
     return Frame(*macs, tuple(addresses), source_port, dest_port, payload)
 
 
-Header = tuple[tuple[str, str], int, bytes]  # source and destination, the protocol of what follows, and that
+Header = tuple[tuple[str, str], int, bytes]  # (source, destination), protocol of the payload, payload
 
 
 def _ipv4(raw: bytes) -> Header | None:

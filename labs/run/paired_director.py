@@ -1,10 +1,10 @@
-"""A director of lab-ha: with checks of real servers, and with a program that moves the VIP when it fails.
+"""A director of lab-ha, with checks of real servers and a program that moves the VIP on failure.
 
     director's process    lvs-director, started by start.sh, with the rules of rules.sh
     monitor.sh            lvs-monitor, with the virtual servers of keepalived.conf
     takeover.sh           the program that `--takeover` names (takeover.py)
 
-Each director has a /run of its own, so that the tools find its control socket where they expect it.
+Each director has its own /run, so that the tools find its control socket where they expect it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from realserver_setup.availability import AvailabilitySetup
 from realserver_setup.render import Script, configuration, program_for
 
 _OWN_RUN = "/run/hosts"
-_KERNEL = "ipvs"  # the engine whose rules and daemons are the kernel's
-_END = 10  # seconds that a program may take to end in order
+_KERNEL = "ipvs"  # the engine whose rules and sync daemons are the kernel's
+_END = 10  # seconds that a program may take to end
 _DROP_ALL = ("root", "pfifo", "limit", "0")  # a queue that holds nothing
 
 
 class PairedDirector(DirectorProcess):
-    """`scripts_of_lab` has all scripts, as they were written: rendered, or edited by an exercise."""
+    """`scripts_of_lab` are all scripts as written: rendered, and perhaps edited by an exercise."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class PairedDirector(DirectorProcess):
         self._engine = options.engine
         self._written = scripts_of_lab
         self._programs: dict[str, Daemon] = {}
-        self.is_down = False  # it has crashed, or was stopped
-        self._counted: Counter[tuple[str, int]] = Counter()  # connections given by those that have ended
+        self.is_down = False  # crashed or stopped
+        self._counted: Counter[tuple[str, int]] = Counter()  # connections of earlier processes
         host = network.hosts[setup.name]
         super().__init__(host, setup.method, options, evidence, _with_own_run(host))
 
@@ -80,7 +80,7 @@ class PairedDirector(DirectorProcess):
 
     @property
     def gets_all(self) -> bool:
-        """Whether it gets all connections before it takes over again: kernel and heartbeat can't do that."""
+        """Whether it gets all connections before it takes over again; IPVS and heartbeat cannot do that."""
         return self.setup.sync and bool(self.takeover.resync) and self._engine != _KERNEL
 
     # ---- starting and ending it ----
@@ -98,17 +98,17 @@ class PairedDirector(DirectorProcess):
         self._programs[name] = Daemon(script.name, process, log)
 
     def end_takeover(self) -> None:
-        """In order: the VIP is given away, if this director has it; whoever has started the program."""
+        """End the takeover program, so that it releases the VIP; also one that was started by hand."""
         self.host.run(["pkill", "-f", rf"lvs-(vrrp|heartbeat).*events-{self.host.name}\."])
         _end(self._programs["takeover"])
 
     def restart_takeover(self) -> None:
-        """With its configuration as it is now."""
+        """Restart the takeover program, with its current configuration."""
         self.end_takeover()
         self._start_program("takeover")
 
     def boot(self) -> None:
-        """Come back after `crash` or `stop`, with everything in the order in which a host starts it."""
+        """Come back after `crash` or `stop`: start everything in the order of a booting host."""
         script = self._written
         apply(script[f"{self.setup.name}/{self._dialect}/director.sh"], self.host)
         Path(self.socket).unlink(missing_ok=True)
@@ -120,14 +120,14 @@ class PairedDirector(DirectorProcess):
         self.make_available()
 
     def _empty_kernel(self) -> None:
-        """Of rules and daemons, as that of a host which starts: only its processes were killed."""
-        from director.engines.ipvs.prerequisites import program  # of this engine only
+        """Remove rules and sync daemons, as after a boot: the crash killed only the host's processes."""
+        from director.engines.ipvs.prerequisites import program  # needed with this engine only
 
         for command in ("--clear", "--stop-daemon master", "--stop-daemon backup"):
             self.host.run([program() or "ipvsadm", *command.split()])
 
     def wait_for_vip(self) -> None:
-        """Raises BuildFailed where it does not become the active one, at once if its programs end."""
+        """Wait until it owns the VIP. Raises BuildFailed if it does not, at once if its programs end."""
         seconds = self.setup.interval * self.takeover.silence + self.setup.preempt_delay
         for daemon in self._programs.values():
             if ended := daemon.ended():
@@ -135,7 +135,7 @@ class PairedDirector(DirectorProcess):
         self._programs["takeover"].wait(self.owns_vip, f"{self.setup.name} to own the VIP", seconds)
 
     def crash(self) -> None:
-        """As if the power failed: nothing runs any more, and the cables are dead."""
+        """Fail as in a power failure: all processes are killed, and the interfaces are down."""
         self._count()
         self.is_down = True
         self._signal(signal.SIGKILL)
@@ -147,14 +147,14 @@ class PairedDirector(DirectorProcess):
             process.wait()
 
     def stop(self) -> None:
-        """End in order: the VIP is given away first."""
+        """End in order, after releasing the VIP."""
         self._count()
         self.is_down = True
         for daemon in (self._programs["takeover"], self._programs["monitor"], self._running()):
             _end(daemon)
 
     def freeze(self) -> None:
-        """Stop all its programs, as on a host that hangs; its kernel lives on."""
+        """Stop all its programs (SIGSTOP), as on a host that hangs; its kernel keeps running."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -169,7 +169,7 @@ class PairedDirector(DirectorProcess):
                 os.killpg(process.pid, number)
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:
-        """Since the lab began."""
+        """(RIP, port) -> number of connections since the lab began, including those of earlier processes."""
         now = {} if self.is_down else super().connections_by_server()
         return dict(self._counted + Counter(now))
 
@@ -183,7 +183,7 @@ class PairedDirector(DirectorProcess):
         return not self.is_down and f" {self.setup.vip}/" in shown
 
     def mute(self, interface: str) -> None:
-        """Cut a cable in one direction: it still hears, and is not heard."""
+        """Cut a cable in one direction: the director still receives, but nothing that it sends leaves."""
         self.host.run(["tc", "qdisc", "replace", "dev", interface, *_DROP_ALL])
 
     def unmute(self, interface: str) -> None:
@@ -191,12 +191,12 @@ class PairedDirector(DirectorProcess):
 
 
 def _end(daemon: Daemon) -> None:
-    """In order, if it runs. Raises LabError."""
+    """End a program with SIGTERM. Raises LabError if it does not end."""
     daemon.process.terminate()
     try:
         daemon.process.wait(patient(_END))
     except subprocess.TimeoutExpired:
-        raise LabError(f"{daemon.name} did not end: see {daemon.log}.") from None
+        raise LabError(f"{daemon.name} did not end within {patient(_END):.0f} s: see {daemon.log}.") from None
 
 
 def _with_own_run(host: Host) -> str:
@@ -205,5 +205,5 @@ def _with_own_run(host: Host) -> str:
     (own / HOME.relative_to("/run")).mkdir(parents=True, exist_ok=True)
     done = host.run(["mount", "--bind", str(own), "/run"])
     if done.exit_code:
-        raise BuildFailed(f"{host.name} got no /run of its own: {done.stderr.strip()}")
+        raise BuildFailed(f"Can't mount a separate /run for {host.name}: {done.stderr.strip()}")
     return str(own / Path(DIRECTOR).name)

@@ -1,10 +1,10 @@
 """One capture of a whole lab for Wireshark: `lab.pcapng`, merged from the captures of all interfaces.
 
-`describe` leaves beside the captures what they do not contain: the names of hosts, what each interface is.
-`merge` needs that folder only, so it works during a run, after it, and on another machine. The format is
-pcapng (draft-ietf-opsawg-pcapng): one section with the names, a description of each interface, and the
-packets in chronological order. A packet is there once for each interface that it crosses, so the
-column with the interface shows its path; those of the packet table have its row as a comment.
+`describe` writes, beside the captures, what they do not contain: the hosts' names and the interfaces'
+descriptions. `merge` needs only that folder, so it works during a run, after it, and on another machine. The
+format is pcapng (draft-ietf-opsawg-pcapng): one section with the names, a description of each interface, and
+the packets in chronological order. A packet appears once for each interface that it crosses, so the interface
+column shows its path; packets of the packet table have their row's name as a comment.
 
 Written here because mergecap keeps neither names nor comments, and is not installed with the labs.
 """
@@ -39,7 +39,7 @@ Options = Sequence[tuple[int, str | bytes]]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the captures of a run do not contain; `interfaces` has a description and a MAC by name."""
+    """What the captures of a run do not contain; `interfaces` maps names to (description, MAC)."""
 
     title: str
     names: Mapping[str, str]  # address: name
@@ -47,7 +47,7 @@ class About:
 
 
 class Network(NamedTuple):
-    """A lab's network in one version of IP; `tunnel`: the device of real servers, if any."""
+    """A lab's network in one IP version; `tunnel`: the tunnel device of the real servers, if any."""
 
     topology: Topology
     vip: str
@@ -55,14 +55,14 @@ class Network(NamedTuple):
 
 
 def describe(pcaps: Path, title: str, networks: Sequence[Network]) -> None:
-    """Write what `merge` needs to know beside the captures, in each version of IP that the lab has."""
+    """Write what `merge` needs beside the captures; `networks` has one entry per IP version of the lab."""
     names = dict(entry for network in networks for entry in _names(network))
     interfaces = dict(_interfaces(networks))
     (pcaps / ABOUT).write_text(json.dumps(asdict(About(title, names, interfaces)), indent=1) + "\n")
 
 
 def _names(network: Network) -> Iterator[tuple[str, str]]:
-    """In IPv6, neighbour discovery has link-local addresses as well."""
+    """(address, name); in IPv6 also link-local addresses, which neighbour discovery uses."""
     for interface in network.topology.interfaces:
         yield interface.address, interface.node
         if ":" in network.vip:
@@ -84,9 +84,9 @@ def _interfaces(networks: Sequence[Network]) -> Iterator[tuple[str, tuple[str, s
 
 
 def mark(pcaps: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, str]) -> None:
-    """Note where the packets of the packet table are, for their comments in the merged capture.
+    """Record where the packets of the packet table are, for their comments in the merged capture.
 
-    Those of an earlier table stay.
+    The marks of an earlier table are kept.
     """
     places = locate(pcaps, hops, client_port, macs)
     found = [
@@ -96,14 +96,14 @@ def mark(pcaps: Path, hops: Sequence[Hop], client_port: int, macs: Mapping[str, 
 
 
 def merge(pcaps: Path, target: Path) -> tuple[int, int]:
-    """Merge the captures of a folder; the number of interfaces, and of packets.
+    """Merge the captures of a folder; returns the numbers of interfaces and of packets.
 
-    Raises OSError, and ValueError if the folder has no description.
+    Raises OSError if a file cannot be read or written, ValueError or TypeError if a description is damaged.
     """
     about = About(**json.loads((pcaps / ABOUT).read_text()))
     files = {name: pcaps / f"{name}.pcap" for name in about.interfaces}
     captures = {name: file.read_bytes() for name, file in files.items() if file.exists()}
-    part = target.with_suffix(".part")  # Wireshark may be reading the file of an earlier merge
+    part = target.with_suffix(".part")  # Wireshark may have an earlier merge open
     count = 0
     with part.open("wb") as file:
         for block in blocks(about, captures, _comments(pcaps / TABLE)):
@@ -136,7 +136,7 @@ def blocks(about: About, captures: Mapping[str, bytes], comments: Mapping[Place,
     found = []
     for number, (name, content) in enumerate(captures.items()):
         described, mac = about.interfaces[name]
-        head = struct.pack("<HHI", link_type(content), 0, 0)  # no limit of length: records have theirs
+        head = struct.pack("<HHI", link_type(content), 0, 0)  # no snap length: each record has its own
         card = bytes.fromhex(mac.replace(":", ""))
         options: Options = [(_IF_NAME, name), (_IF_DESCRIPTION, described), (_IF_MAC, card)]
         yield _block(_INTERFACE, head, options)

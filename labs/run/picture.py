@@ -1,8 +1,8 @@
 """A drawing of a lab, made from its plan: nodes with their addresses, and the path of one connection.
 
-Nodes stand from left to right by their distance from the clients. Each direction has its own dashes, so the
-drawing can be read without its colours. Below it, the packet table of that connection shows what changes at
-the director.
+Nodes are placed from left to right by their distance from the clients. Each direction has its own dashes, so
+the drawing can be read without its colours. Below it, the packet table of that connection shows what changes
+at the director.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Point = tuple[float, float]
 
 
 class _Line(NamedTuple):
-    """How a direction is drawn: so far above or below the cable, in this colour and with these dashes."""
+    """How a direction is drawn: `offset` in pixels below (or above) the cable, colour, dashes."""
 
     offset: float
     name: str
@@ -99,7 +99,7 @@ def draw(plan: Plan, *, packets: bool = True) -> str:
 
 
 def _label(node: Node, plan: Plan) -> list[str]:
-    """The lines of a node's box: what it is, and its addresses."""
+    """The lines of a node's box: name, role and addresses."""
     lines = [f"{node.name}, {node.role.value}"]
     if node.role is Role.DIRECTOR:
         lines += [f"{node.address} (DIP)", *(interface.address for interface in node.interfaces[1:])]

@@ -1,8 +1,8 @@
 """The lab's own processes: a director, the OpenFlow controller, and a tcpdump per interface.
 
-The director starts with an empty table and gets its rules from ippfvsadm, like any other. A capture runs
-from before the first packet of a client to the end; its file, `INTERFACE.pcap` in the run's folder, is for
-the checks and for Wireshark.
+The director starts with an empty table and gets its rules from ippfvsadm, as outside a lab. A capture begins
+before the first packet of a client and lasts to the end; its file, `INTERFACE.pcap` in the run's folder, is
+for the checks and for Wireshark.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from realserver_setup.render import Script, start_for
 
 
 class DirectorProcess:
-    """`socket` is where the lab finds its control socket, which is at DIRECTOR on its host."""
+    """A director: `socket` is the lab's path to its control socket, which is at DIRECTOR on its host."""
 
     def __init__(
         self, host: Host, method: Method, options: LabOptions, evidence: Evidence, socket: str = DIRECTOR
@@ -46,7 +46,7 @@ class DirectorProcess:
 
     @property
     def scripts(self) -> tuple[Script, ...]:
-        """What it needs besides the set-up script and the rules."""
+        """Its scripts other than the set-up script and the rules."""
         return (self.script,)
 
     def start(self, script: Script) -> None:
@@ -73,15 +73,15 @@ class DirectorProcess:
             ended = self._daemon.ended() if self._daemon else ""
             if not ended:
                 raise
-            # The answer may come from another director that somebody has started on the host since.
+            # The answer may come from another director, started on the host since.
             raise ChannelError(f"{error} {ended}") from None
 
     def owns_vip(self) -> bool:
-        """Whether this is the active director; the only one always is."""
+        """Whether this is the active director; a single one always is."""
         return True
 
     def connections_by_server(self) -> dict[tuple[str, int], int]:
-        """(RIP, port) -> number of connections that the director has given it."""
+        """(RIP, port) -> number of connections that the director has scheduled to it."""
         rules = self.ask("list")["services"]
         return {
             (server["address"], server["port"]): server["connections"]

@@ -1,8 +1,8 @@
-"""Mininet's prompt, made robust: whatever is typed or printed, the lab stays until the user leaves.
+"""Mininet's prompt, made robust: the lab stays until the user leaves, whatever is typed or printed.
 
 Mininet's own prompt ends, and the lab with it, on a byte that is not UTF-8, on a character that the
-terminal's encoding lacks, and on a mistake in a command. It also waits for ever for a host whose shell is
-gone. Commands for a host are typed into that shell, which also holds the host's network namespace.
+terminal's encoding lacks, and on an error in a command. It also waits for ever for a host whose shell has
+ended. Commands for a host are typed into that shell, which also keeps the host's network namespace alive.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from labs.wait import patient
 
 _DECODER = codecs.getincrementaldecoder("utf-8")
 _POLL = 500  # milliseconds between checks that a host's shell still runs
-_QUIET = 100  # milliseconds without output: nothing is left of an earlier command
-_TYPED_AHEAD = 1.0  # seconds: input typed or pasted this early is for the prompt, not for the command
+_QUIET = 100  # milliseconds without output after which an earlier command has printed everything
+_TYPED_AHEAD = 1.0  # seconds: input typed or pasted earlier is for the prompt, not for the command
 # Ctrl-D and `exit` must not end the shell. Subshells (with their own $BASHPID) may exit.
 _KEEP_SHELL = (
     "IGNOREEOF=99999; "
@@ -63,7 +63,7 @@ class Prompt(CLI):  # type: ignore[misc]
     """Runs until the user leaves: exit, quit or Ctrl-D."""
 
     def __init__(self, mininet: Any) -> None:
-        lg.ch.stream = sys.stderr  # that of the first import may be closed by now: setStream would flush it
+        lg.ch.stream = sys.stderr  # not setStream: it flushes the old stream, which may be closed by now
         lg.setLogLevel("output")  # Mininet treats the output of commands as messages
         for node in mininet.values():
             node.decoder = _DECODER("replace")
@@ -79,7 +79,7 @@ class Prompt(CLI):  # type: ignore[misc]
         self._mode = termios.tcgetattr(self.stdin.fileno())
 
     def _draw_again(self) -> None:
-        """After Ctrl-Z and fg: the calling shell has changed the mode of the terminal."""
+        """After Ctrl-Z and fg, restore the line and the terminal's mode, which the calling shell changed."""
         if self._mode is None:
             return
         termios.tcsetattr(self.stdin.fileno(), termios.TCSADRAIN, self._mode)
@@ -87,12 +87,12 @@ class Prompt(CLI):  # type: ignore[misc]
             os.write(self.stdin.fileno(), f"{self.prompt}{readline.get_line_buffer()}".encode())
 
     def cmdloop(self, intro: Any = None) -> None:
-        """Where input comes from a pipe, no one can type exit: Ctrl-C leaves the prompt."""
+        """If input comes from a pipe, where exit cannot be typed, Ctrl-C leaves the prompt."""
         with suppress(*(() if self.isatty() else (KeyboardInterrupt,))):
             super().cmdloop(intro)
 
     def get_names(self) -> list[str]:
-        """The commands for help and completion: those that can work in a lab."""
+        """The commands for help and completion, without those that cannot work in a lab."""
         return [name for name in super().get_names() if name not in _NEED_X]
 
     def onecmd(self, line: str) -> Any:
@@ -124,7 +124,7 @@ class Prompt(CLI):  # type: ignore[misc]
         self._measure(names, f"-u -b {bandwidth}")
 
     def _measure(self, names: list[str], mode: str) -> None:
-        """Mininet's own waits for ever for today's iperf, and for a server that it can't reach."""
+        """Run iperf; Mininet's own code waits for ever for a current iperf, and for an unreachable server."""
         first_and_last = self.mn.hosts[:: len(self.mn.hosts) - 1]
         pair = [self.mn[name] for name in names if name in self.mn] if names else first_and_last
         packages = " ".join(missing_packages(_IPERF))
@@ -180,7 +180,7 @@ class Prompt(CLI):  # type: ignore[misc]
         super().default(line)
 
     def _read_leftovers(self, node: Any) -> None:
-        """Show late output of an earlier command, which would be mistaken for the end of this one."""
+        """Show late output of an earlier command, which would be taken for the end of the next."""
         poll = select.poll()
         poll.register(node.stdout, select.POLLIN)
         pause = 0
@@ -218,8 +218,10 @@ class Prompt(CLI):  # type: ignore[misc]
 
 
 def _on_continue(action: Callable[[], None]) -> None:
-    """Do this whenever the lab is continued, in a thread: GNU Readline returns to Python for a signal only
-    while it waits for a key, and not if it was stopped while it wrote one.
+    """Call `action` in a thread whenever the lab is continued (SIGCONT).
+
+    A signal handler is not enough: GNU Readline returns to Python for a signal only while it waits for a key,
+    not if it was stopped while it echoed one.
     """
     continued, wake_up = os.pipe()
     os.set_blocking(wake_up, False)
@@ -236,7 +238,7 @@ def _on_continue(action: Callable[[], None]) -> None:
 
 
 def _syntax_error(command: str) -> str:
-    """Why a command is none; a host's shell would wait for the rest of it, and say nothing."""
+    """What is wrong with a command, or empty. A host's shell would silently wait for the rest of it."""
     if (len(command) - len(command.rstrip("\\"))) % 2:
         return "it ends with a backslash"
     done = subprocess.run(

@@ -27,11 +27,11 @@ class ServerReport:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What was measured while the VIP moved (lab-ha): `what` happened to which `director`.
+    """The measurements of a move of the VIP (lab-ha): `what` happened to which `director`.
 
-    `before` and `after` own the VIP. `silence` is the longest time without an answer at the client, in
-    seconds; `connections` are those that were open, each with its `kind` and `result`, empty where it lives.
-    `pause` is for how long at a stretch the client itself got no processor meanwhile.
+    `before` and `after` own the VIP. `silence` is the client's longest time without an answer, in seconds.
+    `connections` were open at the time, each with its `kind` and `result`, empty if it survived. `pause` is
+    the longest time for which the client itself got no processor, in seconds.
     """
 
     what: str
@@ -87,7 +87,7 @@ class Report:
         }
 
     def written(self, path: Path) -> str:
-        """Write it; a sentence if that failed, so that the result itself is not lost, else empty."""
+        """Write the report; a sentence if that failed, so that the result itself is not lost, else empty."""
         try:
             path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
         except OSError as error:

@@ -29,17 +29,17 @@ class RunningLab:
     farm: ServerFarm
     evidence: Evidence
     packets: list[Row | None] = field(default_factory=list)  # the packet table, once observed
-    failures: list[Failure] = field(default_factory=list)  # what was measured while something failed
-    second: RunningLab | None = None  # the same lab, for checks of IPv6, where it has both IP versions
+    failures: list[Failure] = field(default_factory=list)  # measurements of moves of the VIP
+    second: RunningLab | None = None  # the same lab for the checks of IPv6, if it has both IP versions
 
     @property
     def parts(self) -> tuple[RunningLab, ...]:
-        """The lab for checks of each version of IP."""
+        """The lab as the checks of each IP version use it."""
         return (self, self.second) if self.second else (self,)
 
     @property
     def director(self) -> DirectorProcess:
-        """The only one, or of two the one that owns the VIP, else the first."""
+        """The director; with two, the one that owns the VIP, or else the first."""
         alone = len(self.directors) == 1
         return next(
             (director for director in self.directors if alone or director.owns_vip()), self.directors[0]

@@ -13,13 +13,14 @@ from realserver_setup.availability import DEADTIME
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """`files` are its configurations, written from templates/NAME.j2 beside the director's scripts.
+    """A program that moves the VIP; `files` are its configurations, rendered from templates/NAME.j2.
 
-    `command` starts it in that folder, with `--events FILE` behind it; NAME in it is the director's. It runs
-    until SIGTERM, upon which it gives the VIP away. `resync` is the option with which a director that comes
-    back asks for all connections. `silence` is how many intervals without a sign of life count as death, at
-    most. `families` are the versions of IP whose addresses it moves. `over_both`: signs of life travel over
-    the clients' network and that of the pair, and one of them is enough.
+    `command` starts it in the folder of the director's scripts, with `--events FILE` appended; NAME stands
+    for the director's name. It runs until SIGTERM, on which it releases the VIP. `resync` is the option with
+    which a returning director asks for all connections. `silence` is the number of intervals without an
+    advertisement or heartbeat after which a director is declared dead, at most. `families` are the IP
+    versions that it can move. `over_both`: heartbeats travel over the clients' network and the directors'
+    own, and either suffices.
     """
 
     title: str
@@ -32,9 +33,10 @@ class Takeover:
 
 
 NAME = "NAME"
-CONFIGURATION = "keepalived.conf"  # of the checks, in any case
+CONFIGURATION = "keepalived.conf"  # for the checks, whichever program moves the VIP
 CHECKS = ("lvs-monitor", "--no-vrrp", CONFIGURATION)
-RELOAD_CHECKS = "pkill -HUP -f '[n]o-vrrp .*events-{director}'"  # typed on any host: they share processes
+# works on any host: they share a PID namespace
+RELOAD_CHECKS = "pkill -HUP -f '[n]o-vrrp .*events-{director}'"
 TAKEOVERS = {
     "vrrp": Takeover(
         "VRRP, version 3",

@@ -35,7 +35,7 @@ _VM_WITH_VALUE = ("--command", "-c", "--kernel", "-k")  # options of `vm`
 
 
 class Command(Task[Any]):
-    """A task that knows its audience and a file it `needs`; -h stays free, for --help, and so does --."""
+    """A task with an audience and a file that it `needs`; -h stays reserved for --help."""
 
     def __init__(
         self, *arguments: Any, audience: str = "", needs: Path | None = None, **options: Any
@@ -149,7 +149,7 @@ def for_vm(arguments: list[str]) -> list[str]:
 
 
 def for_view(arguments: list[str]) -> list[str]:
-    """Turn the word after `view`, which may be left out, into its option: Invoke knows no such argument."""
+    """Turn the optional word after `view` into an option, because Invoke has no optional arguments."""
     words = arguments[1:3]
     if words[:1] == ["view"] and len(words) == 2 and not words[1].startswith("-"):
         return [*arguments[:2], "--run", *arguments[2:]]
@@ -157,7 +157,7 @@ def for_view(arguments: list[str]) -> list[str]:
 
 
 def _require_no_repeats(argv: Sequence[str]) -> None:
-    """Raises BadRequest for an option given twice: Invoke takes the second value for a command."""
+    """Raises BadRequest for an option given twice, whose second value Invoke would take for a command."""
     options = [word.partition("=")[0] for word in argv if word.startswith("--") and word != "--"]
     for option in options:
         if options.count(option) > 1:
@@ -218,6 +218,6 @@ def _unknown(word: str, known: Mapping[str, ParserContext], command: ParserConte
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    """The closest match, without regard to dashes: these alone would make two short options alike."""
+    """The closest match, ignoring dashes, which alone would make two short options similar."""
     bare = {name.strip("-"): name for name in known}
     return next((bare[name] for name in difflib.get_close_matches(word.strip("-"), bare, n=1)), "")

@@ -1,8 +1,8 @@
-"""How a command ends: with an exit code, and with one sentence if something went wrong.
+"""How a command ends: with an exit code, and one sentence if something went wrong.
 
 LabError                 its own sentence and code
 reader gone              no message, and 141, as a shell reports SIGPIPE (./inv ... | head -1)
-OSError                  what the machine refused and what to do, 2
+OSError                  what the system refused and what to do, 2
 anything else            an internal error: its name, and the file with the traceback, 2
 """
 
@@ -70,7 +70,7 @@ def exit_code_of(work: Callable[[], int]) -> int:
 
 
 def os_error_text(error: OSError) -> str:
-    """What the machine refused and what to do, without a full stop."""
+    """What the system refused and what to do, without a full stop."""
     if error.filename is None and error.errno in _FULL and not _can_print():
         return f"Standard output is full ({error.strerror}): make room there, or redirect it"
     if error.filename is None and error.errno == errno.EBADF and not _can_print():
@@ -81,7 +81,7 @@ def os_error_text(error: OSError) -> str:
 
 
 def exception_line(error: BaseException) -> str:
-    """An unforeseen exception, in one line."""
+    """An unforeseen exception on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 

@@ -1,4 +1,4 @@
-"""What a lab prints: its steps, how long each took, and the result.
+"""The output of a lab: its steps with their durations, and the result.
 
 On a terminal the current step shows a running clock; otherwise each step is a line once it is done. All
 figures are in the report as well.
@@ -46,7 +46,7 @@ _PAIRS = {
     "MAC": ("source_mac", "dest_mac"),
 }
 _BAR = 20  # characters of the longest bar
-_MANY = 12  # servers or lines, of which more are summed up
+_MANY = 12  # servers or lines that are printed; the rest are counted
 
 
 class ConsoleReporter:
@@ -151,7 +151,7 @@ class ConsoleReporter:
         table = self._wide_packets(found, names)
         if not self._fits(table):
             table = self._narrow_packets(found, names)
-            table.pad_edge = self._fits(table)  # at 80 columns, MAC addresses with their names need its room
+            table.pad_edge = self._fits(table)  # at 80 columns, MAC addresses with names need that space
         self._console.print(table)
 
     def _fits(self, table: Table) -> bool:
@@ -165,7 +165,7 @@ class ConsoleReporter:
         return text_table([_COLUMNS[column] for column in used], rows, _PACKETS)
 
     def _narrow_packets(self, found: Sequence[dict[str, str]], names: dict[str, str]) -> Table:
-        """The same where a row is wider than the terminal: a line for each pair of addresses."""
+        """One pair of addresses per line, for a terminal that is too narrow for whole rows."""
         rows = []
         for row in found:
             title = row["packet"]

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from labs.checks.result import Check
 
 WIDE = 150  # columns of wide tables without a terminal
-# For rich's live displays. Otherwise code that takes standard output or error meanwhile, as Mininet's log
-# does for good, would keep a proxy that prints nothing once the display has ended.
+# For rich's live displays. Otherwise code that keeps a reference to standard output or error meanwhile, as
+# Mininet's log does, would keep a proxy that prints nothing once the display has ended.
 KEEP_STREAMS: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False}
-_WHOLE = 47  # characters of a word that stays whole: [ADDRESS]:PORT in IPv6
+_WHOLE = 47  # the longest word that is never split: [ADDRESS]:PORT in IPv6
 _PIPED = 132
 _UNBOUNDED = 1000  # columns, more than any table needs
 _TRAILING = re.compile(r"[ \t]+(?=\n)")
@@ -48,8 +48,9 @@ def is_plain() -> bool:
 
 
 class _Console(Console):
-    """Never hides the cursor: a process that is killed could not show it again. Without a terminal, lines
-    have no trailing blanks, with which rich fills them up to the width.
+    """Never hides the cursor, which a killed process could not show again.
+
+    Without a terminal, lines have no trailing blanks, with which rich fills them up to the width.
     """
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
@@ -100,7 +101,7 @@ def text_table(
             justify="right" if column in numbers else "left",
             min_width=min(longest, _WHOLE),
             max_width=max(map(len, texts)),
-            no_wrap=longest == max(map(len, texts)) <= _WHOLE,  # others make room, as this one can't
+            no_wrap=longest == max(map(len, texts)) <= _WHOLE,  # only the other columns can shrink
             overflow="fold",
         )
     for row in cells:
@@ -116,7 +117,7 @@ def tables_that_fit(
     numbers: Sequence[str],
     labels: int = 1,
 ) -> Iterator[Table]:
-    """One table, or several if it is too wide: the first columns, and as many others as fit."""
+    """One table, or several if it is too wide; each repeats the first `labels` columns."""
 
     def table_of(places: Sequence[int]) -> Table:
         cells = [[row[place] for place in places] for row in rows]
@@ -133,11 +134,11 @@ def tables_that_fit(
 
 
 def _narrowed(console: Console, table: Table) -> Table:
-    """rich would shrink a table's widest columns only, and cut off the last ones."""
+    """Shrink the table to the console: rich would shrink only its widest columns, and cut off the last."""
     width = width_of(console, table)
     if width.maximum > console.width:
         spare = max(0, console.width - width.minimum)
-        for column in reversed(table.columns):  # words of the first ones can stand below each other
+        for column in reversed(table.columns):  # the first columns' words can be on separate lines
             least, most = column.min_width or 0, column.max_width or 0
             column.width = min(most, least + spare)
             spare -= column.width - least
@@ -145,7 +146,7 @@ def _narrowed(console: Console, table: Table) -> Table:
 
 
 def width_of(console: Console, table: Table) -> Measurement:
-    """The columns that it needs, whatever room there is."""
+    """The width that the table needs, whatever the console has."""
     return console.measure(table, options=console.options.update(width=_UNBOUNDED))
 
 
@@ -170,7 +171,7 @@ def spinner_column() -> SpinnerColumn:
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """Show a spinner on a terminal meanwhile."""
+    """Show a spinner meanwhile, on a terminal."""
     if not is_terminal():
         yield
         return

@@ -1,7 +1,7 @@
 """What a command does before its slow imports; imports next to nothing itself.
 
-The descriptor of a closed standard stream would go to the next file or socket: /dev/null takes it. Writing
-to a closed standard output still fails, since a result that no one gets is not a success.
+The next file or socket would get the descriptor of a closed standard stream, so /dev/null is opened on it.
+Writing to a closed standard output still fails, because a result that is lost is not a success.
 
 During an import, Ctrl-C would print a traceback: until the work begins, the signal ends this process
 directly. ./inv has blocked it since before Python started, so none is lost.
@@ -21,7 +21,7 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # in the order of
 
 
 def open_streams() -> None:
-    """Open closed standard streams, also for the programs that are started later."""
+    """Open closed standard streams, for this process and the programs that it starts."""
     for number, (name, mode) in enumerate(_STREAMS):
         try:
             os.fstat(number)
@@ -40,13 +40,13 @@ def end_by_interrupt() -> None:
 
 
 def raise_interrupts() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt, and die of it where Python could only print a warning."""
+    """Let Ctrl-C raise KeyboardInterrupt; where Python could only print a warning, die of the signal."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     report = sys.unraisablehook
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):  # such as in a callback of the import system
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):  # for example in an import system callback
             die_of_interrupt()
         report(unraisable)
 
@@ -61,7 +61,7 @@ def die_of_interrupt() -> NoReturn:
 
 
 def import_invoke() -> None:
-    """Without the mock objects that Invoke offers for tests: a sixth of the time of a command's start."""
+    """Import Invoke without its mock objects for tests, which cost a sixth of a command's start-up time."""
     name = "unittest.mock"
     mock = type(sys)(name)
     mock.Mock = object  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""Printing and reading never fail: a character that the terminal lacks is replaced by a plain one.
+"""Makes printing and reading never fail: a character that the terminal lacks is replaced by a plain one.
 
 A terminal in Latin-1 or the C locale has no box-drawing characters, bullets or arrows, and no encoding has
-the bytes of a file name that is not text. Standard library only, since every command imports this.
+the bytes of a file name that is not text. Standard library only, because every command imports this.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from typing import TextIO
 
 _PLAIN = "plain"
-# One character each, so that tables keep their columns.
+# One character for one, so that tables keep their columns.
 _REPLACEMENTS = {
     **dict.fromkeys("─━═╌╍┄┅╴╶╸╺", "-"),
     **dict.fromkeys("│┃║▌▎┆┇", "|"),
@@ -42,7 +42,7 @@ def _replacement(letter: str) -> str:
 
 
 def never_fail() -> None:
-    """Let the standard streams accept everything; the encoding stays as the user has set it."""
+    """Let the standard streams accept everything; the user's encoding is kept."""
     codecs.register_error(_PLAIN, _plain)
     _reconfigure(sys.stdout, _PLAIN)
     _reconfigure(sys.stderr, _PLAIN)

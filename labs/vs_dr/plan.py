@@ -4,7 +4,7 @@ c1 c2 ── s1 ── r0 ── s2 ── d
                      ├──── rs1
                      ├──── rs2 ...
 
-The packet table of VS-DR: the addresses never change, only the MAC addresses do.
+The packet table of VS-DR: IP addresses never change, only MAC addresses do.
 """
 
 from __future__ import annotations

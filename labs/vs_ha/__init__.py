@@ -1,1 +1,1 @@
-"""Two directors, of which one is active: the VIP moves to the other when it fails."""
+"""Two directors, one of them active: when it fails, the VIP moves to the other."""

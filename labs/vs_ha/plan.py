@@ -1,4 +1,4 @@
-"""The network of a forwarding method with two directors in the place of one, here VS-DR's.
+"""The network of a forwarding method with two directors in place of one, here VS-DR's.
 
 c1 c2 ── s1 ── r0 ── s2 ── d1 ── s3
                      ├──── d2 ── s3
@@ -31,7 +31,7 @@ _PAIR = {Method.NAT: PRIVATE, Method.DR: PRIVATE, Method.TUN: "s11"}
 
 
 def plan(options: LabOptions) -> Plan:
-    """That of the method, with d1 and d2 for d. At the start d1 is the active one."""
+    """The method's plan with d1 and d2 in place of d; d1 is active at the start."""
     assert isinstance(options, HaOptions)
     alone = plan_for(options.method, options)
     at, method = alone.addresses, alone.method
@@ -70,7 +70,7 @@ Hops = Callable[[RealServer, Interface, int], tuple[Hop, ...]]
 
 
 def _of_first_director(hops: Hops) -> Hops:
-    """The packet table while d1 is active: it has the addresses of d, and other names of interfaces."""
+    """The packet table while d1 is active: d1 has d's addresses, but other interface names."""
 
     def named(server: RealServer, client: Interface, port: int) -> tuple[Hop, ...]:
         return tuple(

@@ -1,4 +1,4 @@
-"""VS-NAT's network: a private net behind the director, which is the gateway of the real servers.
+"""VS-NAT's network: a private net behind the director, which is the real servers' gateway.
 
 c1 c2 ── s1 ── r0 ── s2 ── d ── s3 ── rs1 rs2 rs3 ...
 

@@ -1,4 +1,4 @@
-"""VS-TUN's network: real servers at up to eight sites, each behind a router of its own.
+"""VS-TUN's network: real servers at up to eight sites, each behind its own router.
 
 c1 c2 ── s1 ── r0 ── s2 ── d
          ├──── r1 ── s3 ── rs1 rs9 ...

@@ -95,3 +95,11 @@ def test_piped_output_is_plain_and_complete(capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert all(text in printed for text in ("no", "[subject]", "what was [seen]", "what [helps]"))
+
+
+def test_a_distribution_without_os_release_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> dict[str, str]:
+        raise FileNotFoundError("/etc/os-release")
+
+    monkeypatch.setattr("platform.freedesktop_os_release", missing)
+    assert machine.system().observed.startswith("an unknown distribution on ")

@@ -17,7 +17,7 @@ def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
     assert [entry["number"] for entry in entries(file)] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("damage", ["{", "[1]", "a warning", "\x00", ""])
+@pytest.mark.parametrize("damage", ["{", "[1]", "a warning", "\x00", "", "[" * 100_000])
 def test_other_lines_are_skipped(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "lines.jsonl"
     append(file, {"number": 1})
