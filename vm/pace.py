@@ -24,6 +24,7 @@ _SECONDS: Sequence[tuple[str, float]] = (
     ("test_a_lab_with_kernel_ipvs[nat]", 150.0),  # starts all three
     ("test_a_lab_with_kernel_ipvs_in_ipv6", 90.0),
     ("test_a_lab_with_kernel_ipvs", 10.0),
+    ("test_two_directors_with_kernel_ipvs", 240.0),
     ("test_a_lab_with_our_program", 90.0),
     ("test_the_recording_holds", 14.0),
     ("test_generated_connections", 70.0),

@@ -61,6 +61,15 @@ def test_a_lab_with_kernel_ipvs_in_ipv6(tmp_path: Path, method: str) -> None:
     assert "engine ipvs, IPv6" in output
 
 
+@pytest.mark.rest
+def test_two_directors_with_kernel_ipvs(tmp_path: Path) -> None:
+    """The kernel's own daemons tell each other of connections; the director that was killed comes back."""
+    lab = _start(tmp_path, "ha", "ipvs")
+    output, _ = lab.communicate(timeout=patient(100))
+    assert lab.returncode == 0, output
+    assert "engine ipvs" in output
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_this_kernels_verifier_accepts_our_program(family: int) -> None:
     BpfObject(compiler.compiled(family), {"connections": 1000}, {}).close()

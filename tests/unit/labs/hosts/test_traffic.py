@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -20,8 +19,9 @@ def standard_input(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.usefixtures("standard_input")
 @pytest.mark.parametrize("slowness", [1, 17])
-def test_a_slow_machine_is_not_filled_with_probes(standard_input: Any, slowness: float) -> None:
+def test_a_slow_machine_is_not_filled_with_probes(slowness: float) -> None:
     prober = Prober("127.0.0.1", 80, slowness)
     prober.sent = prober.last = 100.0
     assert not prober.is_due(100 + 0.0009 * slowness)
