@@ -10,8 +10,9 @@ live.py         our director on those cables, as a process
 in_process.py   our director in this process, on fakes
 player.py       runs scenarios for another process; on_the_wire.py is that process's side of it
 compare.py      differences between two directors' answers
-recordings.py   what the kernel has answered, in recorded/; fingerprint.py tells when it is outdated
+recordings.py   the kernel's answers, in recorded/; fingerprint.py shows when they are out of date
 odd_packets.py  packets that a scenario can't express, and what the kernel did with them
-twos.py         the chances that twos gives each server, which is random
-replay.py       one scenario on both directors, to read
+ipv6_*.py       the same for IPv6, which scenarios do not have
+twos.py         the probability of each server with the scheduler twos, which is random
+replay.py       one scenario on both directors, printed
 """

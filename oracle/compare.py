@@ -32,9 +32,9 @@ class Difference:
 def differences(
     scenario: Scenario, our_answers: Sequence[Answer], kernels_answers: Sequence[Answer], took: float = 0
 ) -> Iterator[Difference]:
-    """In the order of the steps; a difference between the tables that lasts is reported once.
+    """The differences in the order of the steps; one between the tables that lasts is reported once.
 
-    `took` is how many seconds our director's run lasted: its timers may have run down by as much.
+    `took` is the duration of our director's run in seconds: its timers may have run down by as much.
     """
     ours, kernel = _Known(), _Known()
     reported: set[str] = set()
@@ -54,7 +54,7 @@ def differences(
 
 
 class _Known:
-    """A director's tables, added up from the changes at each step."""
+    """A director's tables, built from the changes at each step."""
 
     def __init__(self) -> None:
         self.entries: dict[str, tuple[object, ...]] = {}
@@ -93,7 +93,7 @@ def _is_a_refusal(frame: Frame, about: bytes) -> bool:
 
 
 def _comparable(frame: Frame) -> tuple[str, bytes]:
-    """Without the identification of the director's own packets, which it may choose."""
+    """A frame without the identification of the director's own packets, which it may choose."""
     side, data = frame
     packet = data[14:]
     own = packet[9] == packets.IPIP or (packet[9] == packets.ICMP and packet[20] in (3, 11))
@@ -121,7 +121,7 @@ def frames(sent: Sequence[Frame]) -> str:
 
 
 def _frame(side: str, data: bytes) -> str:
-    from scapy.layers.inet import IP  # only where somebody reads it
+    from scapy.layers.inet import IP  # only if it is printed
 
     return f"{side} > {data[:6].hex(':')} {IP(data[14:]).summary()} [{data[14:].hex()}]"
 

@@ -1,4 +1,4 @@
-"""The code that runs scenarios on the kernel, as a fingerprint: if it changes, recordings are outdated.
+"""A fingerprint of the code that runs scenarios on the kernel: if it changes, recordings are out of date.
 
 Comments, docstrings and blank lines do not count, and the fingerprint is the same on every version of
 Python.
@@ -23,7 +23,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @cache
 def player(folder: Path = _FOLDER) -> str:
-    """16 hexadecimal digits."""
+    """The fingerprint, 16 hexadecimal digits."""
     code = [essence((folder / f"{name}.py").read_text()) for name in _PLAYER]
     return hashlib.sha256("\n".join([*code, repr(sorted(FLAGS.items()))]).encode()).hexdigest()[:16]
 

@@ -12,7 +12,7 @@ SCHEDULERS = ("dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed",
 SEED = 1999
 CONNECTIONS = 25  # in a scenario
 SCENARIOS = 7  # for each method and scheduler in the standard run: 2,275 connections in each method
-_LIVES = (  # the packets of a connection's ends, in order: c for the client, s for the server
+_LIVES = (  # the packets of a connection in order: c from the client, s from the server
     "cS sSA cA cPA sA sPA cA cFA sFA cA",
     "cS sSA cA cPA sPA sFA cA cFA sA",
     "cS sSA cA cPA sPA cRA",
@@ -28,7 +28,7 @@ _LIVES = (  # the packets of a connection's ends, in order: c for the client, s 
     "cFPU cS cF",
 )
 _DATAGRAMS = ("c s c s", "c c c", "c s s")
-_LONGEST = {"c": 1420, "s": 1320}  # bytes of data with which a packet fits its sender's cable
+_LONGEST = {"c": 1420, "s": 1320}  # bytes of data that fit the sender's cable
 _ICMPV6_ERRORS = ("1/0", "1/4", "2/0", "3/0", "4/1")
 
 
@@ -46,7 +46,7 @@ def generated(seed: int, method: str, scheduler: str, number: int) -> Scenario:
 
 
 def for_ipv6(scenario: Scenario) -> Scenario:
-    """With what only IPv6 has: extension headers, its fragments, long packets, and ICMPv6 errors."""
+    """The scenario with what IPv6 adds: extension headers, fragments, long packets, and ICMPv6 errors."""
     draw = Random(f"{scenario.name.split()[1].partition('/')[0]} {scenario.method} {scenario.name}")
     lines = []
     for line in scenario.lines:
@@ -65,7 +65,7 @@ def _for_ipv6(line: str, draw: Random, method: str) -> str:
         longest = _LONGEST[line[0]]
         length = min(draw.choice((1279, 1320, 1361, 1400, 1420)), longest)
         line = f"{line.partition(' len=')[0]} len={length}"
-    if " udp" in line and method != "tun" and dice > 0.5:  # where a tunnel cuts its packets can't be compared
+    if " udp" in line and method != "tun" and dice > 0.5:  # a tunnel may fragment elsewhere
         return f"{line} cut={draw.randrange(8, 24, 8)}"
     if draw.random() < 0.1:
         return f"{line} ext={draw.choice(('0', '60', '60,60', '0,60'))}"

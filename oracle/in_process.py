@@ -1,6 +1,6 @@
 """Our director with its Scapy engine in this process: its wires are lists, its time is a number.
 
-All that decides and rewrites is the real code; sockets, routes and ARP are fakes.
+The code that decides and rewrites is the real one; sockets, routes and ARP are fakes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from oracle.talk import Frame
 
 _ADDRESSES = {CLIENTS: DIP, SERVERS: INSIDE}
 _OF_IPV6 = {CLIENTS: ipv6_network.DIP, SERVERS: ipv6_network.INSIDE}
-_TABLE_BITS = 8  # of the connection table, which is listed after every step, empty buckets too
+_TABLE_BITS = 8  # of the connection table; a small one is listed faster after each step
 
 
 def _route(destination: str) -> Route:
@@ -87,7 +87,7 @@ class InProcessDirector(ControlledDirector):
         return sent if sent or self._kept_back() != before else [(LOCAL, frame[1])]
 
     def _kept_back(self) -> tuple[int, int]:
-        """Packets that were dropped, and bytes of fragments that wait for the rest of their packets."""
+        """The packets dropped so far, and the bytes of fragments that wait for the rest of their packets."""
         return self.engine.counters()["dropped"], self.engine.fragments.size
 
 

@@ -1,6 +1,6 @@
-"""IPv6 on kernel IPVS: what it answers to a list of frames, and which real servers its hashes choose.
+"""IPv6 on kernel IPVS: its answers to a list of frames, and the real servers that its hashes choose.
 
-Scenarios have addresses of IPv4 only; this is a recording of its own, in recorded/. The director has the
+Scenarios have IPv4 addresses only, so this has a recording of its own, in recorded/. The director has the
 clients on one cable and the real servers on another:
 
     2001:db8:1::/48 behind the clients' cable ── 2001:db8::1, VIP 2001:db8::80 ── fd00::1 ── fd00::2 to ::5
@@ -56,7 +56,7 @@ _HASHES = ("sh", "sh -b sh-port", "sh -b sh-fallback", "dh", "mh", "mh -b mh-por
 _SYN, _ACK = 0x02, 0x10
 _ROUTING = 43
 _PADDING = b"\0\0\1\4\0\0\0\0"  # an extension header without meaning
-_PINGS = {CLIENTS: ("2001:db8::1", CLIENT), SERVERS: ("fd00::1", "fd00::9")}  # the director's, and whose
+_PINGS = {CLIENTS: ("2001:db8::1", CLIENT), SERVERS: ("fd00::1", "fd00::9")}  # to, and from
 
 _DIFFERS = {
     "payload length too short for TCP": "impossible-headers",
@@ -67,7 +67,7 @@ _DIFFERS = {
     "ragged fragment": "ragged-fragments",
 }
 
-# kernel, saved, frames (name, sent, and what came out of it), connections
+# kernel, saved, frames (name, sent, and what came out), connections
 Recording = json_xz.Recording
 
 
@@ -77,13 +77,13 @@ def read(file: Path = FILE) -> Recording:
 
 
 def player() -> str:
-    """A hash of all that is sent and of the rules: when it changes, the recording is out of date."""
+    """A hash of the rules and all frames sent: when it changes, the recording is out of date."""
     frames = b"".join(framed(probe.side, packet) for probe in sent() for packet in probe.packets)
     return hashlib.sha256("".join(lines()).encode() + frames).hexdigest()[:16]
 
 
 def holds(recording: Recording, kernel: str) -> bool:
-    """Whether it was made of this, on this kernel."""
+    """Whether it was made with these frames and rules, on this kernel."""
     return (recording.get("player", ""), recording["kernel"]) == (player(), kernel)
 
 
@@ -126,7 +126,7 @@ class Sent(NamedTuple):
 
 
 def sent() -> Iterator[Sent]:
-    """In this order: first the packets whose answers are compared, then many new clients."""
+    """All packets, in order: first those whose answers are compared, then many new clients."""
     for method, port in (("nat", 90), ("dr", 91), ("6in6", 92), ("6in4", 93)):
         yield Sent(f"{method} syn", CLIENTS, [tcp(CLIENT, VIP, 5000, port, _SYN, traffic_class=0x2B)])
         yield Sent(f"{method} ack", CLIENTS, [_ack(port, b"data")])
@@ -168,7 +168,7 @@ def _ack(port: int, data: bytes = b"", hop_limit: int = 64) -> bytes:
 
 
 def _odd(port: int) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """Extension headers, lengths that are wrong, and fragments, of the connection to a port."""
+    """Extension headers, wrong lengths, and fragments, of the connection to a port."""
     plain = _ack(port, b"data")
     yield "hop-by-hop options", [behind(_PADDING, HOP_BY_HOP, plain)]
     yield "unknown option", [behind(b"\0\0\x80\x04\0\0\0\0", OPTIONS, plain)]
@@ -210,7 +210,7 @@ def _odd(port: int) -> Iterator[tuple[str, Sequence[bytes]]]:
 
 
 def _odd_errors(reply: bytes, about_reply: bytes, request: bytes) -> Iterator[Sent]:
-    """Errors about packets of the connection of VS-NAT that they should not, or only just, be matched to."""
+    """ICMPv6 errors that only just match the VS-NAT connection, or do not."""
     router = "2001:db8:1::9"
     for name, quoted in (
         ("quotes the ports only", reply[:48]),
@@ -240,7 +240,7 @@ def _with_length(packet: bytes, length: int) -> bytes:
 
 
 def _at_the_end(later: bytes) -> bytes:
-    """The fragment, at the last offset that there is."""
+    """The fragment, at the highest possible offset."""
     return later[:42] + b"\xff\xf8" + later[44:]
 
 
@@ -252,7 +252,7 @@ def framed(side: str, packet: bytes) -> bytes:
 
 
 def record() -> Recording:
-    """On the kernel of this network namespace, between two cables whose other ends are in another."""
+    """Record this kernel's answers, between two cables of this network namespace."""
     cables = build(forwarding=1)
     _run("ipvsadm", "-R", text="".join(f"{line}\n" for line in lines()))
     saved = _run("ipvsadm", "-Sn")
@@ -283,9 +283,9 @@ def _ends(words: list[str]) -> tuple[str, int, str]:
 
 
 def build(forwarding: int) -> dict[str, socket.socket]:
-    """The cables of this namespace's kernel, which itself forwards IP packets or not.
+    """The cables of this namespace's kernel; `forwarding` is whether it forwards IP packets itself.
 
-    The other ends are in this namespace as well: frames that go in there reach no IP address.
+    The other ends are in this namespace as well, without IP addresses.
     """
     _run("sysctl", "-qw", f"net.ipv6.conf.all.forwarding={forwarding}", f"net.ipv4.ip_forward={forwarding}")
     cables = {}
@@ -314,7 +314,7 @@ def _permanent(address: str, side: str) -> None:
 
 
 def _received(cables: dict[str, socket.socket], side: str, number: int) -> Iterator[tuple[str, bytes]]:
-    """What the director has sent by its answer to a ping from a side, without neighbour discovery."""
+    """What the director has sent by the time it answers a ping from a side, without neighbour discovery."""
     own, other = _PINGS[side]
     ping = struct.pack("!BBHHH", 128, 0, 0, 0, number)
     message = ip(other, own, ICMP, with_checksum(other, own, ICMP, ping, 2))

@@ -1,9 +1,9 @@
-"""Generated connections of IPv6, and of clients and tunnels of different families: the kernel's answers.
+"""Generated connections over IPv6, and through tunnels of the other family: the kernel's answers.
 
 The scenarios are those of generate.py with another seed, other addresses and, for IPv6, extension headers,
 fragments, long packets and ICMPv6 errors. In `tun` the clients use IPv6 and the real servers either family;
-in `tun4` the clients use IPv4. A recording has, for each packet sent, what came out, as the difference from
-what was sent; and the tables after each scenario. Inside `unshare --net --mount` as root,
+in `tun4` the clients use IPv4. A recording has, for each packet sent, the frames that came out, as their
+difference from it; and the tables after each scenario. Inside `unshare --net --mount` as root,
 `python -m oracle.ipv6_generated METHOD` prints this kernel's answers, a line of JSON for each scenario.
 """
 
@@ -47,11 +47,11 @@ SCENARIOS = generate.SCENARIOS  # with each scheduler
 SEED = 2460  # the number of RFC 2460
 _SHORTEST_TIMEOUT = 9.0  # seconds; a connection in the state CLOSE is kept for ten
 _TICKS = 0.02  # seconds, several ticks of the kernel's clock
-_NETWORKS = 46  # scenarios in a network: its tables grow, and take longer to read
+_NETWORKS = 46  # scenarios in a network: as its tables grow, they take longer to read
 
 
 class Result(NamedTuple):
-    """Of a scenario: for each packet, the side and frame of all that came out; the tables at its end."""
+    """Of a scenario: the packets sent, the frames that came out for each, and the tables at its end."""
 
     sent: list[bytes]
     out: list[list[Frame]]
@@ -77,7 +77,7 @@ class Plane(Protocol):
 
 @cache
 def scenarios(method: str) -> tuple[Scenario, ...]:
-    """In the order of their places: the first one with each scheduler, then the second ones, and so on."""
+    """In the order of their places: the first with each scheduler, then the second ones, and so on."""
     found = generate.standard(method, SEED, SCENARIOS)
     found.sort(key=lambda scenario: int(scenario.name.rpartition("/")[2]))
     return tuple(found if method == "tun4" else map(generate.for_ipv6, found))
@@ -99,7 +99,7 @@ def _family(method: str) -> int:
     return 4 if method == "tun4" else 6
 
 
-# ---- playing ----
+# ---- running ----
 
 
 def play(method: str, scenario: Scenario, place: int, plane: Plane) -> Result:
@@ -125,7 +125,7 @@ def play(method: str, scenario: Scenario, place: int, plane: Plane) -> Result:
 class _Talk:
     client: Ends
     udp: bool
-    server: tuple[str, int] | None = None  # in VS-NAT, who got its packets
+    server: tuple[str, int] | None = None  # in VS-NAT, the one that got its packets
     got: dict[str, bytes] = field(default_factory=dict)  # what arrived last, by side
     sent: int = 0
 
@@ -154,9 +154,9 @@ class _Talks:
             yield side, ipv6_packets.framed(DIRECTOR_MACS[side], mac, piece)
 
     def heard(self, step: Step, out: Sequence[Frame]) -> None:
-        """Note what has arrived at the other end, and in VS-NAT where that is.
+        """In VS-NAT, note what has arrived at the other end, and which server that is.
 
-        Not what the sender gets: kernel IPVS's host refuses packets that ours leaves to its own host.
+        What the sender gets is ignored: the host of kernel IPVS refuses packets that ours passes to its host.
         """
         if self._method != "nat":
             return
@@ -209,7 +209,7 @@ class _Talks:
         return ipv6_packets.tcp(*four, flags, data, options=extra, hop_limit=ttl, traffic_class=tos)
 
     def _error(self, talk: _Talk, step: Step) -> bytes | None:
-        """About what the sender's end got last."""
+        """An ICMPv6 error about the last packet that its sender got."""
         got = talk.got.get(CLIENTS if step.kind == "c" else SERVERS)
         if got is None:
             return None
@@ -223,7 +223,7 @@ class _Talks:
 
 
 def difference(frame: bytes, sent: bytes) -> bytes:
-    """A frame as its exclusive or with what was sent, both aligned at their ends; of itself, the inverse."""
+    """The exclusive or of a frame and what was sent, aligned at their ends; applied twice, the frame."""
     aligned = zip_longest(reversed(frame), reversed(sent[-len(frame) :]), fillvalue=0)
     return bytes(ours ^ theirs for ours, theirs in aligned)[::-1]
 
@@ -239,12 +239,12 @@ def plain(scenario: Scenario, result: Result) -> dict[str, Any]:
 
 
 def _by_side(frames: Sequence[Frame]) -> list[Frame]:
-    """In the order of a recording: which cable carried a frame first is not seen."""
+    """Frames in the order of a recording; the order between the two cables is unknown."""
     return sorted(frames, key=itemgetter(0))
 
 
 def unlike(recorded: Mapping[str, Any], now: Mapping[str, Any], sent: Sequence[bytes]) -> str:
-    """The first difference between a recorded result and ours, which had these frames sent; or nothing."""
+    """The first difference between a recorded result and ours, after these frames; empty if there is none."""
     for number, (then, ours, frame) in enumerate(zip(recorded["out"], now["out"], sent, strict=False)):
         if then != ours:
             was, came = (
@@ -264,12 +264,12 @@ def unlike(recorded: Mapping[str, Any], now: Mapping[str, Any], sent: Sequence[b
                 if recorded[part].get(name) != now[part].get(name)
             )
     if (len(recorded["out"]), recorded["sent"]) != (len(now["out"]), now["sent"]):
-        return "other packets are sent than were recorded: ./inv vm-test --record"
+        return "the packets sent differ from the recorded ones: run ./inv vm-test --record"
     return ""
 
 
 def _same(kernels: Sequence[Frame], ours: Sequence[Frame]) -> bool:
-    """As in compare.py: what the host of kernel IPVS merely routes, or refuses, is not compared."""
+    """As in compare.py: what the host of kernel IPVS only routes or refuses is not compared."""
     kernels = [frame for frame in kernels if not _is_routed(frame)]
     if len(ours) == 1 and ours[0][0] == LOCAL:
         return all(_is_refusal(frame) for _, frame in kernels)
@@ -313,7 +313,7 @@ def path(method: str, folder: Path = _FOLDER) -> Path:
 
 
 def recording(printed: str) -> json_xz.Recording:
-    """Of what this module has printed."""
+    """A recording from the output of this module."""
     made, *found = map(json.loads, printed.splitlines())
     return {**made, "scenarios": found}
 
@@ -325,7 +325,7 @@ def read(method: str, folder: Path = _FOLDER) -> json_xz.Recording:
 
 
 class _Kernel:
-    """Kernel IPVS, in a new network after some scenarios."""
+    """Kernel IPVS, which gets a new network after some scenarios."""
 
     def __init__(self) -> None:
         self._open()
@@ -337,7 +337,7 @@ class _Kernel:
             wait_for(partial(self._carries, side), 10, f"the cable of side {side}", BuildFailed)
 
     def _carries(self, side: str) -> bool:
-        """A new cable loses what is sent before the kernel has noticed that both ends are up."""
+        """Whether a cable carries frames: not before the kernel has noticed that both ends are up."""
         with suppress(OSError):
             self._wires.settle(side)
             return True
@@ -352,7 +352,7 @@ class _Kernel:
         self._kernel.rules(lines)
 
     def exchange(self, frame: Frame) -> list[Frame]:
-        """With a ping behind every packet: ksoftirqd may forward it, or the rest of it, after `send`.
+        """Send a frame, and then a ping: ksoftirqd may forward the packet, or part of it, after `send`.
 
         A connection that a refused SYN has ended (ip_vs_conn_expire_now) is found until the next tick.
         """
@@ -363,14 +363,14 @@ class _Kernel:
         return out
 
     def tables(self, at: str) -> tuple[Table, Loads]:
-        """At the end: the services go, because services are missing from lists longer than a page."""
+        """The tables at the end. Removes the services, because lists longer than a page lack some."""
         found = settled(self._wires, at)
         self.rules([f"-D -{letter} {endpoint(at, 80)}" for letter in "tu"])
         return found
 
 
 def record(method: str, say: Callable[[str], object] = lambda _: None) -> Iterator[dict[str, Any]]:
-    """What this kernel does, scenario by scenario; one is played again if entries may have expired in it."""
+    """This kernel's results; a scenario is run again if entries may have expired in it."""
     kernel = _Kernel()
     for place, scenario in enumerate(scenarios(method)):
         if place and place % _NETWORKS == 0:

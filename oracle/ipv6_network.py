@@ -1,4 +1,4 @@
-"""The network of generated connections of IPv6: that of site.py with addresses of both families.
+"""The network of generated IPv6 connections: that of site.py with addresses of both families.
 
 clients 2001:db8:1::/48 ── gateway ── director, VIPs 2001:db8:80::N ── real servers fd00:ac10::11, ...
         198.18.N.*                              198.19.0.N                          172.16.0.11, ...
@@ -45,12 +45,12 @@ def real_server(number: int, family: int) -> str:
 
 
 def mac_of_server(address: str) -> str:
-    """Both addresses of a real server are on the same card."""
+    """A real server's MAC address, the same for both of its addresses."""
     return mac_of(f"172.16.0.{address.rpartition(':')[2]}" if ":" in address else address)
 
 
 class IPv6Wires(Wires):
-    """The director's cables carry IPv6 too, and so does what is received from them."""
+    """Wires that carry IPv6, too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class IPv6Wires(Wires):
         self.run("ip", "-6", "-batch", "-", text="\n".join(lines))
 
     def received(self, *, arp: bool = False) -> Iterator[Frame]:
-        """The frames that the director has sent, without neighbour discovery and the like."""
+        """The packets that the director has sent, without neighbour discovery and multicast."""
         del arp
         for side, wire in self._sockets.items():
             while True:
@@ -79,7 +79,7 @@ class IPv6Wires(Wires):
                     yield side, frame
 
     def settle(self, side: str) -> list[Frame]:
-        """What the director has sent by its answer to a ping, on the other cable too."""
+        """What the director has sent by the time it answers a ping, also on the other cable."""
         return [*super().settle(side), *self.received()]
 
 
@@ -122,7 +122,7 @@ def _end(address: str, port: str) -> str:
 
 
 def settled(wires: Wires, at: str) -> tuple[Table, Loads]:
-    """Both tables; an entry may be missing from a list that changes while it is read."""
+    """Both tables, read until two lists agree: one that changes meanwhile may lack an entry."""
     deadline = monotonic() + patient(5)
     before: Table = {}
     while monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""IPv6 packets as bytes, and frames without what a director chooses. Source: RFC 8200, 4443 and 9293."""
+"""IPv6 packets as bytes, and frames in comparable form. Source: RFC 8200, 4443 and 9293."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def error(source: str, dest: str, kind: int, code: int, number: int, quoted: byt
 
 
 def behind(extension: bytes, kind: int, packet: bytes) -> bytes:
-    """The packet with an extension header in front of what it carries; the first byte is filled in."""
+    """The packet with an extension header before its payload; the header's first byte is filled in."""
     body = packet[6:7] + extension[1:] + packet[40:]
     return packet[:4] + struct.pack("!HB", len(body), kind) + packet[7:40] + body
 
 
 def fragments(packet: bytes, first: int, identification: int = 77) -> tuple[bytes, bytes]:
-    """A packet in two fragments, the first with `first` bytes (a multiple of 8) of what it carries."""
+    """A packet in two fragments, the first with `first` bytes (a multiple of 8) of its payload."""
     return (
         fragment(packet, 0, first, identification),
         fragment(packet, first, len(packet) - 40, identification),
@@ -60,7 +60,7 @@ def fragments(packet: bytes, first: int, identification: int = 77) -> tuple[byte
 
 
 def fragment(packet: bytes, start: int, end: int, identification: int = 77) -> bytes:
-    """The bytes from `start` to `end` of what a packet carries; more follow, unless they are its last."""
+    """A fragment with bytes `start` to `end` of a packet's payload; the last one if nothing follows."""
     more = end < len(packet) - 40
     header = struct.pack("!BBHI", packet[6], 0, start | more, identification)
     body = header + packet[40 + start : 40 + end]
@@ -81,20 +81,20 @@ def with_checksum(source: str, dest: str, protocol: int, body: bytes, at: int) -
 
 
 def framed(to: str, source: str, packet: bytes) -> bytes:
-    """In Ethernet, to and from these MAC addresses."""
+    """The packet in an Ethernet frame, to and from these MAC addresses."""
     return bytes.fromhex((to + source).replace(":", "")) + ETHERTYPES[packet[0] >> 4] + packet
 
 
 def is_for_hosts(frame: bytes) -> bool:
-    """Whether it is a packet, not neighbour discovery or what routers and groups are told."""
-    if frame[12:14] == ETHERTYPES[6]:  # hop-by-hop options announce the groups that an address belongs to
+    """Whether it is an IP packet to a host, not neighbour discovery or multicast."""
+    if frame[12:14] == ETHERTYPES[6]:  # multicast listener reports have hop-by-hop options
         to_group = frame[38] == 0xFF
         return not to_group and not (frame[20] == ICMP and frame[54] >= 130)
     return frame[12:14] == ETHERTYPES[4]
 
 
 def comparable(frame: bytes) -> bytes:
-    """Without what a director chooses: a tunnel's or fragment's identification, an error's flow label.
+    """A frame without the director's choices: identifications of tunnels and fragments, errors' flow labels.
 
     An error's quotation shows the hop limit, which the kernel has already decremented (quoted-ttl). Instead
     of an error's checksum: whether it is right.

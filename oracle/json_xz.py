@@ -11,13 +11,13 @@ Recording = dict[str, Any]
 
 
 def read(file: Path) -> Any:
-    """An object or a list, as it was written."""
+    """The object or list that was written."""
     with lzma.open(file, "rt", encoding="ascii") as stream:
         return json.load(stream)
 
 
 def write(recording: Recording | list[Recording], file: Path) -> None:
-    """Replace the file, once all of it is written."""
+    """Replace the file once everything is written."""
     unfinished = file.with_suffix(".unfinished")
     with lzma.open(unfinished, "wt", encoding="ascii") as stream:
         json.dump(recording, stream, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Our director as the subject of scenarios, through its control socket; here it is a process of its own.
+"""Our director for scenarios, controlled through requests; here as a process of its own.
 
 The process runs between the two cables of wire.py, with any of the engines; in_process.py has the same
 director without a process.
@@ -29,7 +29,7 @@ _ARP, _REQUEST = b"\x08\x06", b"\x00\x01"
 
 
 class ControlledDirector:
-    """Rules, settings and tables through control requests; a subclass says how they are sent."""
+    """Rules, settings and tables through control requests, which a subclass sends."""
 
     def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
@@ -104,7 +104,7 @@ class Live(ControlledDirector):
         sleep(seconds)  # what is waited for is that nothing happens
 
     def exchange(self, frame: Frame) -> list[Frame]:
-        """By its answer to a second request, the director's loop has looked at its wires."""
+        """Send a frame; when the director answers a second request, its loop has read its wires."""
         self._wires.send(frame)
         out: list[Frame] = []
         replied = True
@@ -129,7 +129,7 @@ class Live(ControlledDirector):
         return True
 
     def failed(self) -> int:
-        """How many frames have ended in an unexpected exception."""
+        """The number of frames that have ended in an unexpected exception."""
         return int(self._request({"do": "counters"})["engine"]["failed"])
 
     def close(self) -> None:

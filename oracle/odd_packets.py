@@ -1,7 +1,7 @@
 """IP options, fragments in any order, UDP without a checksum: packets that a scenario can't express.
 
-They are kept as frames in recorded/, with what the kernel did with each in each method. Left out are those
-whose answer has the time in it, or shows a difference that is listed. Inside `unshare --net --mount` as root,
+They are kept as frames in recorded/, with the kernel's answer in each method. Packets whose answer contains
+the time, or shows a listed difference, are left out. Inside `unshare --net --mount` as root,
 `python -m oracle.odd_packets` runs them on this kernel and prints a new recording as JSON.
 """
 
@@ -25,7 +25,7 @@ from oracle.wire import Wires
 
 FILE = Path(__file__).with_name("recorded") / "odd-packets.json.xz"
 _VIP = Place(1).vip
-_OWN = (packets.IPIP, packets.ICMP)  # their identification is the director's choice
+_OWN = (packets.IPIP, packets.ICMP)  # whose identification the director chooses
 
 # player, kernel; packets: name, side, frame, and the answers by method
 Recording = json_xz.Recording
@@ -48,7 +48,7 @@ def holds(recording: Recording, made: Sequence[str]) -> bool:
 def play(recording: Recording, method: str, plane: Plane, pause: float = 0.0) -> Iterator[list[Frame]]:
     """What a director sends for each packet of a method: a service of TCP and one of UDP, in this order.
 
-    `pause` in seconds before one that an ICMP error answers: a director may send one a second only.
+    `pause` is in seconds, before a packet that gets an ICMP error: a director may send one a second only.
     """
     for protocol in ("-u", "-t"):
         service = f"{protocol} {_VIP}:80"
@@ -60,7 +60,7 @@ def play(recording: Recording, method: str, plane: Plane, pause: float = 0.0) ->
 
 
 def packets_of(recording: Recording, method: str) -> list[dict[str, Any]]:
-    """Not every packet is sent in every method."""
+    """The packets that are sent in a method."""
     return [packet for packet in recording["packets"] if method in packet["answers"]]
 
 
@@ -69,7 +69,7 @@ def frame_of(packet: dict[str, Any]) -> Frame:
 
 
 def comparable(frames: Sequence[Frame]) -> list[tuple[str, str]]:
-    """In a fixed order, without the identification of the director's own packets."""
+    """Frames in a fixed order, without the identification of the director's own packets."""
     return sorted((side, _comparable(frame).hex()) for side, frame in frames)
 
 
@@ -78,7 +78,7 @@ def _comparable(frame: bytes) -> bytes:
 
 
 def differences(before: Recording, now: Recording) -> list[str]:
-    """Packets with another answer, each with its method."""
+    """The packets whose answer has changed, with the method."""
     return [
         f"{packet['name']} ({method}): recorded {kept[method]}, now {packet['answers'][method]}"
         for packet, kept in zip(
@@ -94,7 +94,7 @@ def _frames(answer: Sequence[Sequence[str]]) -> list[Frame]:
 
 
 def record(before: Recording) -> Recording:
-    """The same packets again, on the kernel between cables of this network namespace."""
+    """Send the same packets again, to the kernel between cables of this network namespace."""
     answers: dict[str, list[list[list[str]]]] = {}
     for method in METHODS:
         wires = Wires()

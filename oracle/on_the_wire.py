@@ -26,8 +26,8 @@ class PlayerError(Exception):
 class PlayerProcess:
     """oracle.player in namespaces of its own. `director` is KERNEL, or the engine of our director.
 
-    A context manager. Kernel IPVS has one list of connections for all networks: of a long one that another
-    player changes while it is read, entries may be missed. So what differs is tried again.
+    A context manager. Kernel IPVS has one list of connections for all networks, and one that another player
+    changes while it is read may lack entries. So callers try again what differs.
     """
 
     def __init__(self, director: str = KERNEL) -> None:

@@ -1,4 +1,4 @@
-"""Answers of kernel IPVS, kept as files: our director is compared with them where the kernel has no IPVS.
+"""Answers of kernel IPVS, kept as files, to compare our director with on a kernel without IPVS.
 
 Each file has the scenarios of one method: the hand-written ones, or those of the standard run of
 generate.py. An entry has the scenario's lines, the answers, the fingerprint of the player and the kernel's
@@ -103,7 +103,7 @@ def made_now(kernel: str = "") -> Made:
 
 
 def changed(made: Made, folder: Path = FOLDER) -> dict[Batch, list[str]]:
-    """The scenarios to record again, by batch: new ones, or with another text, player or kernel."""
+    """The scenarios to record again, by batch: new ones, and changes of their text, player or kernel."""
     found: dict[Batch, list[str]] = {}
     kept = {(method, kind): _kept(path(method, kind, folder)) for method, kind in every()}
     for batch in batches():
@@ -124,7 +124,7 @@ def holds(before: Recorded | None, scenario: Scenario, place: Place, made: Made)
 
 
 def merge(new: Path, folder: Path = FOLDER) -> int:
-    """Take over the batches recorded in the folder `new`; returns the number of scenarios."""
+    """Add the batches recorded in the folder `new`; returns the number of scenarios."""
     count = 0
     for method, kind in every():
         fresh = {

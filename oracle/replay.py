@@ -26,8 +26,8 @@ def find(asked: str) -> tuple[Scenario, Place]:
     """The scenario `NAME (METHOD)`. Raises LookupError."""
     match = _NAME.fullmatch(asked)
     name, method = match.groups() if match else ("", "")
-    for its_method, kind in every():
-        for scenario, place in wanted(its_method, kind):
+    for recorded_method, kind in every():
+        for scenario, place in wanted(recorded_method, kind):
             if (scenario.name, scenario.method) == (name, method):
                 return scenario, place
     generated_name = _GENERATED.fullmatch(name)
@@ -73,7 +73,7 @@ def main(asked: str) -> int:
             print(f"      kernel  {frames(its.out)}\n      ours    {frames(our.out)}")
         found = shortest(scenario, place, kernel)
     if found is None:
-        print("No difference except those it declares.")
+        print("No difference except those that the scenario declares.")
         return 0
     short, difference = found
     print("Shortest scenario that differs:", *short.lines, difference, sep="\n")

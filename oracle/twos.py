@@ -1,8 +1,8 @@
-"""The scheduler twos draws lots: do the kernel's choices have the chances that ours would have?
+"""The scheduler twos is random: does the kernel choose servers with the same probabilities as ours?
 
-A scenario opens several hundred connections. The chances of each real server, at each of them, follow from
-the connections that the servers have by then. Over all of them, what a server got differs from the sum of its
-chances by a few standard deviations at most, if both draw alike.
+A scenario opens several hundred connections. The probability of each real server, at each of them, follows
+from the connections that the servers have by then. If both draw alike, a server's total differs from the sum
+of its probabilities by a few standard deviations at most.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FILE = Path(__file__).with_name("recorded") / "twos.json.xz"
 PLACE = Place(240)  # which no other scenario has
 MOST = 4.5  # standard deviations: exceeded once in 150,000 trials
 _CONNECTIONS, _DATAGRAMS = 200, 300
-# Of TCP: weights, and an upper threshold. Of UDP without connections: the load is always 0, so that the first
-# of two draws counts, and how they are drawn shows.
+# TCP: weights, and an upper threshold. UDP with one-packet scheduling: the load is always 0, so the first of
+# two draws counts, which shows how they are drawn.
 _TCP = {"RS1": (1, 0), "RS2": (2, 0), "RS3": (4, 0), "RS4": (0, 0), "RS5": (3, 20)}
 _UDP = {"RS1": (3, 0), "RS2": (1, 0)}
 _SERVICES = {"TCP": ("-t VIP:80", "", _TCP), "UDP": ("-u VIP:53", " -o", _UDP)}
@@ -38,7 +38,7 @@ Servers = Mapping[str, RealServer]
 
 
 def scenario() -> Scenario:
-    """Half of the connections are established, so that load and number of connections are two things."""
+    """Half of the connections are established, so that the load differs from the number of connections."""
     return Scenario("twos", "dr", tuple(_lines(Random(1999))))
 
 
@@ -63,9 +63,9 @@ def _ours(draw: Draw) -> Scheduler:
 def deviations(
     scenario: Scenario, answers: Sequence[Answer], make: Callable[[Draw], Scheduler] = _ours
 ) -> dict[str, float]:
-    """By service and server: what it got less what it could expect, in standard deviations.
+    """By service and server: the connections it got less those expected, in standard deviations.
 
-    Infinite where it got a connection without a chance. `make` makes the scheduler from its draws.
+    Infinite if it got a connection that it could not get. `make` creates the scheduler from its draws.
     """
     services = {name: _servers(servers) for name, (_, _, servers) in _SERVICES.items()}
     excess: dict[str, float] = defaultdict(float)
@@ -87,7 +87,7 @@ def deviations(
 
 
 def _servers(wanted: Mapping[str, tuple[int, int]]) -> Servers:
-    """By address; the last one added is the first in the service's list."""
+    """The servers by address; the last one added is the first in the service's list."""
     words = PLACE.words("dr")
     return {
         words[name]: RealServer(Endpoint(words[name], 80), weight, Method.DR, upper)
@@ -96,7 +96,7 @@ def _servers(wanted: Mapping[str, tuple[int, int]]) -> Servers:
 
 
 def _count(server: RealServer, load: Load) -> None:
-    """Until it has as many connections as the director says."""
+    """Count until the server has as many connections as the director reports."""
     while server.active < load.active and server.inactive > load.inactive:
         server.count_state_change(active=True)
     for active, wanted in ((True, load.active), (False, load.inactive)):
@@ -105,7 +105,7 @@ def _count(server: RealServer, load: Load) -> None:
 
 
 def _chances(servers: Servers, make: Callable[[Draw], Scheduler]) -> dict[str, float]:
-    """How probable each server is, by every pair of numbers that can be drawn."""
+    """The probability of each server, from every pair of numbers that can be drawn."""
     total = sum(server.weight for server in servers.values() if server.available) + 1
     found: Counter[str] = Counter(dict.fromkeys(servers, 0))
     for draws in product(range(total), repeat=2):

@@ -2,11 +2,11 @@
 
 Tests of what has changed come first, then the core, then the rest (marks `changed` and `rest`). With
 LVS_MINUTES, no test starts that is not expected to end in time, and one that takes far longer fails, so
-that there is always a summary; it names the tests that were left out. LVS_RESULTS is a file with the
-result of each test so far: it is outside of the machine, and remains when the machine is ended.
+that there is always a summary; it names the tests that were left out. LVS_RESULTS is a file with the result
+of each test so far: it is outside the machine, and remains when the machine is ended.
 
 With pytest-xdist, each worker decides what fits into the time, at its own pace; the process that has started
-them makes the forecast, and writes the results.
+them makes the forecast and writes the results.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def order(item: pytest.Item) -> int:
-    """Within what has changed, the core comes first, too."""
+    """The rank of a test; among those of what has changed, the core comes first, too."""
     changed, rest = (item.get_closest_marker(name) is not None for name in ("changed", "rest"))
     return (0 if rest else -1) - (2 if changed else 0)
 
@@ -97,7 +97,7 @@ class Budget:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """A test's timeout is the time that is left, unless it has a shorter one itself."""
+        """Set a test's timeout to the time that is left, unless its own is shorter."""
         left = self._began + self._seconds + GRACE - time.monotonic()
         own = item.get_closest_marker("timeout")
         if left < (own.args[0] if own and own.args else float("inf")):
@@ -140,7 +140,7 @@ def begin_results(file: Path, tests: Iterable[str]) -> None:
 
 
 def add_result(file: Path, test: str, outcome: str, reason: str = "") -> None:
-    """`outcome` is `passed`, `failed`, `skipped`, or `left` where there was no time for the test."""
+    """`outcome` is `passed`, `failed`, `skipped`, or `left` if there was no time for the test."""
     json_lines.append(file, {"test": test, "outcome": outcome, "reason": reason})
 
 

@@ -73,9 +73,9 @@ def ready(say: Say, series: str = "") -> Kernel:
 
 
 def _lists_of(release: str, folder: Path, say: Say) -> tuple[str, ...]:
-    """Options with which apt knows only the packages of this release of Debian. Raises Unable.
+    """Options that make apt use only the packages of this release of Debian. Raises Unable.
 
-    Its package lists are kept in `folder`; this machine's own are not touched.
+    The package lists are kept in `folder`; this machine's own are not touched.
     """
     if not _KEYS.exists():
         raise Unable(f"Debian's packages can't be verified without {_KEYS}: install debian-archive-keyring.")
@@ -107,7 +107,7 @@ def _mirror(label: str) -> str:
 
 
 def _fetch(packages: list[str], folder: Path, lists: Sequence[str], say: Say) -> Kernel:
-    """Download and unpack these packages; with the options `lists`, apt knows them."""
+    """Download and unpack these packages; `lists` are apt's options for them."""
     root = folder / packages[0]
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
@@ -117,7 +117,7 @@ def _fetch(packages: list[str], folder: Path, lists: Sequence[str], say: Say) ->
     for archive in sorted(root.glob("*.deb")):
         _run(["dpkg-deb", "--extract", str(archive), str(root)], root, _UNPACK_TIMEOUT)
         archive.unlink()
-    if not (root / "lib").exists():  # where /lib is a link to /usr/lib
+    if not (root / "lib").exists():  # if /lib is a link to /usr/lib
         (root / "lib").symlink_to("usr/lib")
     kernel = _kernel(root)
     _run(["/sbin/depmod", "--basedir", str(root), kernel.release], root, _UNPACK_TIMEOUT)
@@ -134,13 +134,13 @@ def _kernel(root: Path) -> Kernel:
 
 def _parts(meta: str, lists: Sequence[str] = ()) -> Iterator[str]:
     """The kernel packages that a meta package depends on: the image first, then its modules."""
-    queue, seen = [meta], {meta}
+    queue, found = [meta], {meta}
     while queue:
         depends = _output("apt-cache", *lists, "depends", "--important", queue.pop(0))
         for line in depends.splitlines():
             name = line.rpartition("Depends: ")[2].strip()
-            if _KERNEL_PACKAGE.match(name) and name not in seen:
-                seen.add(name)
+            if _KERNEL_PACKAGE.match(name) and name not in found:
+                found.add(name)
                 queue.append(name)
                 yield name
 

@@ -12,7 +12,7 @@ KERNEL = "Boot Debian's kernel of this series, 6.1 or 6.12, instead of this dist
 
 @dataclass(frozen=True, slots=True)
 class VmTestOptions:
-    """What a person may ask of the comparison with kernel IPVS; raises BadRequest."""
+    """The options of the comparison with kernel IPVS; raises BadRequest."""
 
     only: str = option("", "Run only tests whose names match this pytest expression.")
     more: int = option(0, "Run N freshly generated scenarios per method and scheduler only.")

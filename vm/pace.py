@@ -1,4 +1,4 @@
-"""How slow this machine is, by the time that a start of Python takes, which is processor and disk together.
+"""How slow this machine is, measured by a start of Python, which needs processor and disk.
 
 Two things follow from it: a factor for deadlines in an emulated machine (`python -m vm.pace` prints it for
 LVS_PATIENCE), and how long tests will take. The reference is an emulated machine on two idle processors,
@@ -17,9 +17,9 @@ MIN_PATIENCE, MAX_PATIENCE = 12, 48
 _START_PER_PATIENCE = 0.15  # seconds
 _COMMAND = (sys.executable, "-c", "import json, socket, subprocess")
 _STARTS = 2
-_TRUST = 60.0  # reference seconds of tests that count as much as the measured start
-# Seconds on the reference machine; the first entry whose text is in a test's name counts. Where tests share
-# something, the first of them creates it.
+_TRUST = 60.0  # reference seconds: the measured start counts as much as tests of this duration
+# Seconds on the reference machine; the first entry whose text is in a test's name counts. If tests share a
+# fixture, the first of them creates it.
 _SECONDS: Sequence[tuple[str, float]] = (
     ("test_a_lab_with_kernel_ipvs[nat]", 150.0),  # starts all three
     ("test_a_lab_with_kernel_ipvs_in_ipv6", 90.0),
@@ -38,7 +38,7 @@ _OTHERS = 0.2
 
 
 def start_seconds() -> float:
-    """What a start of Python takes here; its files are cached, because this process has read them."""
+    """The duration of a start of Python here; its files are cached, because this process has read them."""
     began = time.monotonic()
     for _ in range(_STARTS):
         subprocess.run(_COMMAND, check=True, stdin=subprocess.DEVNULL)
@@ -61,7 +61,7 @@ def reference(test: str) -> float:
 
 
 class Pace:
-    """How many times slower than the reference machine this one has been so far, the start included."""
+    """How many times slower than the reference machine this one has been so far, including the start."""
 
     def __init__(self, slowness: float) -> None:
         self._expected, self._took = _TRUST, _TRUST * slowness
@@ -70,7 +70,7 @@ class Pace:
         return f"{self._took / self._expected:.1f} times as slow as the reference machine"
 
     def learn(self, test: str, seconds: float) -> None:
-        """Take account of what a test has taken."""
+        """Take the duration of a test into account."""
         self._expected += reference(test)
         self._took += seconds
 

@@ -1,7 +1,7 @@
 """The folder of a run, in the cache: the machine can write to it, and the run's temporary files are in it.
 
-A separate process waits for the end of the run, however it ends, and then removes the folder. The run also
-holds a lock in it, which the kernel releases with the process: the next run removes unlocked folders.
+A separate process waits until the run ends, even by a kill, and then removes the folder. The run also holds a
+lock in it, which the kernel releases with the process: the next run removes unlocked folders.
 """
 
 from __future__ import annotations

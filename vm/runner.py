@@ -20,7 +20,7 @@ from vm.run_folder import run_folder
 from vm.virtual_machine import ROOT, Machine
 
 TASK_TIMEOUT = 3600.0  # seconds
-SUITE_TIMEOUT = 7200.0  # seconds without --minutes: six times what the tests take on two processors
+SUITE_TIMEOUT = 7200.0  # seconds without --minutes: six times the duration on two processors
 _OVERHEAD = 180.0  # seconds to collect the tests and to print the summary
 _MODULES = ("ip_vs", "ipip")  # a kernel that has these needs no machine
 _RECORDING = "tests/vm/test_oracle.py::test_the_recording_holds"
@@ -31,21 +31,21 @@ _SINGLE = {
     **{ipv6_generated.path(method): "tests/vm/test_ipv6_generated.py" for method in ipv6_generated.METHODS},
 }
 _MORE = "tests/vm/test_oracle.py::test_more_of_them"
-_NOT_ELSEWHERE = "not scapy and not ebpf"  # `./inv test` runs those, which need no IPVS
+_NEEDS_IPVS = "not scapy and not ebpf"  # `./inv test` runs those, which need no IPVS
 _SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")  # the machine has two processors
-# Those in tests/labs run on every engine.
+# The files of tests/labs run on every engine.
 _TESTS = ("tests/vm", "tests/labs/test_oracle_live.py", "tests/labs/test_director_features.py")
 
 
 def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: float = TASK_TIMEOUT) -> int:
-    """Run a task of ./inv in the machine, or a shell; its exit code. Raises LabError.
+    """Run a task of ./inv in the machine, or a shell; returns its exit code. Raises LabError.
 
-    `series` of the kernel to boot, if not this distribution's (vm/kernel_packages.py).
+    `series` is that of the kernel to boot, if not this distribution's (vm/kernel_packages.py).
     """
     if not words and not shell:
         raise BadRequest("./inv vm needs a task, such as ./inv vm lab-nat, or --shell.")
     if words[:1] and words[0].startswith("vm"):
-        raise BadRequest(f"{words[0]} can't run in the machine: it would start another one.")
+        raise BadRequest(f"{words[0]} can't run in the machine: it would start another machine.")
     machine = Machine(ready(_say, series))
     with _results() as folder:
         runs, kept = folder / "runs", folder / "kept"
@@ -58,7 +58,7 @@ def run_task(words: Sequence[str], *, shell: bool, series: str = "", seconds: fl
 
 
 def run_suite(options: VmTestOptions, *, here: bool | None = None) -> int:
-    """Compare with kernel IPVS: of this kernel, if it has it, else in the machine; pytest's exit code.
+    """Compare with kernel IPVS, on this kernel if it can, else in the machine; returns pytest's exit code.
 
     With the series of a kernel (vm/kernel_packages.py), the machine boots that one.
     """
@@ -67,12 +67,12 @@ def run_suite(options: VmTestOptions, *, here: bool | None = None) -> int:
     release = machine.kernel.release if machine else os.uname().release
     changed = _changed(release, every=options.force)
     if record and not changed and _single_recordings_hold(release):
-        _say("Nothing has changed since the recordings were made: to make them again, add --force.")
+        _say("Nothing has changed since the recordings were made: to record again, add --force.")
         return 0
-    wanted = f"({options.only}) and {_NOT_ELSEWHERE}" if options.only else _NOT_ELSEWHERE
+    wanted = f"({options.only}) and {_NEEDS_IPVS}" if options.only else _NEEDS_IPVS
     tests = (*dict.fromkeys(_SINGLE.values()), _RECORDING) if record else (_MORE,) if more else _TESTS
     command = [sys.executable, "-m", "pytest", *tests, "-k", wanted, "-p", "no:cacheprovider", "-v", "-rfEs"]
-    command += ["-p", "no:hypothesispytest", "-p", "vm.budget"]  # the former wants to write to the checkout
+    command += ["-p", "no:hypothesispytest", "-p", "vm.budget"]  # the former would write to the checkout
     command += [f"--timeout={SUITE_TIMEOUT:.0f}", "--durations=20", *_SIDE_BY_SIDE]
     if not more:
         command.append(f"--deselect={_MORE}")
@@ -110,7 +110,7 @@ def _changed(release: str, *, every: bool) -> dict[recordings.Batch, list[str]]:
 
 
 def _single_recordings_hold(release: str) -> bool:
-    """Whether those that are one file each are up to date; that of twos is not tied to one kernel."""
+    """Whether the recordings of one file each are up to date; that of twos is not tied to one kernel."""
     odd, drawn, frames, *_ = (recordings.FOLDER / file.name for file in _SINGLE)
     methods = ipv6_generated.METHODS
     if not all(ipv6_generated.holds(method, release, recordings.FOLDER) for method in methods):
@@ -125,7 +125,7 @@ def _single_recordings_hold(release: str) -> bool:
 
 
 def _merge_single_recordings(new: Path) -> list[str]:
-    """Take over those in the folder `new`; returns their names."""
+    """Copy those in the folder `new`; returns their names."""
     names = [file.name for file in _SINGLE if (new / file.name).exists()]
     for name in names:
         shutil.copy(new / name, recordings.FOLDER / name)
@@ -150,8 +150,10 @@ def _machine(series: str, *, here: bool | None) -> Machine | None:
 
 
 def _compile() -> None:
-    """Compile all modules here, twenty times as fast: the machine's file system is read-only, so there each
-    start of Python would compile again what is not compiled yet. pytest compiles the tests in its own way.
+    """Compile all modules here, which is twenty times as fast.
+
+    The machine's file system is read-only, so each start of Python there would compile again what is not
+    compiled yet. pytest compiles the tests in its own way.
     """
     if os.geteuid() == 0 and ROOT.stat().st_uid:
         return  # the checkout's owner could not remove root's files
@@ -168,7 +170,7 @@ def _compare(
 ) -> int:
     """Run a command in the machine, if any, for at most `seconds`."""
     if machine is None:
-        _say("This kernel has IPVS itself: no virtual machine is needed.")
+        _say("This kernel has IPVS: no virtual machine is needed.")
         return subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, check=False).returncode
     _say("Booting a stock kernel; without KVM, everything in it takes 20 to 30 times as long.")
     return machine.run(command, folder, seconds, {**environment, "LVS_RUNS": str(folder)})
@@ -185,7 +187,7 @@ def _say(sentence: str) -> None:
 
 @contextmanager
 def _results() -> Iterator[Path]:
-    """A folder that the machine can write to; what labs leave there is copied to our own runs."""
+    """A folder that the machine can write to; the labs' evidence there is copied to this machine's runs."""
     with run_folder() as folder:
         try:
             yield folder

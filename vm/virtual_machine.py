@@ -1,12 +1,12 @@
 """Boots the kernel with virtme-ng and qemu, runs one command in it, and ends it in time.
 
-The machine has our root file system, read-only, and one folder that it can write to. Output and results go
-there, because the console mixes them with the kernel's messages. Without KVM everything in it runs
-20 to 30 times slower.
+The machine has this root file system, read-only, and one folder that it can write to. Output and results go
+there, because the console mixes them with the kernel's messages. Without KVM, everything in it runs 20 to 30
+times slower.
 
-The machine ends when this process ends, in whatever way: it runs in a PID namespace whose first process the
-kernel kills with us. Where users may not create one, a watcher in the machine's session reads a pipe that
-only we hold open, and kills the session when the pipe is closed.
+The machine ends when this process ends, even by a kill: it runs in a PID namespace whose first process the
+kernel kills with this one. If users may not create one, a watcher in the machine's session reads a pipe that
+only this process holds open, and kills the session when the pipe is closed.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT = 300.0  # seconds; an emulated boot takes 12 on an idle machine
 _BOOTS = 3  # on a busy machine, one boot in eight died in its first second
 _KVM_TIMEOUT = 15.0  # seconds to boot and end with KVM
-_POLL_INTERVAL = 0.2  # seconds between two looks at the output
+_POLL_INTERVAL = 0.2  # seconds between two reads of the output
 _CONSOLE_LINES = 12  # shown of a boot that failed
 _PANIC = "Kernel panic"
-_OWN_FOLDERS = (Path("/tmp"), Path("/run"), Path("/var"))  # of the machine, in whole or in part
-_CACHED = "/mnt"  # where the machine has our root file system a second time
+_OWN_FOLDERS = (Path("/tmp"), Path("/run"), Path("/var"))  # the machine's own, at least in part
+_CACHED = "/mnt"  # where the machine has this root file system a second time
 # Its six serial devices have 64 queues each by default, and qemu polls all of them at every event.
 _FEW_QUEUES = "-global virtio-serial-pci.max_ports=2"
 _NEW_PID_NAMESPACE = ("--pid", "--fork", "--kill-child", "--mount-proc")
 _WATCHED = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" 3<&- < /dev/null'
-# virtme-ng mounts our file system without a cache, so that every start of a program would fetch its files
+# virtme-ng mounts the file system without a cache, so that every start of a program would fetch its files
 # again. Nothing in it changes during a run.
 _CACHE = """\
 tag=$(sed -n 's|^\\([^ ]*\\) {cached} 9p .*|\\1|p' /proc/mounts)
@@ -90,9 +90,9 @@ class Machine:
         seconds: float,
         environment: Mapping[str, str] | None = None,
     ) -> int:
-        """Run `command` in the machine with its output on ours; its exit code. Raises TookTooLong, Unable.
+        """Run `command` in the machine, print its output, return its exit code. Raises TookTooLong, Unable.
 
-        It can write to `folder` (run_folder.py); `seconds` is for the command, without booting.
+        The command can write to `folder` (run_folder.py); `seconds` is its time limit, without booting.
         A machine that dies while booting is started again, twice.
         """
         kvm = has_kvm(self, folder)
@@ -108,7 +108,7 @@ class Machine:
             if begun.exists():
                 raise Unable(
                     f"The machine ended before the command did (last output: {last.line}): "
-                    "run it again; if it ends there again, run it on a machine with KVM (/dev/kvm)."
+                    "run it again, or on a machine with KVM (/dev/kvm)."
                 )
             console = "\n  ".join(last.console)
             print(
@@ -118,11 +118,11 @@ class Machine:
             )
         raise Unable(
             f"The machine died {_BOOTS} times while booting (last output: {last.line}): "
-            "run it again when this one is less busy."
+            "run it again when this computer is less busy."
         )
 
     def shell(self, folder: Path, environment: Mapping[str, str]) -> int:
-        """A shell in the machine, until the user leaves it; its exit code."""
+        """Run a shell in the machine until the user leaves it; returns its exit code."""
         # What the kernel does not know on its command line is the environment of its first process.
         kernel = [f"--append={name}={value}" for name, value in environment.items()]
         command = [*self.command(folder, kvm=has_kvm(self, folder)), *kernel]
@@ -145,7 +145,7 @@ class Machine:
         return [str(_vng()), "--run", str(self.kernel.image), *options, f"--rwdir={folder}"]
 
     def _boot(self, command: str, folder: Path, seconds: float, *, kvm: bool) -> _LastOutput:
-        """Boot, and pass on what the command prints, until the machine has ended."""
+        """Boot, and pass on the command's output, until the machine has ended."""
         output, begun = folder / "vm.out", folder / "vm.begun"
         process = _start([*self.command(folder, kvm=kvm), "--verbose", "--", command], folder)
         last = _LastOutput()
@@ -153,14 +153,14 @@ class Machine:
         console.start()
         try:
             with output.open("rb") as stream, _killed_at_end(process):
-                _follow(process, _PassedOn(stream, last), last, begun.exists, seconds)
+                _follow(process, _OutputRelay(stream, last), last, begun.exists, seconds)
         finally:
             console.join()
         return last
 
 
 def _script(command: Sequence[str], folder: Path, environment: Mapping[str, str], *, emulated: bool) -> str:
-    """Runs the command as this machine would, with the modules that a lab may need."""
+    """A shell script that runs the command as on this machine, with the modules that a lab may need."""
     output, code, begun = (shlex.quote(str(folder / f"vm.{kind}")) for kind in ("out", "code", "begun"))
     settings = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
     patience = f"export LVS_PATIENCE=$({shlex.quote(sys.executable)} -m vm.pace)\n" if emulated else ""
@@ -178,8 +178,8 @@ def _script(command: Sequence[str], folder: Path, environment: Mapping[str, str]
 # ---- output ----
 
 
-class _PassedOn:
-    """The command's output, passed on as it comes."""
+class _OutputRelay:
+    """Passes on the command's output as it comes."""
 
     def __init__(self, stream: IO[bytes], last: _LastOutput) -> None:
         self._stream, self._last = stream, last
@@ -194,7 +194,7 @@ class _PassedOn:
 
 
 def _read_console(process: subprocess.Popen[str], last: _LastOutput) -> None:
-    """It shows how far a machine got that does not boot."""
+    """Read the console, which shows how far a machine got that does not boot."""
     for line in process.stdout or ():
         if line.strip():
             last.line = line.strip()
@@ -203,12 +203,12 @@ def _read_console(process: subprocess.Popen[str], last: _LastOutput) -> None:
 
 def _follow(
     process: subprocess.Popen[str],
-    output: _PassedOn,
+    output: _OutputRelay,
     last: _LastOutput,
     has_begun: Callable[[], bool],
     seconds: float,
 ) -> None:
-    """Until the machine has ended, or has died while booting. Raises TookTooLong."""
+    """Pass on output until the machine has ended, or has died while booting. Raises TookTooLong."""
     began, begun, booting = monotonic(), False, Deadline(BOOT_TIMEOUT)
     while process.poll() is None:
         output.poll()
@@ -221,7 +221,7 @@ def _follow(
         if booting.has_passed() if not begun else monotonic() - began > seconds:
             limit, what = (seconds, "the command") if begun else (booting.limit(), "a boot")
             raise TookTooLong(
-                f"The machine was ended after {limit:.0f} s, the limit for {what}; last output: {last.line}"
+                f"The machine was stopped after {limit:.0f} s, the limit for {what}; last output: {last.line}"
             )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_POLL_INTERVAL)
@@ -257,7 +257,7 @@ def _boots_with_kvm(machine: Machine, folder: Path) -> bool:
 
 
 def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
-    """In a session of its own, so that qemu and its helpers are killed together."""
+    """Start it in a session of its own, so that qemu and its helpers are killed together."""
     namespace = _namespace()
     return subprocess.Popen(
         [*namespace, *command] if namespace else ["sh", "-c", _WATCHED, "vm", *command],
@@ -273,7 +273,7 @@ def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def _namespace() -> tuple[str, ...]:
-    """A prefix for commands whose processes are to end with us; () where this user may not have one."""
+    """A prefix for commands whose processes must end with this one; () if this user may not create one."""
     user = () if os.geteuid() == 0 else ("--user", "--map-current-user")
     command = ("unshare", *user, *_NEW_PID_NAMESPACE)
     tried = subprocess.run([*command, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)

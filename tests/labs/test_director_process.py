@@ -88,7 +88,7 @@ def test_a_new_director_replaces_a_killed_one(results: dict[str, Any]) -> None:
 
 def test_a_recreated_interface_is_used_again(results: dict[str, Any]) -> None:
     """Even if the director had no descriptor left to look at it when it appeared."""
-    assert "the director goes on" in results["failed"]
+    assert "the director continues" in results["failed"]
     assert results["made_anew"] == ["0", "200"]
 
 

@@ -65,7 +65,7 @@ def test_a_director_of_another_namespace_does_not_take_the_socket(results: dict[
     code, output = results["second"]
     assert (code, output.count("\n")) == (2, 1)
     assert "another process is listening there" in output
-    assert "every director needs its own" in output
+    assert "each director needs its own" in output
 
 
 def test_a_client_on_its_own_host_gets_no_real_server(
@@ -89,7 +89,7 @@ def test_the_next_director_restores_what_a_killed_one_has_left(
 
 def test_a_kernel_that_forwards_is_warned_of_at_the_start(results: dict[str, Any]) -> None:
     """Twice in this log, and not in the log of a host that does not forward."""
-    warning = "Warning: the kernel forwards what arrives on d-eth0, d-eth1, too, so clients of VS-NAT get "
+    warning = "Warning: the kernel also forwards packets from d-eth0, d-eth1, so clients of VS-NAT get "
     assert results["killed"]["log"].count(f"lvs-director: {warning}") == 2
     assert "Warning" not in results["log"]
 

@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_line(file: Path, text: s
     assert says in sentence
     assert sentence.startswith(f"scheduler first: {file}")
     assert "\n" not in sentence
-    assert "no connection gets a server" not in sentence
+    assert "new connections are refused" not in sentence
     assert isinstance(director.decide(tcp(client(1), WEB), 1.0), Forward)  # with the scheduler that it had
 
 

@@ -278,7 +278,7 @@ def test_an_error_does_not_mention_the_deleted_service(tmp_path: Path) -> None:
         file.read_text() + "    def pick(self, servers, packet, now): __import__('os')._exit(3)\n"
     )
     scheduler = CustomScheduler(file)
-    with pytest.raises(SchedulerFailed, match="no connection gets a server until") as failed:
+    with pytest.raises(SchedulerFailed, match="new connections are refused until") as failed:
         scheduler.pick([], PACKET, 0.0)
     event = {"kind": "rejected", "vip": "203.0.113.1:80", "why": str(failed.value)}
     (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n")

@@ -112,7 +112,7 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, 
 
     def load(_path: Path, _sizes: Any, earlier: dict[str, Any]) -> Any:
         if earlier:
-            raise BpfError(f"map {min(earlier)} has another shape")
+            raise BpfError(f"map {min(earlier)} has another layout")
         return SimpleNamespace(bind=lambda *_names: None, map=FakeMap, program=lambda _name: OURS)
 
     monkeypatch.setattr(program, "BpfObject", load)
