@@ -107,7 +107,7 @@ class FakeMap:
 
 @pytest.fixture
 def attached(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[str, dict[str, Any]]]:
-    """Names and maps of attached programs, by id; a new object's maps have another shape."""
+    """Names and maps of attached programs, by id; a new object's maps have another layout."""
     names: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def load(_path: Path, _sizes: Any, earlier: dict[str, Any]) -> Any:
@@ -146,7 +146,7 @@ def test_maps_of_another_version_are_refused_with_the_command_that_removes_them(
     attached.update({THEIRS: ("monitor", {}), OURS: ("ingress", OUR_MAPS)})
     with pytest.raises(EngineError) as refused:
         load()
-    assert "another shape" in str(refused.value)
+    assert "another layout" in str(refused.value)
     assert "`tc filter del dev eth0 ingress prio 1 handle 2 bpf`" in str(refused.value)
 
 
