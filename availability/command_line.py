@@ -1,4 +1,4 @@
-"""What lvs-monitor, lvs-vrrp and lvs-heartbeat have in common: options, complaints, priority as processes."""
+"""Code that lvs-monitor, lvs-vrrp and lvs-heartbeat share: options, complaints, scheduling priority."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ class Parser(launcher.Parser):
         )
 
     def add_common_options(self) -> None:
-        """Of those that read keepalived.conf."""
+        """Add the options of programs that read keepalived.conf."""
         self.add_events_option()
         mine = platform.node().partition(".")[0]
         self.add_argument("--config-id", default=mine, metavar="NAME", help="for lines with @NAME")
 
 
 class Complaints:
-    """Says each sentence once, and at most MOST of them: what others send must not fill the log."""
+    """Prints each sentence once, and at most LIMIT of them: packets from others must not fill the log."""
 
-    MOST = 20
+    LIMIT = 20
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._said = set[str]()
+        self._printed = set[str]()
 
     def __call__(self, sentence: str) -> None:
-        if sentence in self._said or len(self._said) == self.MOST:
+        if sentence in self._printed or len(self._printed) == self.LIMIT:
             return
-        self._said.add(sentence)
-        last = " This is the last complaint of its kind." if len(self._said) == self.MOST else ""
+        self._printed.add(sentence)
+        last = " This is the last complaint of its kind." if len(self._printed) == self.LIMIT else ""
         self._say(sentence + last)
 
 
 def take_priority(settings: Block, which: str) -> str:
-    """Be scheduled as global_defs say for `vrrp` or `checker`; returns a sentence where that is not allowed.
+    """Set the priority that global_defs has for `vrrp` or `checker`; returns a sentence if it can't.
 
-    Programs that this process starts are scheduled as others (SCHED_RESET_ON_FORK, sched(7)).
+    Programs that this process starts get the ordinary policy (SCHED_RESET_ON_FORK, sched(7)).
     """
     nice, real_time = (settings.get(f"{which}_{name}") for name in ("priority", "rt_priority"))
     try:
@@ -54,5 +54,5 @@ def take_priority(settings: Block, which: str) -> str:
             policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
             os.sched_setscheduler(0, policy, os.sched_param(real_time))
     except OSError as error:
-        return f"It runs with an ordinary priority ({error.strerror}): run it as root for {which}_priority."
+        return f"It runs with ordinary priority ({error.strerror}): start it as root for {which}_priority."
     return ""

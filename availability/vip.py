@@ -1,4 +1,4 @@
-"""The VIP on an interface: put it up, take it away, announce it. What moves it is vrrp/ or heartbeat/.
+"""Adds the VIP to an interface, removes it, and announces it, for vrrp/ and heartbeat/.
 
 Needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN. Everything raises OSError.
 """
@@ -19,28 +19,28 @@ from availability.vrrp.instances import Address
 ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD  # linux/if_ether.h
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _ALL_NODES, _ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
-_READY = 5.0  # seconds that duplicate address detection may take
+_MAX_DAD = 5.0  # seconds that duplicate address detection may take
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFHWADDR = 0x8913, 0x8915, 0x8927  # linux/sockios.h
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _RTM_NEWADDR, _RTM_DELADDR = 20, 21  # linux/rtnetlink.h
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_CACHEINFO = 1, 2, 3, 4, 6
 _IFA_F_NODAD = 0x02  # no duplicate address detection: the other director may still have it
-_FOR_EVER = 0xFFFFFFFF
+_FOREVER = 0xFFFFFFFF
 _TENTATIVE, _LINK_SCOPE = 0x40, 0x20  # linux/if_addr.h, net/ipv6.h
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_EXCL, _NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
 _NLMSG_ERROR = 2
 
 
-# ---- put up, take away: by netlink(7); a process for each would take longer than a short interval ----
+# ---- add, remove: by netlink(7), because a process would take longer than a short interval ----
 
 
 def add_address(address: Address) -> None:
-    """One that exists already is left as it is."""
+    """Add an address to its interface; one that exists stays as it is."""
     _change(_RTM_NEWADDR, _NLM_F_CREATE | _NLM_F_EXCL, address, errno.EEXIST)
 
 
 def remove_address(address: Address) -> None:
-    """One that does not exist is no error."""
+    """Remove an address from its interface; it need not exist."""
     _change(_RTM_DELADDR, 0, address, errno.EADDRNOTAVAIL)
 
 
@@ -57,7 +57,7 @@ def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
     if address.label:
         attributes.append((_IFA_LABEL, address.label.encode() + b"\0"))
     if is_ipv6 and address.bits == 128:  # as keepalived: never the source of the director's own packets
-        attributes.append((_IFA_CACHEINFO, struct.pack("=4I", 0, _FOR_EVER, 0, 0)))
+        attributes.append((_IFA_CACHEINFO, struct.pack("=4I", 0, _FOREVER, 0, 0)))
     for attribute, value in attributes:
         body += struct.pack("=HH", 4 + len(value), attribute) + value + bytes(-len(value) % 4)
     header = struct.pack("=IHHII", 16 + len(body), kind, flags | _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
@@ -74,7 +74,7 @@ def _change(kind: int, flags: int, address: Address, no_error: int) -> None:
 
 
 def send_gratuitous_arp(address: Address) -> None:
-    """Once, without an instance."""
+    """Send one announcement of an address on its interface."""
     frame = announcement(address)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as made:
         made.sendto(frame, (address.interface, ETH_P_ARP))
@@ -87,7 +87,7 @@ def gratuitous_arp(mac: str, address: str) -> bytes:
 
 
 def announcement(address: Address) -> bytes:
-    """What tells all neighbours of an address's new owner."""
+    """The frame that announces the new owner of an address to all neighbours."""
     mac = interface_mac(address.interface)
     if ":" not in address.address:
         return gratuitous_arp(mac, address.address)
@@ -96,9 +96,9 @@ def announcement(address: Address) -> bytes:
 
 
 def neighbour_advertisement(mac: str, address: str, *, router: bool) -> bytes:
-    """An unsolicited one to all nodes, which overrides (RFC 4861), as keepalived sends it.
+    """An unsolicited advertisement to all nodes, with the override flag (RFC 4861), as keepalived sends it.
 
-    Without the router flag, hosts would drop a default route by way of this address.
+    Without the router flag, hosts would remove a default route via this address.
     """
     message = ICMPv6ND_NA(R=int(router), S=0, O=1, tgt=address) / ICMPv6NDOptDstLLAddr(lladdr=mac)
     return bytes(Ether(src=mac, dst=_ALL_NODES_MAC) / IPv6(src=address, dst=_ALL_NODES, hlim=255) / message)
@@ -124,13 +124,13 @@ def is_running(interface: str) -> bool:
 
 
 def interface_address(interface: str) -> str:
-    """Its first IPv4 address."""
+    """The interface's first IPv4 address."""
     return socket.inet_ntoa(_ask(interface, _SIOCGIFADDR)[20:24])
 
 
 def link_local_address(interface: str) -> str:
-    """Its IPv6 address of this link; a new interface's is ready after duplicate address detection."""
-    deadline = time.monotonic() + _READY
+    """The interface's link-local IPv6 address; waits for duplicate address detection on a new interface."""
+    deadline = time.monotonic() + _MAX_DAD
     while time.monotonic() < deadline:
         for line in Path("/proc/net/if_inet6").read_text().splitlines():
             packed, _, _, scope, flags, name = line.split()

@@ -1,8 +1,9 @@
 """How long clients get no answer when the active director dies: three techniques of takeover.
 
-Each kill: the programs of the active director are killed and its cables cut, at a random moment between two
-of its messages. The client asks each millisecond, through the director, a real server in VS-DR; the longest
-time between two answers is the blackout. Then the dead director comes back as the standby, for the next kill.
+Each kill ends the programs of the active director and cuts its cables, at a random moment between two of its
+messages. The client sends a request each millisecond through the director to a real server in VS-DR; the
+longest time between two answers is the blackout. Then the dead director comes back as the standby, for the
+next kill.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from labs.run import json_lines
 
 SEED = 1
 _STEADY = 200  # answers, before a director is killed
-_START = 6.0  # seconds, for the progress bar
-_REVIVE = 3.0
+_START, _REVIVE = 6.0, 3.0  # seconds, for the progress bar
 
 _HEARTBEAT = {
     "ha.cf": "keepalive 1\ndeadtime 10\nauto_failback off\nbcast {0}-eth0 {0}-eth1\nnode d1 d2\n",
@@ -49,16 +49,16 @@ vrrp_instance VIP {{{{
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """A technique of takeover: its files on a host {0}, its program, and what it promises, in seconds."""
+    """A technique of takeover: its files on host {0}, its program, and its times in seconds."""
 
     name: str
     title: str
     files: dict[str, str]
     module: str
-    target: str  # the file or folder that the program is given
+    target: str  # the program's argument, a file or a folder
     interval: float  # between two messages
-    expected: float
-    is_standby: Callable[[dict[str, Any]], bool]  # whether it would take over, from its last event
+    expected: float  # the longest silence before a takeover, from the settings
+    is_standby: Callable[[dict[str, Any]], bool]  # from its last event: whether it would take over
 
     def command(self, host: str, folder: Path) -> tuple[str, ...]:
         home = folder / f"{self.name}-{host}"
@@ -103,7 +103,7 @@ ERAS = (
 
 
 def steps(options: FailoverOptions) -> dict[str, float]:
-    """Names and seconds."""
+    """The steps' names and expected seconds."""
     return {era.title: _START + options.count * (era.expected + _REVIVE + era.interval) for era in ERAS}
 
 
@@ -143,34 +143,34 @@ def _kills(
 
 
 def _report(prober: subprocess.Popen[str]) -> dict[str, float]:
-    _tell(prober, "report")
+    _send(prober, "report")
     assert prober.stdout is not None
     return dict(json.loads(prober.stdout.readline()))
 
 
-def _tell(prober: subprocess.Popen[str], word: str) -> None:
+def _send(prober: subprocess.Popen[str], word: str) -> None:
     assert prober.stdin is not None
     prober.stdin.write(f"{word}\n")
     prober.stdin.flush()
 
 
 def _kill(era: Era, pair: Pair, prober: subprocess.Popen[str], chance: random.Random) -> dict[str, Any]:
-    """One death, and the return of the dead."""
+    """Kill the active director, wait for the takeover, revive it; returns the figures in seconds."""
 
     def is_ready() -> bool:
         owners = pair.owners()
         return len(owners) == 1 and _is_standby(era, pair, other(owners[0]))
 
     pair.wait(is_ready, f"one master and a standby ({era.title})")
-    _tell(prober, "begin")
+    _send(prober, "begin")
     pair.wait(lambda: _report(prober)["answered"] > _STEADY, f"answers through the director ({era.title})")
     takeovers = _takeovers(era, pair)
     time.sleep(chance.uniform(0, era.interval))  # the moment of death is any moment of an interval
     owners = pair.owners()
-    if len(owners) != 1:  # at 10 ms, a standby that waits for a processor may think that it is alone
+    if len(owners) != 1:  # at 10 ms, a standby that waits for a processor may take over
         return _kill(era, pair, prober, chance)
     (active,) = owners
-    _tell(prober, "begin")
+    _send(prober, "begin")
     died = time.monotonic()
     pair.kill(active)
     standby = other(active)
@@ -198,6 +198,6 @@ def _is_standby(era: Era, pair: Pair, host: str) -> bool:
 
 
 def _takeovers(era: Era, pair: Pair) -> int:
-    """How often either has taken the VIP."""
+    """How often the two directors have taken the VIP."""
     events = [event for host in DIRECTORS for event in _events(era, pair, host)]
     return sum(event.get("state") == "MASTER" or bool(event.get("held")) for event in events)

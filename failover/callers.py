@@ -1,11 +1,11 @@
 """Clients that keep connections open: `callers.py VIP PORT[,PORT ...] COUNT RATE [opened]`.
 
 Opens COUNT connections to the ports in turn, RATE per second; each sends a request and waits for the answer,
-so that it has sent three packets, and is then quiet. It prints "all" when all have begun, or were opened, and
+so that it has sent three packets, and is then quiet. It prints "all" when all have begun, or are open, and
 reads two lines: the time of the director's death, and one when the other director has taken over. Then each
-connection sends another request, and a line of JSON says its `port`, its `age` at the death, counted from its
-first packet, and its `fate`: `lives`, `reset`, or `silent`. It runs on a host of the lab, so it needs the
-standard library only.
+connection sends another request, and the program prints a line of JSON for it: `port`; `age`, the seconds
+from its first packet to the death; `fate`: `lives`, `reset`, or `silent`. It runs on a host of the lab, so it
+needs the standard library only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Caller:
 
     async def _ask(self) -> None:
         self._writer.write(REQUEST)
-        # No task of these runs on after it: a cancellation that is lost does no harm.
+        # No such task runs on afterwards: a lost cancellation does no harm.
         await asyncio.wait_for(self._reader.readexactly(len(REQUEST)), PATIENCE)  # noqa: TID251
 
 

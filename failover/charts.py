@@ -1,4 +1,4 @@
-"""A measurement as pictures, PNG and SVG: made from its summary alone."""
+"""Draws a measurement as pictures, PNG and SVG, from its summary alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BINS = 12  # of ages
 
 
 def draw(found: Summary, folder: Path) -> None:
-    """Those for which there are figures."""
+    """Draw the pictures that have figures."""
     if found["blackout"]:
         with picture(folder / "blackout", 8, 3.4, dpi=120) as axes:
             _draw_blackouts(found, axes)
@@ -29,7 +29,7 @@ def draw(found: Summary, folder: Path) -> None:
 
 
 def _draw_blackouts(found: Summary, axes: Any) -> None:
-    """Each kill a dot, from the oldest technique on top to the newest; what is computed, a line."""
+    """A dot for each kill, the oldest technique on top; a line for the computed time."""
     eras = [era for era in ERAS if blackouts(found, era.name)]
     for place, era in enumerate(reversed(eras)):
         times = blackouts(found, era.name)
@@ -71,7 +71,7 @@ def _draw_survival(found: Summary, axes: Any) -> None:
 
 
 def _points(found: Summary, mode: str, method: str) -> Iterator[tuple[float, float]]:
-    """The middle of each range of ages, and per cent."""
+    """Yield the middle of each range of ages, in seconds, and the lost connections in per cent."""
     for place in range(_BINS):
         gone, whole = lost(found, mode, method, "quiet", range(place, place + 1))
         if whole:

@@ -1,4 +1,4 @@
-"""./inv failover: its options, its stories in a sandbox each, and the results of the journal."""
+"""./inv failover: runs each story in a sandbox of its own, and shows the results in the journal."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def failover(options: FailoverOptions) -> int:
     interrupted = False
     try:
         for story in stories:
-            if run_in_sandbox(partial(_tell, story, options, journal, progress)) == _INTERRUPTED:
+            if run_in_sandbox(partial(_run_story, story, options, journal, progress)) == _INTERRUPTED:
                 interrupted = True
                 break
     except KeyboardInterrupt:
@@ -78,8 +78,8 @@ def failover(options: FailoverOptions) -> int:
     return _INTERRUPTED if interrupted else code
 
 
-def _tell(story: ModuleType, options: FailoverOptions, journal: Journal, progress: Progress) -> int:
-    """One story, as root of its sandbox; an error is noted as the reason for what is missing."""
+def _run_story(story: ModuleType, options: FailoverOptions, journal: Journal, progress: Progress) -> int:
+    """Run one story as root of its sandbox; notes an error as the reason for the missing steps."""
     os.chdir(ROOT)
     measure: Callable[..., list[str]] = story.measure
     left = list(story.steps(options))
@@ -101,7 +101,7 @@ def show(folder: Path) -> int:
 
 
 def _finish(folder: Path) -> int:
-    """Write and show the results; 0 if nothing is missing but what this machine can't do."""
+    """Write and show the results; 0 if nothing is missing except what this machine can't do."""
     journal = Journal(folder / JOURNAL)
     found = measured.summary(journal)
     measured.write(found, folder)
@@ -121,7 +121,7 @@ def _finish(folder: Path) -> int:
 
 
 def _require_same_machine(options: FailoverOptions) -> None:
-    """The times on the page are of one machine. Raises BadRequest."""
+    """Refuse to mix times of two machines on the page. Raises BadRequest."""
     kept, here = _kept(options) if _TIMED & {*options.stories} else {}, describe()
     for name in ("kernel", "processor", "processors"):
         if kept and kept["machine"][name] != here[name]:
@@ -132,7 +132,7 @@ def _require_same_machine(options: FailoverOptions) -> None:
 
 
 def _kept(options: FailoverOptions) -> measured.Summary:
-    """What the documentation has beside the stories that are measured now."""
+    """The documentation's summary, to keep the stories that are not measured now; empty without one."""
     path = KEPT / "failover.json"
     if set(options.stories) == set(STORIES) or not path.exists():
         return {}
@@ -141,7 +141,7 @@ def _kept(options: FailoverOptions) -> measured.Summary:
 
 
 def _keep(folder: Path, options: FailoverOptions) -> None:
-    """Into the documentation: figures, pictures, and the tables of the page; other stories stay.
+    """Write figures, pictures and the page's tables into the documentation; other stories stay.
 
     The page names one machine, and another where only the fate of connections was measured.
     """

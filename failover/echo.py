@@ -1,4 +1,4 @@
-"""The real servers' program: `echo.py VIP UDP_PORT TCP_PORT ...` sends back what it receives, until killed.
+"""The real servers' program: `echo.py VIP UDP_PORT TCP_PORT ...` echoes what it receives, until killed.
 
 UDP replies come from the VIP, as VS-DR needs it. It runs on a host of the lab, so it needs the standard
 library only.
@@ -12,12 +12,12 @@ import struct
 import sys
 from typing import cast
 
-_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: when this program ends, its connections are gone
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: connections end with this program
 
 
 class Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)  # Python 3.11's is none by its class
+        self._transport = cast(asyncio.DatagramTransport, transport)  # in Python 3.11 its class is another
 
     def datagram_received(self, data: bytes, client: tuple[str, int]) -> None:
         self._transport.sendto(data, client)
@@ -27,7 +27,7 @@ class Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         end: socket.socket = transport.get_extra_info("socket")
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)

@@ -1,8 +1,8 @@
-"""Failing back: which connections live when the director that has died comes back and takes the VIP again.
+"""Failing back: which connections survive when the dead director comes back and takes the VIP again.
 
-It was away while they began, on the other director. With the kernel's protocol it is told of none that is
-quiet, because there is no way to ask; with --resync it asks for the whole table. It takes the VIP as long
-after its start as `preempt_delay` says in lab-ha. A connection lives if its next request is answered.
+They began on the other director while this one was away. With the kernel's protocol it never learns of quiet
+ones, because it can't ask for them; with --resync it asks for the whole table. It takes the VIP some time
+after its start, like `preempt_delay` in lab-ha. A connection survives if its next request is answered.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MODES = (
 
 
 def steps(options: FailoverOptions) -> dict[str, float]:
-    """Names and seconds."""
+    """The steps' names and expected seconds."""
     return {mode.title: _ROUND + len(METHODS) * crowd_of(options) / CROWD_RATE for mode in MODES}
 
 
@@ -61,7 +61,7 @@ def measure(options: FailoverOptions, journal: Journal, progress: Progress) -> I
 
 
 def come_back(pair: Pair, first: str, count: int, *, resync: bool) -> list[dict[str, Any]]:
-    """The first director is dead; connections are opened on the other one; the first comes back."""
+    """Open connections while the first director is dead, and revive it; returns their fates."""
     second = other(first)
     pair.restart_servers()
     pair.restart(second)
@@ -69,7 +69,7 @@ def come_back(pair: Pair, first: str, count: int, *, resync: bool) -> list[dict[
     pair.kill(first)
     pair.take_over(second)
     with calling(pair, "rr", count, CROWD_RATE, opened=True) as callers:
-        time.sleep(OLD)  # what is told of them has been sent, and nobody was there
+        time.sleep(OLD)  # their sync messages have been sent, and lost
         pair.revive(first)
         pair.synchronise(first, BACKUP, resync=resync)
         time.sleep(patient(_DELAY))

@@ -1,4 +1,4 @@
-"""What was measured, from the journal of a run: a summary as JSON, its figures as CSV, and as tables.
+"""The results of a run, from its journal: a summary as JSON, its figures as CSV, and as tables.
 
 Tables and pictures are made from the summary alone, so they can be made again from the file that is kept.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from compare.results import Journal
 from failover.blackout import ERAS
-from failover.failback import MODES as WAYS_BACK
+from failover.failback import MODES as FAILBACK_MODES
 from failover.survival import MODES
 from failover.sync_cost import ENGINES
 from labs.methods import METHODS, TITLES
@@ -23,7 +23,7 @@ from labs.methods import METHODS, TITLES
 Summary = dict[str, Any]
 
 BIN = 0.5  # seconds of age
-_OLD = range(6, 1000)  # in these, from 3 s on, a connection is safe, or should be
+_OLD = range(6, 1000)  # from 3 s on, synchronisation should have saved a connection
 _RECORD, _HEADERS = 36, 8 + 28  # bytes: a record; a message's header, and UDP's and IP's
 _COST_HEAD = (
     *("engine", "new connections/s", "with synchronisation", "ratio, median (range)", "ratio, no backup"),
@@ -36,7 +36,7 @@ _COLUMNS = ("story", "case", "method", "load", "at", "figure", "value")
 
 
 def summary(journal: Journal) -> Summary:
-    """JSON-ready."""
+    """The results in a journal, JSON-ready."""
     begun: dict[str, Any] = next(iter(journal.all("begun")))
     done = {entry["what"] for entry in journal.all("done")}
     reasons = {entry["what"]: entry["why"] for kind in ("failed", "left out") for entry in journal.all(kind)}
@@ -66,7 +66,7 @@ def summary(journal: Journal) -> Summary:
 
 
 def write(found: Summary, folder: Path) -> None:
-    """failover.json and failover.csv."""
+    """Write failover.json and failover.csv."""
     (folder / "failover.json").write_text(json.dumps(found, indent=1) + "\n")
     with (folder / "failover.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -94,7 +94,7 @@ def _rows(found: Summary) -> Iterator[tuple[object, ...]]:
 
 
 def blackouts(found: Summary, era: str) -> list[float]:
-    """Seconds, of each kill."""
+    """The blackout of each kill, in seconds."""
     return [kill["seconds"] for kill in found["blackout"] if kill["era"] == era]
 
 
@@ -112,9 +112,9 @@ def _lost(rows: list[dict[str, Any]]) -> tuple[int, int]:
 
 
 def ratios(found: Summary, engine: str, *, backup: bool = True) -> list[float]:
-    """New connections per second with synchronisation, to those without: round by round.
+    """The rate of new connections with synchronisation, divided by that without, for each round.
 
-    With or without a backup, which runs on the same processors as everything else.
+    `backup`: with a backup, which runs on the same processors as everything else, or without.
     """
     rows = [row for row in found["cost"] if row["engine"] == engine]
     rows = [row for row in rows if not row["sync"] or row.get("backup", True) is backup]
@@ -130,8 +130,8 @@ Table = list[list[str]]
 
 
 def tables(found: Summary) -> dict[str, Table]:
-    """By title; those without a figure are left out."""
-    every = {
+    """The tables by title, without empty ones."""
+    all_tables = {
         "No answer, in seconds": _blackout_table(found),
         "Connections lost, by their age at the director's death": _age_table(found),
         "Connections lost of those that were at least 3 s old, many at a time": _crowd_table(found),
@@ -139,7 +139,7 @@ def tables(found: Summary) -> dict[str, Table]:
         "What synchronisation costs": _cost_table(found),
         "Processor time for each new connection, in microseconds": _time_table(found),
     }
-    return {title: table for title, table in every.items() if len(table) > 1}
+    return {title: table for title, table in all_tables.items() if len(table) > 1}
 
 
 def _blackout_table(found: Summary) -> Table:
@@ -177,7 +177,7 @@ def _crowd_table(found: Summary) -> Table:
 
 def _failback_table(found: Summary) -> Table:
     table = [["", "method", "connections", "lost", "survived"]]
-    for mode in WAYS_BACK:
+    for mode in FAILBACK_MODES:
         for method in METHODS:
             key = (mode.name, method)
             gone, whole = _lost([row for row in found["failback"] if (row["mode"], row["method"]) == key])
@@ -214,7 +214,7 @@ def _cost_table(found: Summary) -> Table:
 
 
 def _time_table(found: Summary) -> Table:
-    """Of the directors' processes; without a daemon, both have other things to do as well."""
+    """Processor time of the directors' processes, which includes work besides synchronisation."""
     table = [["engine", "", *_TIMES.values()]]
     for engine in ENGINES:
         for (sync, backup), title in _MODES.items():

@@ -8,16 +8,16 @@ from labs.errors import BadRequest
 from labs.run.options import option
 
 STORIES = ("blackout", "survival", "failback", "cost")
-MOST_KILLS = 200
+MAX_KILLS = 200
 _QUICK_KILLS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FailoverOptions:
-    """What a person may ask of a measurement; raises BadRequest for a value that makes no sense."""
+    """The options of a measurement; raises BadRequest for an invalid value."""
 
     kills: int | None = option(
-        None, f"Kills for each technique, 1 to {MOST_KILLS} (default 20; 2 with --quick)."
+        None, f"Kills for each technique, 1 to {MAX_KILLS} (default 20; 2 with --quick)."
     )
     only: str = option("", f"Measure only these, separated by commas: {', '.join(STORIES)}.")
     engine: str = option("scapy", "Data plane of the directors: scapy (default) or ebpf.")
@@ -26,8 +26,8 @@ class FailoverOptions:
     keep: bool = option(False, "Also keep the results in docs/failover, and put them into its page.")
 
     def __post_init__(self) -> None:
-        if self.kills is not None and not 1 <= self.kills <= MOST_KILLS:
-            raise BadRequest(f"--kills {self.kills}: expected 1 to {MOST_KILLS}.")
+        if self.kills is not None and not 1 <= self.kills <= MAX_KILLS:
+            raise BadRequest(f"--kills {self.kills}: expected 1 to {MAX_KILLS}.")
         for word in self.stories:
             if word not in STORIES:
                 raise BadRequest(f"--only {word!r} is unknown: choose from {', '.join(STORIES)}.")

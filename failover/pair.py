@@ -5,7 +5,7 @@
                      └─ s1, s2, s3 203.0.113.11, .12, .13                            └─ s3 192.0.2.13
 
 The active director has the VIP, 203.0.113.1, and the real servers' gateway, 192.0.2.1. There is a service for
-each method and scheduler, all at the same time: see `port`.
+each method and scheduler at the same time: see `port`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ANNOUNCED = 3  # gratuitous ARP requests of a takeover by hand
 
 
 def port(method: str, scheduler: str) -> int:
-    """The port of a service."""
+    """The service's port for a method and a scheduler."""
     return 8001 + METHODS.index(method) + 10 * SCHEDULERS.index(scheduler)
 
 
@@ -57,7 +57,7 @@ def _echo_ports() -> list[int]:
 
 
 def rules() -> list[str]:
-    """As lines of ipvsadm."""
+    """All rules as lines of ipvsadm."""
     services = [(f"-u {VIP}:{PROBES}", "rr", "dr"), (f"-t {VIP}:{HTTP}", "rr", "dr")]
     services += [
         (f"-t {VIP}:{port(method, name)}", name, method) for method in METHODS for name in SCHEDULERS
@@ -72,7 +72,7 @@ def rules() -> list[str]:
 
 
 class Pair(Namespaces):
-    """Raises BuildFailed wherever something does not start."""
+    """The network with its programs. Methods raise BuildFailed if a program does not start or answer."""
 
     def __init__(self, folder: Path, engine: str) -> None:
         super().__init__("", folder)
@@ -102,7 +102,7 @@ class Pair(Namespaces):
         self.run(host, "ip", "rule", "add", "from", far, "table", "7")
 
     def restart_servers(self) -> None:
-        """Their programs, without connections: an old one would refuse the SYN of a new one."""
+        """Restart the servers' programs: an old connection would refuse a new one's SYN."""
         for program in self._serving:
             program.kill()
             program.wait()
@@ -122,7 +122,7 @@ class Pair(Namespaces):
         cables = [f"b-{host}-eth{number}" for host in (*_LINKS, *SERVERS) for number in (0, 1)]
         there = {line.split("@")[0].split()[0] for line in run("ip", "-br", "link").splitlines()}
         lines = [f"link del {name}\n" for name in (*cables, *_BRIDGES) if name in there]
-        run("ip", "-batch", "-", text="".join(lines))  # at once: those of a namespace end some time after it
+        run("ip", "-batch", "-", text="".join(lines))  # now: those of a namespace end later
         super().close()
 
     # ---- directors ----
@@ -131,7 +131,7 @@ class Pair(Namespaces):
         return f"/run/{host}.sock"
 
     def start_director(self, host: str) -> None:
-        """With all rules."""
+        """Start a director and load all rules."""
         Path(self.socket(host)).unlink(missing_ok=True)
         log = self.folder / f"{host}.log"
         options = ("--engine", self._engine, "--socket", self.socket(host))
@@ -151,7 +151,7 @@ class Pair(Namespaces):
         self.ask(host, {"do": "apply", "commands": commands})
 
     def ask(self, host: str, request: dict[str, Any]) -> dict[str, Any]:
-        """What a director answers."""
+        """Send a request to a director; returns its answer."""
         try:
             answer = call(self.socket(host), request, timeout=patient(20))
         except ChannelError as error:
@@ -161,27 +161,27 @@ class Pair(Namespaces):
         return dict(answer)
 
     def processor_time(self, host: str) -> float:
-        """Seconds that its director's process has taken so far: utime and stime in proc(5)."""
+        """Processor time of the director's process so far, in seconds: utime and stime in proc(5)."""
         fields = Path(f"/proc/{self._alive[host][0].pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def set(self, host: str, name: str, value: int) -> None:
-        """A setting of ipvs-sysctl."""
+        """Set a variable of ipvs-sysctl."""
         self.run(host, "env", f"LVS_SOCKET={self.socket(host)}", str(_SYSCTLS), f"{name}={value}")
 
     def synchronise(self, host: str, role: str, *, resync: bool = False) -> None:
-        """Start its daemon of this role."""
+        """Start the director's synchronisation daemon of this role."""
         daemon = {"role": role, "interface": f"{host}-eth1", "syncid": 7, "resync": resync}
         self.ask(host, {"do": "start_daemon", **daemon})
 
     def accompany(self, host: str, *command: str) -> subprocess.Popen[bytes]:
-        """A program on a director that dies with it."""
+        """Start a program on a director's host; it dies with the director."""
         program = self.start(host, *command, log=self.folder / f"{host}-takeover.log")
         self._alive[host].append(program)
         return program
 
     def kill(self, host: str) -> None:
-        """The death of a director: its programs are killed, and its cables dead."""
+        """Kill a director: its programs get SIGKILL, and its cables go down."""
         for program in self._alive[host]:
             if program.poll() is None:
                 os.kill(program.pid, signal.SIGKILL)
@@ -189,14 +189,14 @@ class Pair(Namespaces):
         self._forget(host)
 
     def restart(self, host: str) -> None:
-        """Its director again, with an empty table: it knows nothing of ports that clients use again."""
+        """Restart a director with an empty table: clients may use the same ports again."""
         for program in self._alive[host]:
             program.kill()
         self._forget(host)
         self.start_director(host)
 
     def _forget(self, host: str) -> None:
-        """What is dead; the ebpf engine's program would outlive its process."""
+        """Reap the dead programs, and remove the ebpf engine's program, which outlives its process."""
         for program in self._alive[host]:
             program.wait()
         self._alive[host].clear()
@@ -204,13 +204,13 @@ class Pair(Namespaces):
             self.attempt(host, "tc", "qdisc", "del", "dev", interface, "clsact")
 
     def revive(self, host: str) -> None:
-        """It comes back: the cables, the director, and no address of the other one."""
+        """Bring a dead director back, without the shared addresses."""
         self.give_up(host)
         run("ip", "-batch", "-", text="".join(f"link set {cable} up\n" for cable in self._cables(host)))
         self.start_director(host)
 
     def take_over(self, host: str) -> None:
-        """The shared addresses, and gratuitous ARP, without a program that would need time to notice."""
+        """Add the shared addresses and announce them, without a program that would need time to notice."""
 
         def work() -> None:
             for address in self._shared(host):
@@ -222,7 +222,7 @@ class Pair(Namespaces):
         self._inside(host, work)
 
     def give_up(self, host: str) -> None:
-        """The shared addresses."""
+        """Remove the shared addresses."""
         for address in self._shared(host):
             self._inside(host, lambda address=address: vip.remove_address(address))  # type: ignore[misc]
 
@@ -239,7 +239,7 @@ class Pair(Namespaces):
 
     @staticmethod
     def _cables(host: str) -> Iterable[str]:
-        """The switches' ends."""
+        """The switches' ends of a director's cables."""
         return (f"b-{host}-eth0", f"b-{host}-eth1")
 
     @staticmethod
@@ -247,7 +247,7 @@ class Pair(Namespaces):
         return (Address(VIP, 32, f"{host}-eth0"), Address(GATEWAY, 32, f"{host}-eth1"))
 
     def _inside(self, host: str, work: Callable[[], T]) -> T:
-        """Do something in a host's namespace, in a thread of its own, which moves there."""
+        """Call `work` in a thread that has entered a host's namespace; returns its result."""
 
         def there() -> T:
             syscalls.enter(f"/run/netns/{self.namespace(host)}")

@@ -1,9 +1,9 @@
-"""A client that asks each millisecond: `prober.py VIP PORT`; for how long does it get no answer?
+"""A client that sends a request each millisecond and measures gaps in the answers: `prober.py VIP PORT`.
 
-Reads a line, `begin` or `report`, and answers the second with a line of JSON about the time since the first:
-`gap` the longest time between two answers and `began` when that was, `pause` the longest time between two
-questions, `answered` how many, and `last` the time of the last one. Times are those of CLOCK_MONOTONIC, in
-seconds. It runs on a host of the lab, so it needs the standard library only.
+It reads lines, `begin` or `report`, and answers `report` with a line of JSON about the time since `begin`:
+`gap`, the longest time between two answers, and `began`, its start; `pause`, the longest time between two
+requests; `answered`, the number of answers; `last`, the time of the last one. Times are those of
+CLOCK_MONOTONIC, in seconds. It runs on a host of the lab, so it needs the standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 
-EVERY = 0.001  # seconds
+INTERVAL = 0.001  # seconds
 
 
 class Prober:
@@ -37,7 +37,7 @@ class Prober:
             now = time.monotonic()
             if now >= due:
                 self._ask(now)
-                due = max(due + EVERY, now)
+                due = max(due + INTERVAL, now)
             ready, _, _ = select.select([self._socket, sys.stdin], [], [], max(0.0, due - time.monotonic()))
             if self._socket in ready:
                 self._answers()
@@ -46,12 +46,12 @@ class Prober:
                 if not words:
                     return
                 for word in words.split():
-                    self._obey(word)
+                    self._execute(word)
 
     def _ask(self, now: float) -> None:
         self._pause = max(self._pause, now - self._asked)
         self._asked = now
-        with contextlib.suppress(OSError):  # no way there: that is what is measured
+        with contextlib.suppress(OSError):  # no route or carrier: part of the blackout
             self._socket.send(b"?")
 
     def _answers(self) -> None:
@@ -63,7 +63,7 @@ class Prober:
                     self._gap, self._began = now - self._last, self._last
                 self._last = now
 
-    def _obey(self, word: str) -> None:
+    def _execute(self, word: str) -> None:
         if word == "begin":
             self._begin(time.monotonic())
         elif word == "report":

@@ -1,9 +1,9 @@
-"""Which connections outlive their director: by their age at its death, with and without synchronisation.
+"""Which connections survive their director, by their age at its death, with and without synchronisation.
 
 Three modes, each with VS-NAT, VS-TUN and VS-DR at the same time. In the quiet load few clients open
-connections one after another, and the active director dies: their ages are spread over the last seconds. In
-the crowd, many have been opened, and the youngest is `OLD` seconds old. The takeover is made by hand, so that
-it always takes the same time. A connection lives if its next request is answered; anything else is a loss.
+connections one after another until the active director dies, so that their ages are spread over some seconds.
+In the crowd, many are open, and the youngest is `OLD` seconds old. No program has to notice the death: the
+takeover always takes the same time. A connection survives if its next request is answered, else it is lost.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ MODES = (
 
 
 def _rounds(options: FailoverOptions) -> int:
-    """Deaths with the quiet load."""
+    """The number of deaths with the quiet load."""
     return max(1, options.count // 4)
 
 
 def crowd_of(options: FailoverOptions) -> int:
-    """Connections of each method."""
+    """The number of connections of each method in the crowd."""
     return _CROWD_QUICK if options.quick else _CROWD
 
 
@@ -93,9 +93,9 @@ def measure(options: FailoverOptions, journal: Journal, progress: Progress) -> I
 def death(
     pair: Pair, active: str, mode: Mode, count: int, rate: float, rest: float | None
 ) -> list[dict[str, Any]]:
-    """Open connections on the active director, kill it, and see which live.
+    """Open connections on the active director, kill it, and return their fates.
 
-    It dies `rest` seconds after all have been opened; at once, while some are, if that is None.
+    It dies `rest` seconds after all are open; with None at once, while some are being opened.
     """
     standby = other(active)
     pair.restart_servers()
@@ -121,11 +121,11 @@ class Callers:
         self._program, self._ports = program, ports
 
     def note_death(self) -> None:
-        """From now on no connection gets older."""
+        """Set the time of death, from which ages are counted back."""
         print(time.monotonic(), file=self._program.stdin, flush=True)
 
     def fates(self) -> list[dict[str, Any]]:
-        """What becomes of them: method, age and fate of each."""
+        """Wait for the fates: `method`, `age` in seconds and `fate` of each connection."""
         print("taken over", file=self._program.stdin, flush=True)
         assert self._program.stdout is not None
         found = [json.loads(line) for line in self._program.stdout]
@@ -137,7 +137,7 @@ class Callers:
 
 @contextmanager
 def calling(pair: Pair, scheduler: str, count: int, rate: float, *, opened: bool) -> Iterator[Callers]:
-    """Connections of all methods, when all have begun, or were opened."""
+    """Start the clients; enters when all connections have begun, or with `opened` are open."""
     ports = {port(method, scheduler): method for method in METHODS}
     words = (VIP, ",".join(map(str, ports)), str(count), str(rate), *(("opened",) if opened else ()))
     command = pair.command("c", sys.executable, "-m", "failover.callers", *words)

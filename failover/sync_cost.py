@@ -1,10 +1,9 @@
 """What connection synchronisation costs: packets and bytes, and new connections per second.
 
 wrk opens connections to nginx through the director in VS-DR, `Connection: close`, sixteen at a time, as in
-./inv bench; in turns without daemons, with a master alone, and with its backup, on each engine. Ratios are
-those within a round. The backup needs processor time, too, of the same processors: beside real directors it
-has its own. So the processor time of both directors' processes is noted as well; what the kernel does for
-them is only in the rates.
+./inv bench; on each engine without daemons, with a master alone, and with its backup, in turn. Ratios are
+within a round. Here the backup runs on the same processors, while a real one has its own. So the processor
+time of both directors' processes is recorded, too; the kernel's work for them is in the rates only.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _REQUESTS = re.compile(r"(\d+) requests in")
 
 
 def _figures(options: FailoverOptions) -> tuple[int, int]:
-    """Rounds, and seconds of each measurement."""
+    """The number of rounds, and the seconds of each measurement."""
     return (1, 1) if options.quick else (_ROUNDS, _SECONDS)
 
 
@@ -50,7 +49,7 @@ def steps(options: FailoverOptions) -> dict[str, float]:
 
 
 def obstacle(engine: str) -> str:
-    """Why an engine can't run here; empty where it can."""
+    """Why an engine can't run here; "" if it can."""
     try:
         engines.require(engine)
     except EngineError as missing:
@@ -114,7 +113,7 @@ def _measure(pair: Pair, seconds: int, mode: str) -> dict[str, float]:
         sent = pair.ask("d1", {"do": "counters"})["sync"]["master"]
     found = _REQUESTS.search(output)
     if found is None:
-        raise BuildFailed(f"wrk does not say how many requests it has made: {output.strip()[-80:]}")
+        raise BuildFailed(f"wrk printed no number of requests: {output.strip()[-80:]}")
     rate = number_after("Requests/sec:", output)
     connections = int(found[1])
     return {

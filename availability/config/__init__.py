@@ -2,4 +2,4 @@
 
 
 class ConfigError(Exception):
-    """A file can't be used: one sentence that begins with the file and the line."""
+    """A configuration file can't be used. The message is one sentence that begins with FILE:LINE."""

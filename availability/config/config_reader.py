@@ -1,4 +1,4 @@
-"""The configuration from a file: its blocks become virtual servers, real servers and checks.
+"""Reads a configuration file: its blocks become virtual servers, real servers and checks.
 
 Defaults are those of keepalived 2.2.7. Values that contradict each other are refused, with file and line.
 """
@@ -34,7 +34,7 @@ _WITHOUT_PORT = ("PING_CHECK", "MISC_CHECK")
 _RETRY = {"DNS_CHECK": 3, "MISC_CHECK": 0}
 _DELAY_BEFORE_RETRY = {"HTTP_GET": 3.0, "SSL_GET": 3.0}
 _PERSISTENT = 360  # seconds
-_EVERY_CLIENT = ("255.255.255.255", "128")  # masks that tell all clients apart, as without one
+_HOST_MASKS = ("255.255.255.255", "128")  # each client has its own template, as without a mask
 _MAX_ADDRESSES = 65536  # of a group
 _REGEX_OPTIONS = {"caseless": re.I, "multiline": re.M, "dotall": re.S, "extended": re.X, "utf": 0}
 _FLAGS = ("sh-fallback", "sh-port", "mh-fallback", "mh-port")
@@ -43,12 +43,12 @@ _SECONDS = range(1, 31 * 24 * 3600 + 1)
 
 
 def load(file: Path, name: str = "") -> Configuration:
-    """The configuration in a file; `name` chooses the lines with @NAME. Raises ConfigError."""
+    """Read a configuration file; `name` chooses the lines with @NAME. Raises ConfigError."""
     return build(values.read(text.read(file, name)))
 
 
 def build(whole: Block) -> Configuration:
-    """Raises ConfigError."""
+    """The configuration in the block of a whole file. Raises ConfigError."""
     settings = _merged(whole.all("global_defs"))
     mail = settings.get("smtp_alert_checker", settings.get("smtp_alert", False))
     if settings.get("no_checker_emails"):
@@ -91,7 +91,7 @@ def _refuse_twice(whole: Block, servers: tuple[VirtualServer, ...]) -> None:
 
 
 def _mail(settings: Block) -> Mail | None:
-    """None where the file names no recipient or no server."""
+    """None if the file names no recipient or no mail server."""
     recipients = [
         word for block in settings.all("notification_email") for line in block.lines for word in line.words
     ]
@@ -169,7 +169,7 @@ class _Reader:
             "scheduler": scheduler,
             "flags": flags,
             "persistent": persistent,
-            "netmask": None if granularity in _EVERY_CLIENT else granularity,
+            "netmask": None if granularity in _HOST_MASKS else granularity,
             "one_packet": block.get("ops", False),
         }
         port = _service_port(keys)
@@ -206,13 +206,13 @@ class _Reader:
             )
 
     def _refuse_families(self, servers: tuple[RealServer, ...], keys: list[Fields]) -> None:
-        """Only a tunnel leads to another family (Linux: ip_vs_add_dest)."""
+        """Only a tunnel can change the family (Linux: ip_vs_add_dest)."""
         families = {key.get("family") == 6 or key.get("address", "").startswith("[") for key in keys}
         if len(families) > 1:
-            raise self.block.error("a virtual_server has addresses of one family.")
+            raise self.block.error("all addresses of a virtual_server must be of one family.")
         for inner, server in zip(self.block.all("real_server"), servers, strict=True):
             if (":" in server.address) not in families and server.method != "TUN":
-                raise inner.error(f"{server.address} is of another family than the service: that needs TUN.")
+                raise inner.error(f"{server.address} is not of the service's family: that needs TUN.")
 
     def _refuse_servers(self, servers: tuple[RealServer, ...]) -> None:
         if not servers:
@@ -230,7 +230,7 @@ class _Reader:
                 raise inner.error(f"real_server {server} exists twice.")
             seen.add(str(server))
 
-    # ---- which services ----
+    # ---- services ----
 
     def _keys(self) -> tuple[str, list[Fields]]:
         """The name of the virtual server, and what identifies its services."""
@@ -256,7 +256,7 @@ class _Reader:
         return {"mark": self._mark(word), **({"family": 6} if is_ipv6 else {})}
 
     def _is_ipv6(self) -> bool:
-        """Whether a service by mark is for packets of IPv6."""
+        """Whether a service by mark is for IPv6 packets."""
         words = [inner.words[0] for inner in self.block.all("real_server") if inner.words]
         family: str = self.block.get("ip_family", "inet6" if ":" in (words or [""])[0] else "inet")
         return family == "inet6"
@@ -292,7 +292,7 @@ class _Reader:
     # ---- real servers ----
 
     def _endpoint(self, inner: Block, keyword: str, words: list[str], port: int) -> tuple[str, int]:
-        """`port`, the service's, is that of a server without one, or with 0."""
+        """A server without a port, or with port 0, gets `port`, the service's."""
         if not 1 <= len(words) <= 2:
             raise inner.error(f"{keyword}: expected ADDRESS [PORT].", keyword)
         address = _address(inner, keyword, words[0])
@@ -403,7 +403,7 @@ class _Reader:
 
 
 def _service_port(keys: list[Fields]) -> int:
-    """The port that all services have; 0 if they differ, or have marks."""
+    """The port of all services; 0 if their ports differ, or they have marks."""
     ports = {int(key.get("address", ":0").rpartition(":")[2]) for key in keys}
     return ports.pop() if len(ports) == 1 else 0
 
@@ -415,7 +415,7 @@ def _with_timeout(timing: Timing, seconds: float) -> Timing:
 
 
 def _addresses(word: str) -> Iterator[str]:
-    """Those of ADDRESS, ADDRESS-LAST, ADDRESS-ADDRESS or ADDRESS/BITS. Raises ValueError."""
+    """Yield the addresses of ADDRESS, ADDRESS-LAST, ADDRESS-ADDRESS or ADDRESS/BITS. Raises ValueError."""
     first, dash, last = word.partition("-")
     if "/" in word:
         network = ipaddress.ip_network(word, strict=False)
@@ -435,7 +435,7 @@ def _addresses(word: str) -> Iterator[str]:
     yield from (str(begin + number) for number in range(int(end) - int(begin) + 1))
 
 
-# ---- what a check asks, and what must come back ----
+# ---- the request of a check, and the reply that it requires ----
 
 
 def _page(block: Block, host: str | None) -> Page:
@@ -497,7 +497,7 @@ def _domain(check: Block) -> str:
 
 
 def _nibbles(check: Block, keyword: str, unknown: str) -> list[str]:
-    """Pairs of hexadecimal digits; a digit that is alone at the end of a word is a byte of its own."""
+    """Pairs of hexadecimal digits; a single digit at the end of a word is a byte of its own."""
     found = []
     for word in check.get(keyword, []):
         if not re.fullmatch(f"[0-9A-Fa-f{unknown}]+", word):

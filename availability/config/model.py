@@ -1,4 +1,4 @@
-"""What a configuration means: virtual servers, their real servers and checks, with every default filled in.
+"""The values of a configuration: virtual servers, their real servers and checks, with all defaults filled in.
 
 config_reader.py makes these values from a file.
 """
@@ -35,7 +35,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of HTTP_GET: what to ask for, and what must come back. Without codes given, 200 to 299."""
+    """A page of HTTP_GET: the request, and the reply that it requires. The default codes are 200 to 299."""
 
     path: str
     host: str | None
@@ -48,9 +48,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of a real server. `pages` and `version` are http's, `query` is DNS's, `payload`, `reply` UDP's.
+    """A check of a real server. `pages`, `version` are for HTTP, `query` for DNS, `payload`, `reply` for UDP.
 
-    `reply` is a list of (value, mask) for each byte; `command` is that of MISC_CHECK.
+    `reply` has (value, mask) for each byte that is required; `command` is the program of MISC_CHECK.
     """
 
     kind: str
@@ -99,7 +99,7 @@ class RealServer:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServer:
-    """A virtual service, or several that share their servers; `keys` identify them on the control socket."""
+    """A service, or several that share their servers; `keys` identify them on the control socket."""
 
     name: str
     keys: tuple[Fields, ...]
@@ -129,7 +129,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All of a file; `vrrp` and `settings` are the blocks that vrrp/instances.py reads."""
+    """A whole file; `vrrp` and `settings` are the blocks that vrrp/instances.py reads."""
 
     servers: tuple[VirtualServer, ...] = ()
     router_id: str = ""

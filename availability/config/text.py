@@ -1,4 +1,4 @@
-"""From the text of keepalived.conf to statements: the words of a line, and what follows in braces.
+"""Parses the text of keepalived.conf into statements: the words of a line, and the block in braces.
 
     include FILE                a file, or several (wildcards), relative to the including file
     # !                         comments, to the end of the line
@@ -8,7 +8,7 @@
     $NAME=VALUE $NAME ${NAME}   a parameter and its uses; a value may have several lines, all but its last
                                 ending with a backslash
 
-What the words mean is not known here. Source: keepalived.conf(5) of keepalived 2.2.7.
+values.py gives the words their meaning. Source: keepalived.conf(5) of keepalived 2.2.7.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from availability.config import ConfigError
 
-MAX_INCLUDES = 10  # files that include each other
+MAX_INCLUDES = 10  # nested
 MAX_LINES = 1_000_000  # after parameters are replaced
 MAX_LINE = 65536  # characters, likewise
 _INCLUDES = {"include": False, "includer": False, "includem": True, "includew": True, "includea": True}
@@ -48,7 +48,7 @@ class Place:
 
 @dataclass(slots=True)
 class Statement:
-    """A keyword and its values; `inside` is what its braces contain, None without braces."""
+    """A keyword and its values; `inside` has the statements in its braces, None without braces."""
 
     words: list[str]
     place: Place
@@ -60,7 +60,7 @@ class Statement:
 
 
 def read(file: Path, name: str = "") -> list[Statement]:
-    """The statements of a file; `name` is the configuration's, for lines with @. Raises ConfigError."""
+    """Parse a file; `name` is the configuration's, for lines with @NAME. Raises ConfigError."""
     top: list[Statement] = []
     blocks = [top]
     opened: list[Statement] = []
@@ -69,14 +69,14 @@ def read(file: Path, name: str = "") -> list[Statement]:
         for words in _split(line):
             if words == ["{"]:
                 if not blocks[-1] or closed:
-                    raise line.place.error("a block begins without a keyword before its brace.")
+                    raise line.place.error("an opening brace needs a keyword before it.")
                 opened.append(blocks[-1][-1])
                 opened[-1].inside = []
                 blocks.append(opened[-1].inside)
                 closed = True
             elif words == ["}"]:
                 if not opened:
-                    raise line.place.error("a brace closes, but none is open.")
+                    raise line.place.error("a closing brace has no opening brace.")
                 opened.pop()
                 blocks.pop()
                 closed = True
@@ -112,7 +112,9 @@ class _Reader:
             if words and words[0] in _INCLUDES:
                 for other in _included(line, words, file.parent):
                     if depth == MAX_INCLUDES:
-                        raise line.place.error("files include each other without an end.")
+                        raise line.place.error(
+                            f"includes are nested more than {MAX_INCLUDES} deep: does a file include itself?"
+                        )
                     yield from self.lines(other, depth + 1, line.place)
                 self.parameters["_PWD"] = str(file.resolve().parent)
                 continue
@@ -129,7 +131,7 @@ class _Reader:
         return line
 
     def _replace(self, line: _Line) -> str:
-        """The line that counts: empty for a definition, or a line for another configuration."""
+        """The line with its parameters replaced; empty for a definition or another configuration's line."""
         text = self._chosen(line.text)
         definition = _DEFINITION.match(text)
         if definition:
@@ -153,7 +155,7 @@ class _Reader:
         return self.parameters.get(use[1] or use[2])
 
     def _chosen(self, text: str) -> str:
-        """What follows @NAME if it is for this configuration, else nothing."""
+        """The text after @NAME if that names this configuration, else nothing."""
         words = text.split(maxsplit=1)
         if not words or not words[0].startswith("@"):
             return text
@@ -210,7 +212,7 @@ def _included(line: _Line, words: list[str], folder: Path) -> list[Path]:
     if "{" in pattern:
         raise line.place.error(f"{words[0]} with braces is not supported: write a line for each file.")
     if "\0" in pattern:
-        raise line.place.error("no file's name has a NUL character.")
+        raise line.place.error("a file name can't contain a NUL character.")
     is_wildcard = any(character in pattern for character in "*?[")
     found = [Path(name) for name in sorted(glob.glob(os.path.join(folder, pattern)))] if is_wildcard else []
     if is_wildcard and not found and _INCLUDES[words[0]]:
@@ -280,7 +282,7 @@ def _words(line: _Line) -> Iterator[tuple[str, bool]]:
 
 
 def _unescape(text: str, place: int) -> tuple[str, int]:
-    """The character that an escape stands for, and where the text goes on."""
+    """The character that an escape stands for, and the index after it."""
     code = _CODE.match(text, place)
     if code:
         number = int(code[1], 8) if code[1] else int(code[2], 16)

@@ -1,4 +1,4 @@
-"""Statements become values, as the table of keywords (keywords.py) says. Everything wrong is refused here."""
+"""Converts statements to values by the table of keywords (keywords.py), and refuses what is wrong."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from director.formats import parse_number
 _TRUE, _FALSE = ("on", "true", "yes"), ("off", "false", "no")
 _MOST = {"number": 2**31 - 1, "seconds": 4_294_967}
 _LEAST_SECONDS = 0.000001
-_NAMED = 3  # blocks in a sentence
-_ANY_CASE = ("protocol", "http_protocol", "type")  # keepalived takes small letters, too
+_MAX_NAMED = 3  # blocks in a sentence
+_ANY_CASE = ("protocol", "http_protocol", "type")  # keepalived accepts lower case, too
 _HEAVIEST = 253  # between the lowest priority, 1, and the highest, 254
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A command with its arguments, and who runs it: a user and a group, or nothing."""
+    """A command with its arguments; `user` is the user to run it as, and perhaps a group, or empty."""
 
     words: tuple[str, ...]
     user: tuple[str, ...]
@@ -37,7 +37,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What a tracked script or interface does to a priority; `reverse` turns its sign round."""
+    """What a tracked script or interface adds to a priority; `reverse` inverts its sign."""
 
     value: int = 0
     reverse: bool = False
@@ -45,9 +45,9 @@ class Weight:
 
 @dataclass(slots=True)
 class Block:
-    """A block: its keyword, the words before its brace, the values inside by keyword, and where each stands.
+    """A block: its keyword, the words before its brace, and its values and their places by keyword.
 
-    Blocks and lists inside are in `inside`, in order.
+    `inside` has the blocks and lists in it, in order.
     """
 
     keyword: str
@@ -65,12 +65,12 @@ class Block:
         return self.values.get(keyword, default)
 
     def error(self, sentence: str, keyword: str = "") -> ConfigError:
-        """The error is at the keyword, if the block has it, or else at the block."""
+        """An error at the line of the keyword if the block has it, else of the block."""
         return self.places.get(keyword, self.place).error(sentence)
 
 
 def read(statements: list[Statement]) -> Block:
-    """The whole file as a block without a keyword. Raises ConfigError."""
+    """The statements of a file as one block without a keyword. Raises ConfigError."""
     whole = Block("", [], Place("", 0))
     for statement in statements:
         _add(whole, statement)
@@ -101,8 +101,8 @@ def _unknown(block: str, word: str) -> str:
         return f"{word}{where} is not supported here: {reason}."
     others = [name or "the top level" for name in TABLE if word in KEYWORDS[name]]
     if others:
-        some = " or ".join([*others[:_NAMED], *["another block"] * (len(others) > _NAMED)])
-        return f"{word} does not belong{where or ' at the top level'}, but in {some}."
+        blocks = " or ".join([*others[:_MAX_NAMED], *["another block"] * (len(others) > _MAX_NAMED)])
+        return f"{word} does not belong{where or ' at the top level'}, but in {blocks}."
     near = difflib.get_close_matches(word, KEYWORDS[block], n=1)
     return f"{word!r:.60} is not a keyword{where}{f'; did you mean {near[0]}?' if near else '.'}"
 
@@ -178,7 +178,7 @@ def _seconds(keyword: Keyword, statement: Statement) -> float:
 
 def _choice(keyword: Keyword, statement: Statement) -> str:
     if statement.words[1:3] == ["TUN", "type"]:
-        raise ValueError("TUN type ... is not supported here: say TUN, which is IP in IP")
+        raise ValueError("TUN type ... is not supported here: write TUN, which is IP in IP")
     word = _one_value(statement)
     choices = keyword.choices.split("|")
     if keyword.name in _ANY_CASE:
@@ -273,7 +273,7 @@ def ipv4(word: str) -> str:
 
 
 def bits(address: str) -> int:
-    """Of an address of this family."""
+    """The number of bits in an address of the same family."""
     return 128 if ":" in address else 32
 
 

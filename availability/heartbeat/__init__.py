@@ -1,1 +1,1 @@
-"""Heartbeat and fake, as in 1999: two directors that tell each other they live. `lvs-heartbeat FOLDER`."""
+"""Heartbeat and fake, as in 1999: two directors that send each other heartbeats. `lvs-heartbeat FOLDER`."""

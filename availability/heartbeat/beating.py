@@ -1,9 +1,9 @@
 """lvs-heartbeat FOLDER: hold the VIP as ha.cf and haresources say, until SIGTERM or SIGINT.
 
-Exit codes: 0 stopped, having given up its resources; 2, with one sentence, where it can't run.
+Exit codes: 0 stopped, having given up its resources; 2, with one sentence, if it can't run.
 
-Addresses are put up and taken down at once ("fake", with gratuitous ARP), scripts run one after another
-beside the heartbeats. It needs the capabilities CAP_NET_ADMIN, CAP_NET_RAW and, for port 694,
+Addresses are added and removed at once ("fake", with gratuitous ARP); scripts run one after another, while
+heartbeats go on. It needs the capabilities CAP_NET_ADMIN, CAP_NET_RAW and, for port 694,
 CAP_NET_BIND_SERVICE.
 """
 
@@ -41,8 +41,8 @@ _LAST_SCRIPTS = 10.0  # seconds for the scripts that run at the start, and at th
 say = partial(launcher.say, PROGRAM)
 
 
-class Way:
-    """A medium's socket. Raises OSError where it can't be opened."""
+class MediumSocket:
+    """The socket of a medium. Raises OSError if it can't be opened."""
 
     def __init__(self, medium: Medium, port: int) -> None:
         self.medium, self._port = medium, port
@@ -64,14 +64,14 @@ class Way:
 
 
 class Beating:
-    """This node at work. Raises OSError where a socket can't be opened."""
+    """This node's sockets, timer and resources. Raises OSError if a socket can't be opened."""
 
     def __init__(self, folder: Folder, events: EventFile | None) -> None:
         self._folder, self._events = folder, events
         self._clock = seconds_since_the_epoch()
         self._node, self._me = Node(folder.settings), folder.settings.node
         self._started, self._sent = int(self._clock()), 0
-        self._ways = [Way(medium, folder.port) for medium in folder.media]
+        self._sockets = [MediumSocket(medium, folder.port) for medium in folder.media]
         self._complain_of_others, self._complain = Complaints(say), Complaints(say)
         self._timer: asyncio.TimerHandle | None = None
         self._announcing = set[asyncio.Task[None]]()
@@ -83,30 +83,30 @@ class Beating:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, ended.set)
         runner = self._loop.create_task(self._run_scripts())
-        for group in self._folder.groups.values():  # left by one that was killed
+        for group in self._folder.groups.values():  # a process that was killed may have left them
             self._take_down(group)
         await self._finish_scripts()  # before the node can take a group over
-        for medium in self._ways:
+        for medium in self._sockets:
             self._loop.add_reader(medium.socket, self._receive, medium)
         say(f"Node {self._folder.settings.node} runs, and waits for {self._folder.settings.peer}.")
         self._change(lambda: self._node.start(self._loop.time()))
         await ended.wait()
         if self._timer:
             self._timer.cancel()
-        for medium in self._ways:
+        for medium in self._sockets:
             self._loop.remove_reader(medium.socket)
         self._do(self._node.stop())
         await self._finish_scripts()
         runner.cancel()
-        for medium in self._ways:
+        for medium in self._sockets:
             medium.close()
         say("Stopped.")
 
-    # ---- what happens ----
+    # ---- input ----
 
-    def _receive(self, medium: Way) -> None:
+    def _receive(self, medium: MediumSocket) -> None:
         try:
-            heard = messages.read(medium.socket.recv(65535), self._folder.key)
+            beat = messages.read(medium.socket.recv(65535), self._folder.key)
         except messages.Malformed as error:
             self._complain_of_others(
                 f"{self._me} ignores messages on {medium.medium.interface} with {error}."
@@ -114,26 +114,26 @@ class Beating:
         except OSError:  # the interface is gone, or a datagram was not for us
             return
         else:
-            if heard.node not in (self._me, self._folder.settings.peer):
+            if beat.node not in (self._me, self._folder.settings.peer):
                 self._complain_of_others(
-                    f"{self._me} ignores {heard.node!r:.60}, which is not a node of this cluster."
+                    f"{self._me} ignores {beat.node!r:.60}, which is not a node of this cluster."
                 )
-            self._change(lambda: self._node.receive(heard, self._loop.time()))
+            self._change(lambda: self._node.receive(beat, self._loop.time()))
 
     def _tick(self) -> None:
         self._change(lambda: self._node.tick(self._loop.time()))
 
     def _change(self, what: Callable[[], list[Action]]) -> None:
-        """Let the node decide, do what follows, and tell it."""
+        """Let the node decide with `what`, carry out its actions, and report a change."""
         before = self._node.peer, frozenset(self._node.held)
         self._do(what())
         if self._timer:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._node.next, self._tick)
         if before != (self._node.peer, frozenset(self._node.held)):
-            self._tell(before[0])
+            self._report(before[0])
 
-    def _tell(self, before: Peer) -> None:
+    def _report(self, before: Peer) -> None:
         settings, held = self._folder.settings, sorted(self._node.held)
         if self._node.peer is not before:
             say(f"{settings.peer} is {self._node.peer.value}.")
@@ -142,7 +142,7 @@ class Beating:
             about = {"node": settings.node, "peer": settings.peer, "state": self._node.peer.value}
             self._events.write(Event("heartbeat", self._clock(), {**about, "held": held}))
 
-    # ---- what is done ----
+    # ---- output ----
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:
@@ -162,11 +162,11 @@ class Beating:
         self._sent += 1
         settings = self._folder.settings
         beat = Heartbeat(settings.node, (self._started, self._sent), frozenset(self._node.held), is_last)
-        for medium in self._ways:
+        for medium in self._sockets:
             self._try(partial(medium.send, messages.write(beat, self._folder.key)), medium.medium.interface)
 
     def _put_up(self, name: str, group: Group) -> None:
-        """The addresses, with gratuitous ARP at once and a few times more ("fake"); then the scripts."""
+        """Add the addresses, announce them by gratuitous ARP, now and later ("fake"), and queue scripts."""
         for address in group.addresses:
             self._try(partial(vip.add_address, address), address.interface)
         self._announce(group.addresses)
@@ -186,7 +186,7 @@ class Beating:
                 self._scripts.put_nowait(Script((*resource.words, last), (), resource.place))
 
     async def _run_scripts(self) -> None:
-        """One at a time, in their order."""
+        """Run the queued scripts, one at a time, in order."""
         while True:
             trouble = await programs.notify(await self._scripts.get(), Configuration())
             if trouble:
@@ -194,12 +194,12 @@ class Beating:
             self._scripts.task_done()
 
     async def _finish_scripts(self) -> None:
-        """Until all have run, or one of them takes too long."""
+        """Wait until the queued scripts have run, at most `_LAST_SCRIPTS` seconds."""
         with contextlib.suppress(asyncio.TimeoutError):
             await within(_LAST_SCRIPTS, self._scripts.join())
 
     async def _announce_again(self, name: str) -> None:
-        """As long as the group is held."""
+        """Repeat the gratuitous ARP of a group while this node holds it."""
         for _ in range(ANNOUNCE_TIMES - 1):
             await asyncio.sleep(ANNOUNCE_EVERY)
             if name in self._node.held:
@@ -210,7 +210,7 @@ class Beating:
             self._try(partial(vip.send_gratuitous_arp, address), address.interface)
 
     def _try(self, work: Callable[[], None], interface: str) -> None:
-        """An interface may be gone, or its network full: the heartbeats go on."""
+        """Report an error, once: an interface may be gone or its queue full, but heartbeats must go on."""
         try:
             work()
         except OSError as error:
@@ -240,7 +240,7 @@ def _cannot(error: OSError) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises ConfigError and OSError."""
+    """Read the folder and run the node. Raises ConfigError and OSError."""
     folder = ha_d.load(options.folder, options.node)
     scripts = [
         resource

@@ -1,4 +1,4 @@
-"""The files of heartbeat's folder, /etc/ha.d: ha.cf, haresources and authkeys, as far as two nodes need them.
+"""Reads heartbeat's folder, /etc/ha.d: what two nodes need of ha.cf, haresources and authkeys.
 
     ha.cf         keepalive 500ms     a heartbeat each half second; times are in seconds, or end with ms
                   deadtime 10         warntime, initdead, udpport (694), auto_failback on|off; nice_failback,
@@ -8,11 +8,11 @@
                   node d1 d2          both nodes
     haresources   d1 203.0.113.1/32/eth0 LVSSyncDaemonSwap::master::eth1
                                       the node whose resources they are; addresses, which may begin with
-                                      IPaddr::, and scripts in resource.d, with arguments behind two colons
+                                      IPaddr::, and scripts in resource.d, with arguments after two colons
     authkeys      auth 1              the key that is used, and a line for each: sha1, md5 or crc
                   1 sha1 secret
 
-Comments begin with #. What is not known is refused with file and line.
+Comments begin with #. Anything unknown is refused with file and line.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _REFUSED = {
     **dict.fromkeys(("serial", "baud"), "there is no serial line: use bcast or ucast"),
     "mcast": "use bcast or ucast",
     **dict.fromkeys(("stonith", "stonith_host"), "no node is switched off"),
-    **dict.fromkeys(("crm", "pacemaker", "respawn"), "resources are those of haresources"),
+    **dict.fromkeys(("crm", "pacemaker", "respawn"), "resources come from haresources"),
     **dict.fromkeys(
         ("ping", "ping_group", "deadping", "hbgenmethod", "hopfudge"), "only the nodes are watched"
     ),
     **dict.fromkeys(("watchdog", "realtime", "rtprio"), "start it with chrt instead"),
 }
-_MOST_NAMES = 1000  # characters
-_LEAST, _MOST = 0.01, 3600.0  # seconds
+_MAX_NAMES = 1000  # characters of all groups' names: a heartbeat is one datagram
+_MIN_TIME, _MAX_TIME = 0.01, 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """An interface that heartbeats use; by broadcast, or to an address."""
+    """An interface for heartbeats, and the address they go to, by default broadcast."""
 
     interface: str
     to: str = "255.255.255.255"
@@ -58,7 +58,7 @@ class Medium:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A line of haresources: what its node acquires in this order, and releases in reverse."""
+    """A line of haresources: a node acquires the resources in this order, and releases them in reverse."""
 
     resources: tuple[Address | Script, ...]
 
@@ -69,7 +69,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """All of it."""
+    """The configuration of one node."""
 
     settings: Settings
     media: tuple[Medium, ...]
@@ -89,7 +89,7 @@ class _HaCf:
 
 
 def load(folder: Path, node: str) -> Folder:
-    """The folder as it is for this node. Raises ConfigError."""
+    """Read the folder's files for this node. Raises ConfigError."""
     found = _read_ha_cf(folder / "ha.cf")
     if len(set(found.nodes)) != 2 or node not in found.nodes:
         known = " and ".join(found.nodes) or "none"
@@ -105,9 +105,9 @@ def load(folder: Path, node: str) -> Folder:
         resources = tuple(_resource(word, place, folder) for word in words[1:])
         name = _name(resources[0]) if resources else ""
         if not name or name in groups:
-            raise place.error("expected resources after the node, the first of which is not another line's.")
-        if sum(map(len, groups), len(name)) > _MOST_NAMES:
-            raise place.error("too many lines: a heartbeat has no room for them.")
+            raise place.error("expected resources after the node, the first of them different on each line.")
+        if sum(map(len, groups), len(name)) > _MAX_NAMES:
+            raise place.error(f"the names of all first resources may have {_MAX_NAMES} characters at most.")
         preferred[name] = words[0]
         groups[name] = Group(resources)
     times = {"deadtime": DEADTIME, **found.times}
@@ -173,13 +173,13 @@ def _directive(found: _HaCf, name: str, words: list[str]) -> None:
 
 
 def _seconds(word: str) -> float:
-    """10, 0.5, or 500ms."""
+    """Seconds from 10, 0.5, or 500ms. Raises ValueError."""
     number, unit = (word[:-2], 1000.0) if word.endswith("ms") else (word, 1.0)
     digits = number.replace(".", "", 1)
     value = float(number) / unit if parse_number(digits, 11) >= 0 else 0.0
-    if not _LEAST <= value <= _MOST:
+    if not _MIN_TIME <= value <= _MAX_TIME:
         raise ValueError(
-            f"expected seconds, or milliseconds with ms, of {_LEAST:g} s or more, got {word!r:.60}"
+            f"expected seconds, or milliseconds with ms, of {_MIN_TIME:g} s or more, got {word!r:.60}"
         )
     return value
 
@@ -188,7 +188,7 @@ def _seconds(word: str) -> float:
 
 
 def _name(first: Address | Script) -> str:
-    """Of a group, on both nodes: their interfaces may have different names."""
+    """The name of a group, equal on both nodes although their interfaces may have different names."""
     return (
         first.address
         if isinstance(first, Address)
@@ -224,11 +224,11 @@ def _address(word: str, place: Place) -> Address:
 
 
 def _key(file: Path) -> Key | None:
-    """None where there is no such file: then messages are not signed. Raises ConfigError."""
+    """The key of authkeys; None without the file: messages are not signed then. Raises ConfigError."""
     if not file.exists():
         return None
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(f"{file}: others than its owner may read or change it: chmod 600 {file}.")
+        raise ConfigError(f"{file} is not private to its owner: run `chmod 600 {file}`.")
     keys: dict[str, Key] = {}
     chosen, where = "", Place(str(file), 1)
     for place, words in _lines(file):

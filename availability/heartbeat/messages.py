@@ -9,8 +9,8 @@
     auth=1 c2a94b...    number of the key, and HMAC of all above
     <<<
 
-The form is that of heartbeat's own messages, with fewer fields. What is read comes from anyone on the
-network: all of it is checked, and what is wrong is Malformed.
+The format is that of heartbeat's own messages, with fewer fields. Anyone on the network can send one: `read`
+checks all of it, and raises Malformed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_DIGITS = 16
 
 
 class Malformed(Exception):
-    """Not a heartbeat of this cluster: why."""
+    """Not a heartbeat of this cluster. The message is the reason, to follow "with"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,20 @@ def write(beat: Heartbeat, key: Key | None) -> bytes:
 
 
 def read(data: bytes, key: Key | None) -> Heartbeat:
-    """Raises Malformed."""
+    """Decode a datagram. Raises Malformed."""
     try:
         lines = data.decode("ascii").split("\n")
     except UnicodeDecodeError:
-        raise Malformed("other characters than those of ASCII") from None
+        raise Malformed("characters that are not ASCII") from None
     if len(data) > MAX_SIZE or lines[:1] != [_FIRST] or lines[-2:] != [_LAST, ""]:
         raise Malformed(f"{len(data)} bytes that are not a message")
     signature = lines[-3] if lines[-3].startswith("auth=") else ""
     signed = lines[:-3] if signature else lines[:-2]
     if key and not hmac.compare_digest(signature, f"auth={key.number} {key.sign(_joined(signed))}"):
-        raise Malformed("another signature, or none")
+        raise Malformed("a wrong signature, or none")
     parts = [line.partition("=") for line in signed[1:]]
     if tuple(name for name, _, _ in parts) != _FIELDS:
-        raise Malformed("other fields than t, src, hg, seq and rsc")
+        raise Malformed("fields other than t, src, hg, seq and rsc")
     kind, node, started, number, held = (value for _, _, value in parts)
     if kind not in _TYPES:
         raise Malformed("a type that is neither status nor shutdown")

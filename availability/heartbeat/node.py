@@ -1,7 +1,7 @@
-"""Which of two nodes holds which resources: heartbeat's rules, of deadtime, initdead and auto_failback.
+"""Which of two nodes holds which resources: heartbeat's rules, with deadtime, initdead and auto_failback.
 
-No I/O and no clock: the time is passed in, in seconds, and what is to be done comes back as a list of actions
-in their order. A group of resources, a line of haresources, belongs to the node that the line names, as long
+No I/O and no clock: the caller passes the time in seconds, and carries out the actions that are returned, in
+order. A group of resources, a line of haresources, belongs to the node that the line names, as long
 as that node is alive; with auto_failback off it stays where it is until its holder dies.
 """
 
@@ -15,9 +15,9 @@ KEEPALIVE, DEADTIME = 2.0, 30.0  # seconds
 
 
 class Peer(Enum):
-    """What is known of the other node."""
+    """The state of the other node."""
 
-    UNKNOWN = "unknown"  # not heard of yet, and initdead has not passed
+    UNKNOWN = "unknown"  # no heartbeat yet, and initdead has not passed
     ACTIVE = "active"
     DEAD = "dead"
 
@@ -41,7 +41,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of ha.cf and haresources. Times in seconds; `preferred` has the node of each group, in order."""
+    """From ha.cf and haresources. Times in seconds; `preferred` has the node of each group, in order."""
 
     node: str
     peer: str
@@ -55,7 +55,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a node says of itself. `age` orders its messages, of this and of earlier starts."""
+    """A node's message. `age` orders its messages, those of earlier starts included."""
 
     node: str
     age: tuple[int, int]  # when it started, and the number of the message since then
@@ -65,7 +65,7 @@ class Heartbeat:
 
 @dataclass(slots=True)
 class Node:
-    """This node, and what it knows of its peer."""
+    """The state of this node, and its view of the peer."""
 
     settings: Settings
     peer: Peer = Peer.UNKNOWN
@@ -77,22 +77,22 @@ class Node:
     _dead_at: float = 0.0
 
     def start(self, now: float) -> list[Action]:
-        """Nothing is held until the peer has been heard, or is dead."""
+        """Begin; the node holds nothing until a heartbeat comes, or the peer counts as dead."""
         self._dead_at = now + self.settings.initdead
         self._beat_at = now + self.settings.keepalive
         return [Action(Do.BEAT)]
 
     def stop(self) -> list[Action]:
-        """The end, in order: the peer need not wait."""
+        """Release everything and say goodbye, so that the peer need not wait for deadtime."""
         return [*(self._release(group) for group in list(self.held)), Action(Do.SAY_GOODBYE)]
 
-    def receive(self, heard: Heartbeat, now: float) -> list[Action]:
-        """Take in a heartbeat; one of another node, or one that came by another path already, is ignored."""
-        if heard.node != self.settings.peer or heard.age <= self._last:
+    def receive(self, beat: Heartbeat, now: float) -> list[Action]:
+        """Process a heartbeat; ignores other nodes, and one that has already come by another medium."""
+        if beat.node != self.settings.peer or beat.age <= self._last:
             return []
-        self._last = heard.age
-        self._peer_holds = heard.held
-        if heard.is_last:
+        self._last = beat.age
+        self._peer_holds = beat.held
+        if beat.is_last:
             return self._bury()
         self.peer = Peer.ACTIVE
         self._warn_at = now + self.settings.warntime
@@ -100,7 +100,7 @@ class Node:
         return self._decide()
 
     def tick(self, now: float) -> list[Action]:
-        """Whatever is due."""
+        """The actions that are due."""
         actions: list[Action] = []
         if now >= self._beat_at:
             actions.append(Action(Do.BEAT))
@@ -130,7 +130,7 @@ class Node:
     # ---- who holds what ----
 
     def _decide(self) -> list[Action]:
-        """What changes; the peer hears of it at once."""
+        """The changes of ownership, and a heartbeat so that the peer learns of them at once."""
         actions = [action for group in self.settings.preferred for action in self._decide_about(group)]
         changed = any(action.do is not Do.ANNOUNCE for action in actions)
         return [*actions, Action(Do.BEAT)] if changed else actions
@@ -143,9 +143,8 @@ class Node:
                 self.held.add(group)
                 return [Action(Do.ACQUIRE, group)]
         elif peer_holds and is_ours:
-            return [
-                Action(Do.ANNOUNCE, group)
-            ]  # the peer will give it up, but its gratuitous ARP was the last
+            # The peer will release it, but its gratuitous ARP was the last.
+            return [Action(Do.ANNOUNCE, group)]
         elif self.peer is Peer.ACTIVE and not is_ours and (peer_holds or self.settings.auto_failback):
             return [self._release(group)]
         return []

@@ -1,8 +1,8 @@
 """The state of one check: when it runs next, and whether what it checks is up.
 
-No I/O and no clock: the time is passed in, in seconds. A server that is up has failed only when a check and
-its `retry` further attempts have failed; one success brings it back. With several pages (HTTP_GET) each run
-asks for one, and a server that is down is up when all have been right.
+No I/O and no clock: the caller passes the time in seconds. A server goes down only after a check and its
+`retry` further attempts have failed; one success brings it back. With several pages (HTTP_GET) each run
+fetches one, and a server that is down comes up when all have been right.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from availability.config.model import Check
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check found: `why` it failed, or nothing; and the weight that its program asks for, if any."""
+    """The result of an attempt: `why` it failed, or ""; and the weight that its program asks for, if any."""
 
     why: str = ""
     weight: int | None = None
@@ -42,7 +42,7 @@ class Checker:
         return cls(check, now + check.timing.warmup * delay, not check.timing.alpha if up is None else up)
 
     def finish(self, outcome: Outcome, now: float) -> bool:
-        """A run has ended; returns whether the state has changed."""
+        """Take the outcome of an attempt; returns whether the state has changed."""
         before = self.up, self.weight
         timing = self.check.timing
         if outcome.ok:

@@ -1,6 +1,7 @@
 """lvs-monitor FILE: check real servers as keepalived.conf says, and keep the director's rules accordingly.
 
-Exit codes: 0 stopped, or the file is valid; 2, with one sentence, where the file or the machine forbids it.
+Exit codes: 0 stopped, or the file is valid; 2, with one sentence, if the file or the machine does
+not allow it.
 """
 
 from __future__ import annotations

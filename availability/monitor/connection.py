@@ -1,4 +1,4 @@
-"""Sockets of the checks, with the source, the interface and the mark that the configuration asks for."""
+"""Sockets of the checks, with the configured source address, interface and mark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from availability.config.model import Check
 
 
 class ProbeFailed(Exception):
-    """The server answers, but not as it should: why."""
+    """The server answers, but not as required. The message is the reason."""
 
 
 def family_of(check: Check) -> socket.AddressFamily:
@@ -20,7 +20,7 @@ def family_of(check: Check) -> socket.AddressFamily:
 
 
 def open_socket(check: Check, kind: int, protocol: int = 0) -> socket.socket:
-    """A socket that does not block. Raises OSError."""
+    """A non-blocking socket. Raises OSError."""
     made = socket.socket(family_of(check), kind, protocol)
     try:
         made.setblocking(False)

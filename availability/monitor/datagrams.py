@@ -1,4 +1,4 @@
-"""DNS_CHECK, UDP_CHECK and PING_CHECK: a datagram goes out, and what comes back decides."""
+"""DNS_CHECK, UDP_CHECK and PING_CHECK: each sends a datagram and judges the reply."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIZE = 65535
 
 
 async def dns(check: Check) -> None:
-    """A query, and an answer to it without an error code (RFC 1035). Raises ProbeFailed and OSError."""
+    """Send a query, and require an answer without an error code (RFC 1035). Raises ProbeFailed, OSError."""
     number = int.from_bytes(os.urandom(2), "big")
     with await connect(check, socket.SOCK_DGRAM) as made:
         await _send(made, dns_query(number, *check.query))
@@ -44,7 +44,11 @@ def dns_query(number: int, kind: str, name: str) -> bytes:
 
 
 async def udp(check: Check) -> None:
-    """An ICMP error fails; what comes back must be as described, and silence is for the caller to judge."""
+    """Send a datagram, and wait for a reply, which must match `check.reply` if that is given.
+
+    As in keepalived, a reply that is shorter than `check.reply` is compared as far as it goes. The caller
+    judges silence, by a timeout. Raises ProbeFailed, and OSError after an ICMP error.
+    """
     with await connect(check, socket.SOCK_DGRAM) as made:
         await _send(made, os.urandom(8) if check.payload is None else check.payload)
         reply = await _receive(made)
@@ -58,7 +62,7 @@ async def udp(check: Check) -> None:
 
 
 async def ping(check: Check) -> None:
-    """An echo request and its reply. Needs a raw socket. Raises OSError."""
+    """Send an echo request and wait for its reply, on a raw socket. Raises OSError."""
     number, token = os.getpid() & 0xFFFF, os.urandom(16)
     is_ipv6 = family_of(check) == socket.AF_INET6
     protocol, ask, reply = _ECHO_OF_IPV6 if is_ipv6 else _ECHO_OF_IPV4
@@ -66,7 +70,7 @@ async def ping(check: Check) -> None:
         await _send(made, echo_request(number, token, ask))
         while True:
             packet = await _receive(made)
-            header = 0 if is_ipv6 or not packet else (packet[0] & 0x0F) * 4  # the kernel keeps IPv6's
+            header = 0 if is_ipv6 or not packet else (packet[0] & 0x0F) * 4  # the kernel strips IPv6's
             message = packet[header:]
             if len(message) < _ECHO.size:
                 continue
@@ -76,7 +80,7 @@ async def ping(check: Check) -> None:
 
 
 def echo_request(number: int, token: bytes, kind: int = _ECHO_OF_IPV4[1]) -> bytes:
-    """The kernel writes ICMPv6's checksum itself."""
+    """The message with its checksum; for ICMPv6 the kernel overwrites that."""
     total = sum(struct.unpack(f"!{len(token) // 2}H", token)) + (kind << 8) + number + 1
     total = (total & 0xFFFF) + (total >> 16)
     checksum = ~(total + (total >> 16)) & 0xFFFF

@@ -36,7 +36,7 @@ _HOST_MASKS = ("255.255.255.255", "128")
 
 
 def text(services: Iterable[Fields]) -> str:
-    """The file for the services in the director's list; those without servers are left out."""
+    """The file for the services in the director's list, without those that have no servers."""
     return _HEAD + "".join(_service(service) for service in services if service["servers"])
 
 

@@ -1,6 +1,6 @@
-"""HTTP_GET and SSL_GET: ask for a page, and look at its status, digest and text.
+"""HTTP_GET and SSL_GET: fetch a page, and compare its status, digest and text.
 
-HTTP/1.0, as keepalived; or 1.1 with "Connection: close" (RFC 9112). Certificates are not verified.
+HTTP/1.0, as in keepalived, or 1.1 with "Connection: close" (RFC 9112). Certificates are not verified.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PORTS = {"HTTP_GET": 80, "SSL_GET": 443}
 
 
 async def get(check: Check, page: Page) -> None:
-    """Raises ProbeFailed, OSError, and what a stream raises where it ends early."""
+    """Fetch a page and judge it. Raises ProbeFailed, OSError, and what StreamReader.readuntil raises."""
     tls = _context() if check.kind == "SSL_GET" else None
     name = page.host if check.server_name else None
     async with open_stream(check, tls, name) as (reader, writer):
@@ -49,7 +49,7 @@ def request(check: Check, page: Page) -> bytes:
 
 
 def judge(page: Page, status: int, body: bytes) -> None:
-    """Raises ProbeFailed where status, digest or text are not what the page says."""
+    """Raises ProbeFailed if the status, digest or text differs from what `page` requires."""
     if not any(status in codes for codes in page.codes):
         raise ProbeFailed(f"{page.path} answers with status {status}")
     digest = hashlib.md5(body, usedforsecurity=False).hexdigest() if page.digest else None
@@ -70,7 +70,7 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
         fields = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2]))
         length = int(fields.get("Content-Length", "-1"))
     except (http.client.HTTPException, ValueError):
-        raise ProbeFailed("the answer's header makes no sense") from None
+        raise ProbeFailed("the answer's header is malformed") from None
     if fields.get("Transfer-Encoding", "").lower() == "chunked":
         return await _chunks(reader)
     if length >= 0:

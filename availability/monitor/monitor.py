@@ -1,7 +1,7 @@
 """The monitor's process: a task for each check, one for the rules, and signals, in one event loop.
 
-SIGHUP reads the file again: state that still applies is kept, and a file that is wrong changes nothing.
-SIGTERM and SIGINT end it, and put the rules back as they were before it began.
+SIGHUP reads the file again: state that still applies is kept, and a wrong file changes nothing.
+SIGTERM and SIGINT end the process, which restores the rules that existed before it began.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-monitor"
 Result = TypeVar("Result")
-WATCH = 1.0  # seconds between two looks at the director, and between attempts to reach it
+WATCH = 1.0  # seconds between two requests for the director's rules, and between attempts to reach it
 say = partial(launcher.say, PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for."""
+    """The command line's options."""
 
     file: Path
     config_id: str
@@ -46,11 +46,11 @@ class Settings:
 
 
 class CannotRun(Exception):
-    """One sentence that says why."""
+    """The monitor can't run. The message is one sentence with the reason."""
 
 
 def load(settings: Settings) -> Configuration:
-    """The configuration in the file, all of whose programs exist. Raises ConfigError."""
+    """Read the file, and make sure that its programs exist. Raises ConfigError."""
     configuration = config_reader.load(settings.file, settings.config_id)
     if configuration.vrrp and settings.vrrp:
         block = configuration.vrrp[0]
@@ -87,7 +87,7 @@ def run(settings: Settings) -> None:
 
 
 class Monitor:
-    """Everything that runs: checks, rules, and notifications of changes."""
+    """The running monitor: checks, rules, and notifications of changes."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Monitor:
         self._lost = False
 
     async def run(self) -> None:
-        """Raises RulesError where the director does not take the rules at the start."""
+        """Run until SIGTERM or SIGINT. Raises RulesError if the director refuses the first rules."""
         self._dirty, self._ended = asyncio.Event(), asyncio.Event()
         self._reloading = asyncio.Lock()
         self._changing = asyncio.Lock()  # one change of the rules at a time
@@ -148,7 +148,7 @@ class Monitor:
         return pools
 
     def _member(self, server: RealServer, before: Member | None, now: float) -> Member:
-        """A server that is known begins as it was; a new check of it in the server's own state."""
+        """A server that was known keeps its state; a new check of it starts in the server's state."""
         checkers = []
         left = list(before.checkers) if before else []
         for check in server.checks:
@@ -201,7 +201,7 @@ class Monitor:
             self._start_checks()
 
     async def _finish(self) -> None:
-        """What is due at the end: scripts, and the rules as they were before."""
+        """Run the scripts that are due at the end, and restore the rules of before."""
         self._report([change for pool in self._pools for change in pool.stop()])
         try:
             await self._ask(self._rules.release)
@@ -246,7 +246,7 @@ class Monitor:
     # ---- rules ----
 
     async def _keep_rules(self) -> None:
-        """Carry out each change of state, as soon as there is a director that takes it."""
+        """Apply each change of state to the director's rules, as soon as the director can be reached."""
         while True:
             await self._dirty.wait()
             self._dirty.clear()
@@ -254,7 +254,7 @@ class Monitor:
                 await self._try(self._rules.apply, _wanted(self._pools))
 
     async def _watch(self) -> None:
-        """Notice a director that has gone, or has lost the rules because it was started again."""
+        """Notice that the director is gone, or that it has lost the rules because it was restarted."""
         loop = asyncio.get_running_loop()
         took = 0.0
         while True:
@@ -262,16 +262,16 @@ class Monitor:
             async with self._changing:
                 began = loop.time()
                 if await self._try(self._rules.are_lost):
-                    say("The director has lost the rules, and gets them again.")
+                    say("The director has lost the rules: they are added again.")
                     self._dirty.set()
                 took = loop.time() - began
 
     async def _ask(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """Do this in the thread that talks to the director. Raises RulesError."""
+        """Call `work` in the thread for requests to the director. Raises RulesError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     async def _try(self, work: Callable[..., object], *arguments: object) -> object:
-        """The same, but says what fails; a director that is lost gets everything once it is back."""
+        """Like _ask, but print an error and return None. When a lost director is back, rules are due."""
         try:
             done = await self._ask(work, *arguments)
         except DirectorLost as error:
@@ -291,7 +291,7 @@ class Monitor:
     # ---- events, scripts and mail ----
 
     def _initial(self) -> list[Change]:
-        """With rs_init_notifies, servers that are up from the start are told to their scripts."""
+        """With rs_init_notifies, a change for each server that is up from the start, to run its script."""
         if not self._configuration.init_notifies:
             return []
         return [

@@ -1,7 +1,7 @@
-"""The director's rules as the monitor wants them, over its control socket.
+"""Keeps the director's rules as the monitor wants them, over its control socket.
 
-Only services of the configuration are touched, and in them only servers that it names. What existed before
-is put back at the end, and everything else that the monitor added is removed. Calls block: the process makes
+Only services of the configuration change, and in them only servers that it names. At the end the rules that
+existed before are restored, and the rest of what the monitor added is removed. Calls block: the process makes
 them in a thread.
 """
 
@@ -17,16 +17,16 @@ from director.control.cli import no_answer
 from director.ipvsadm import save_format
 
 FTP = ":21"  # its data connections have other ports, and follow a template (Linux: ip_vs_sched_persist)
-PATIENCE = 10.0  # seconds without a sign of life from the director
+PATIENCE = 10.0  # seconds without an answer from the director
 Name = tuple[object, ...]  # the values of a service's key, and a server or ""
 
 
 class RulesError(Exception):
-    """The director did not take the rules: one sentence. Nothing has changed."""
+    """The director refused the rules, and nothing has changed. The message is one sentence."""
 
 
 class DirectorLost(RulesError):
-    """There is no director on the socket."""
+    """No director answers on the socket."""
 
 
 def name_of(rule: Fields) -> Name:
@@ -34,7 +34,7 @@ def name_of(rule: Fields) -> Name:
 
 
 def persistence_taken_away(servers: Iterable[VirtualServer], existing: Iterable[Fields]) -> Iterator[str]:
-    """A sentence for each ftp service of VS-TUN or VS-DR that a file makes lose its persistence."""
+    """A warning for each FTP service of VS-TUN or VS-DR that loses its persistence by the file."""
     before = {name_of(rule): rule["persistent"] for rule in existing if "server" not in rule}
     for virtual in servers:
         if virtual.service["persistent"] or not {server.method for server in virtual.servers} & {"TUN", "DR"}:
@@ -51,7 +51,7 @@ def persistence_taken_away(servers: Iterable[VirtualServer], existing: Iterable[
 
 
 class Rules:
-    """What the director has of the rules named in `claim`; `ask` sends it a request."""
+    """The director's rules that `claim` has named; `ask` sends a request to the director."""
 
     def __init__(self, socket: str, ask: Callable[[str, Message], Message] | None = None) -> None:
         self._socket = socket
@@ -61,7 +61,7 @@ class Rules:
         self._present: list[Fields] | None = None  # None: to be listed
 
     def claim(self, names: Iterable[Name]) -> list[Fields]:
-        """These rules are the monitor's from now on; returns those that exist. Raises RulesError."""
+        """Make these rules the monitor's; returns those that exist already. Raises RulesError."""
         all_names = set(names)
         new = all_names - self._claimed
         existing = {name_of(rule): rule for rule in self._list()}
@@ -89,17 +89,17 @@ class Rules:
             self._present = None
             if not known:
                 raise
-            return self.apply(wanted, first)  # someone else has changed them: once more, by what there is
+            return self.apply(wanted, first)  # another client has changed them: compare with the present ones
         self._present = list(wanted)
         return len(changes)
 
     def release(self) -> None:
-        """Put back what existed before, and remove the rest. Raises RulesError."""
+        """Restore the rules that existed before, and remove the rest. Raises RulesError."""
         self._present = None
         self.apply(list(self._before.values()))
 
     def are_lost(self) -> bool:
-        """Whether a service has gone, as after the director was started again. Raises RulesError."""
+        """Whether a service is missing, as after a restart of the director. Raises RulesError."""
         wanted = {name_of(rule) for rule in self._present or [] if "server" not in rule}
         lost = not wanted <= {name_of(rule) for rule in self._list()}
         if lost:

@@ -1,6 +1,6 @@
 """The real servers of a virtual server: which are alive, whether that is a quorum, and which rules follow.
 
-No I/O. Whatever changes is returned as a list of `Change`, for events, scripts and mail.
+No I/O. Methods return changes as a list of `Change`, for events, scripts and mail.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Change:
     mail: bool = field(default=False, compare=False)
 
     def data(self) -> Fields:
-        """What an event says besides its kind."""
+        """The fields of its event, without the kind."""
         texts = {"service": self.service, "server": self.server, "check": self.check, "why": self.why}
         return {name: text for name, text in texts.items() if text}
 
     def __str__(self) -> str:
         what = {"server_up": "is up", "server_down": "is down", "quorum_up": "has a quorum"}
         why = f" ({self.check}: {self.why})" if self.check else f" ({self.why})" if self.why else ""
-        who = f"{self.server} of {self.service}" if self.server else self.service
-        return f"{who} {what.get(self.kind, 'has lost its quorum')}{why}."
+        subject = f"{self.server} of {self.service}" if self.server else self.service
+        return f"{subject} {what.get(self.kind, 'has lost its quorum')}{why}."
 
 
 @dataclass(slots=True)
@@ -66,9 +66,9 @@ class Pool:
             member.alive = member.is_alive()
 
     def start(self, alive: Mapping[tuple[str, str], bool] | None = None) -> list[Change]:
-        """What differs from before: the quorum, and after a reload servers that lost the check that failed.
+        """The first changes: the quorum, and after a reload each server whose state differs from `alive`.
 
-        `alive` has the servers that were known, by service and server.
+        `alive` has the state before the reload, by service and server.
         """
         before = alive or {}
         servers = (
@@ -87,7 +87,7 @@ class Pool:
         return [*changes, *self._quorum_changes()]
 
     def stop(self) -> list[Change]:
-        """With omega, everything that was up goes down at the end."""
+        """The changes at the end: with omega, everything that is up goes down."""
         if not self.virtual.omega:
             return []
         changes = [self._server_change(member, None, up=False) for member in self.members if member.alive]
@@ -133,7 +133,7 @@ class Pool:
     # ---- the rules ----
 
     def rules(self) -> Iterator[Fields]:
-        """AddService and AddServer for the state as it is."""
+        """Yield AddService and AddServer for the present state."""
         virtual = self.virtual
         servers = list(self._servers())
         for key in virtual.keys:

@@ -1,7 +1,7 @@
-"""What the checks do: one attempt each, which ends with an outcome (checker.py).
+"""One attempt of a check, which ends with an outcome (checker.py).
 
-connect_timeout is the time for an attempt as a whole, so that a server that sends a byte now and then fails.
-HTTP is in http_get.py, what consists of datagrams in datagrams.py.
+connect_timeout limits an attempt as a whole, so that a server that only sends a byte now and then fails.
+HTTP is in http_get.py, checks by datagrams are in datagrams.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from availability.monitor.connection import ProbeFailed, connect, open_stream
 from director.deadline import within
 
 OK = Outcome()
-_GRACE = 5.0  # seconds in which a program that takes too long is ended
+_GRACE = 5.0  # seconds to end a program that takes too long
 
 
 async def probe(check: Check, page: int, configuration: Configuration) -> Outcome:
-    """One attempt; `page` is the index of the page to ask for. Never raises for what a server does."""
+    """Make one attempt; `page` is the index of the page to fetch. Never raises for what a server does."""
     timeout = check.timing.connect_timeout
     try:
         if check.kind == "MISC_CHECK":
@@ -46,7 +46,7 @@ async def probe(check: Check, page: int, configuration: Configuration) -> Outcom
 
 
 def _late(check: Check) -> Outcome:
-    """UDP_CHECK without require_reply is content with silence."""
+    """The outcome of a timeout: UDP_CHECK without require_reply succeeds without a reply."""
     if check.kind == "UDP_CHECK" and check.reply is None:
         return OK
     return Outcome(f"no answer within {check.timing.connect_timeout:g} s")
@@ -58,7 +58,7 @@ async def _tcp(check: Check) -> None:
 
 
 async def _smtp(check: Check) -> None:
-    """The greeting, HELO and its answer (RFC 5321)."""
+    """Expect the greeting, send HELO and expect its answer (RFC 5321)."""
     async with open_stream(check) as (reader, writer):
         await _expect(reader, "220")
         writer.write(f"HELO {check.helo or socket.gethostname()}\r\n".encode())
@@ -68,7 +68,7 @@ async def _smtp(check: Check) -> None:
 
 
 async def _expect(reader: asyncio.StreamReader, code: str) -> None:
-    """A reply, perhaps of several lines, with this code."""
+    """Read a reply, perhaps of several lines, and require this code. Raises ProbeFailed."""
     while True:
         line = (await reader.readuntil(b"\n")).decode(errors="replace").rstrip()
         if line[:3] != code:
@@ -78,7 +78,7 @@ async def _expect(reader: asyncio.StreamReader, code: str) -> None:
 
 
 async def _program(check: Check, configuration: Configuration) -> Outcome:
-    """Exit code 0 is alive; with misc_dynamic, 2 to 255 are as well, and ask for a weight."""
+    """Run a MISC_CHECK. Exit code 0 is success; with misc_dynamic, 2 to 255 are too, and ask for a weight."""
     assert check.command
     code, output = await programs.run(check.command, configuration, check.timing.connect_timeout)
     if code == 0:

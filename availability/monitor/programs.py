@@ -1,7 +1,7 @@
-"""Programs that the configuration names: MISC_CHECK, and what runs when a state changes; and mail.
+"""Programs that the configuration names, for MISC_CHECK and changes of state; and mail.
 
-A program is started without a shell, as the user that the configuration says, and in a session of its own,
-so that all of it can be ended when it takes too long.
+A program starts without a shell, as the configured user, and in a session of its own, so that it can be ended
+with its children when it takes too long.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from director.deadline import within
 DEFAULT_USER = "keepalived_script"
 END = 0.5  # seconds between SIGTERM and SIGKILL
 _ALL_UIDS = 2**32 - 1
-_OUTPUT = 200  # characters of a program's first line, as a reason
+_MAX_OUTPUT = 200  # characters of a program's first line, as a reason
 
 
 def scripts(configuration: Configuration) -> Iterator[tuple[str, Script]]:
@@ -48,7 +48,7 @@ def verify(configuration: Configuration) -> None:
 
 
 def verify_scripts(named: Iterable[tuple[str, Script]], configuration: Configuration) -> None:
-    """The same for these scripts and their keywords."""
+    """Like `verify`, for these scripts and their keywords."""
     for keyword, script in named:
         program = shutil.which(script.words[0])
         if program is None:
@@ -85,7 +85,7 @@ def _user(script: Script, configuration: Configuration) -> tuple[int, int]:
 
 
 def _unsafe(program: Path) -> Path | None:
-    """The first part of a path that others than root may change."""
+    """The first part of a path that users other than root can change; None if there is none."""
     whole = program.resolve()
     owners = _roots()
     for part in (whole, *whole.parents):
@@ -106,19 +106,19 @@ def _roots() -> set[int]:
 async def run(script: Script, configuration: Configuration, timeout: float) -> tuple[int, str]:
     """Run a program; returns its exit code, negative for a signal, and the first line of its output.
 
-    Raises OSError where it can't be started, and asyncio.TimeoutError after it has been ended.
+    Raises OSError if it can't be started, and asyncio.TimeoutError after it has been ended at the timeout.
     """
     process = await _start(script, configuration, asyncio.subprocess.PIPE)
     try:
         output, _ = await within(timeout, process.communicate())
     finally:
         await _end(process)
-    first = output.decode(errors="replace").strip().partition("\n")[0][:_OUTPUT]
+    first = output.decode(errors="replace").strip().partition("\n")[0][:_MAX_OUTPUT]
     return process.returncode or 0, first
 
 
 async def notify(script: Script, configuration: Configuration) -> str:
-    """Run a program on a change of state until it ends; returns what went wrong, or nothing."""
+    """Run a program for a change of state until it ends; returns a sentence about an error, or ""."""
     try:
         process = await _start(script, configuration, asyncio.subprocess.DEVNULL)
         code = await process.wait()
@@ -153,8 +153,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def send(mail: Mail, router_id: str, sentence: str) -> str:
-    """Send mail about a change; blocks. Returns what went wrong, or nothing."""
-    import smtplib  # only where mail is wanted
+    """Send mail about a change; blocks. Returns a sentence about an error, or ""."""
+    import smtplib  # here because most configurations have no mail
 
     message = EmailMessage()
     message["Subject"] = f"[{router_id or 'lvs-monitor'}] {sentence}"[:200]

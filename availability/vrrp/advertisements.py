@@ -1,7 +1,7 @@
-"""VRRP's advertisements, by Scapy's layers: versions 2 and 3.
+"""VRRP advertisements of versions 2 and 3, built and read by Scapy's layers.
 
-What is read comes from anyone on the network: all of it is checked, and what is wrong is Malformed. Version 2
-has keepalived's layout, with 8 bytes of authentication data in any case.
+Anyone on the network can send one: `read` checks all of it, and raises Malformed. Version 2 has keepalived's
+layout, always with 8 bytes of authentication data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PASSWORD = 1  # the authentication type
 
 
 class Malformed(Exception):
-    """Not an advertisement of this virtual router: why."""
+    """Not an advertisement of this virtual router. The message is the reason, to follow "with"."""
 
 
 def advertisement(settings: Settings, source: str, priority: int) -> bytes:
@@ -37,7 +37,7 @@ def advertisement(settings: Settings, source: str, priority: int) -> bytes:
 
 
 def frame(payload: bytes, settings: Settings, source: str, mac: str, tos: int) -> tuple[bytes, int]:
-    """An advertisement's whole frame with another MAC address than its interface's; and its EtherType."""
+    """The frame of an advertisement with the source `mac`, not the interface's; and its EtherType."""
     group = inet_pton(AF_INET6 if settings.is_ipv6 else AF_INET, settings.group)
     under: IP | IPv6
     if settings.is_ipv6:
@@ -55,9 +55,9 @@ def _authentication(settings: Settings) -> tuple[int, int]:
 
 
 def unpadded(packet: bytes, settings: Settings) -> bytes | None:
-    """An IP packet without what Ethernet pads it with; None where it is not for the group, or damaged.
+    """An IP packet without Ethernet's padding; None if it is not for the group, or damaged.
 
-    It is looked at as the kernel looks at what it hands to a raw socket.
+    The checks are those that the kernel makes before it passes a packet to a raw socket.
     """
     if settings.is_ipv6:
         if len(packet) < _IPV6_HEADER or packet[24:40] != inet_pton(AF_INET6, settings.group):
@@ -72,10 +72,10 @@ def unpadded(packet: bytes, settings: Settings) -> bytes | None:
 
 
 def read(packet: bytes, settings: Settings) -> Advertisement | None:
-    """The advertisement in an IP packet; None where it is another virtual router's. Raises Malformed."""
+    """The advertisement in an IP packet; None if it is another virtual router's. Raises Malformed."""
     header = _IPV6_HEADER if settings.is_ipv6 else (packet[0] & 0x0F) * 4 if packet else 0
     if not _IP_HEADER <= header <= len(packet) - _HEADER:
-        raise Malformed(f"a packet of {len(packet)} bytes")
+        raise Malformed(f"a packet of only {len(packet)} bytes")
     message = packet[header:]
     if message[1] != settings.vrid:
         return None
@@ -104,7 +104,7 @@ def _read_2(message: bytes, settings: Settings, source: str) -> Advertisement:
     found = VRRP(message)
     kind = 0 if settings.password is None else _PASSWORD
     if found.authtype != kind or (kind and (found.auth1, found.auth2) != _authentication(settings)):
-        raise Malformed("another password, or none")
+        raise Malformed("other authentication data")
     if found.adv != round(settings.interval):
         raise Malformed(f"an interval of {found.adv} s instead of {round(settings.interval)} s")
     _check_addresses(found.addrlist, settings)

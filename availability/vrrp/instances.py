@@ -1,4 +1,4 @@
-"""vrrp_instance and vrrp_sync_group of keepalived.conf become settings; defaults are keepalived's."""
+"""Converts vrrp_instance and vrrp_sync_group of keepalived.conf to settings, with keepalived's defaults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUPS = ("224.0.0.18", "ff02::12")  # of IPv4 and IPv6
 _MAC, _NAME = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){4,5}"), re.compile(r"[\w.@-]{1,15}")
 _COLONS_OF_A_PREFIX = 4
 _OPTIONS = ("brd", "broadcast", "dev", "scope", "label")  # of an address, with a value each
-_NOT_HERE = (  # keepalived's others
+_UNSUPPORTED = (  # keepalived has these, too
     *("peer", "home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "valid_lft", "preferred_lft"),
     *("use_vmac", "no_track", "track_group"),
 )
@@ -34,7 +34,7 @@ _SCRIPTS = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "no
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address with its prefix length, the interface that it is put on, and more of ip-address(8)."""
+    """An address with its prefix length, its interface, and options of ip-address(8)."""
 
     address: str
     bits: int
@@ -46,7 +46,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One vrrp_instance: its router's settings, where its addresses go, what it watches, and its scripts."""
+    """One vrrp_instance: its router's settings, its addresses, what it tracks, and its scripts by keyword."""
 
     settings: Settings
     addresses: tuple[Address, ...]
@@ -61,12 +61,12 @@ class Group:
 
     name: str
     members: tuple[str, ...]
-    tracked: tuple[Tracked, ...] = ()  # its members have it, too
+    tracked: tuple[Tracked, ...] = ()  # `read` adds these to its members
     scripts: dict[str, Script] = field(default_factory=dict)
 
 
 def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
-    """Raises ConfigError."""
+    """The virtual routers and sync groups of a configuration. Raises ConfigError."""
     blocks = [block for block in configuration.vrrp if block.keyword == "vrrp_instance"]
     programs = tracking.read_scripts(block for block in configuration.vrrp if block.keyword == "vrrp_script")
     instances = [_instance(block, configuration.settings, programs) for block in blocks]
@@ -106,10 +106,10 @@ def read(configuration: Configuration) -> tuple[list[Instance], list[Group]]:
 def _group(block: Block, names: Set[str], programs: Mapping[str, VrrpScript]) -> Group:
     members = [word for inner in block.all("group") for line in inner.lines for word in line.words]
     unknown = next((name for name in members if name not in names), None)
-    if unknown is not None or not members or len(block.words) != 1:
-        raise block.error(
-            f"vrrp_sync_group: expected a name and instances of this file, got {unknown!r:.60}."
-        )
+    if not members or len(block.words) != 1:
+        raise block.error("a vrrp_sync_group needs a name, and a group with its instances.")
+    if unknown is not None:
+        raise block.error(f"vrrp_sync_group: there is no vrrp_instance {unknown!r:.60} in this file.")
     return Group(block.words[0], tuple(members), tracking.read_tracked(block, programs), _scripts(block))
 
 
@@ -119,7 +119,7 @@ def _scripts(block: Block) -> dict[str, Script]:
 
 def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript]) -> Instance:
     def setting(keyword: str, default: Any) -> Any:
-        """The instance's own, or that of global_defs."""
+        """The instance's value, else that of global_defs, else the default."""
         return block.get(keyword, globals_.get(f"vrrp_{keyword}", default))
 
     for keyword in ("interface", "virtual_router_id"):
@@ -132,7 +132,7 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
     if interval > MAX_INTERVAL[version] or round(interval * 100) < 1 or (version == 2 and interval % 1):
         form = "whole seconds" if version == 2 else "hundredths of a second"
         raise block.error(
-            f"advert_int: version {version} has {form}, up to {MAX_INTERVAL[version]:g} s.", "advert_int"
+            f"advert_int: version {version} takes {form}, up to {MAX_INTERVAL[version]:g} s.", "advert_int"
         )
     first_master = block.get("state") == "MASTER"
     priority = block.get("priority", OWNER if first_master else 100)
@@ -154,14 +154,14 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
         is_ipv6
     }:
         raise block.error(
-            "virtual_ipaddress has addresses of one family, with native_ipv6 those of IPv6; others may stand "
-            "in virtual_ipaddress_excluded."
+            "virtual_ipaddress takes addresses of one family, IPv6 with native_ipv6: put others into "
+            "virtual_ipaddress_excluded."
         )
     if is_ipv6 and version != 3:
         raise block.error("IPv6 needs version 3 of VRRP.", "version")
     source = block.get("mcast_src_ip", "")
     if source and (":" in source) is not is_ipv6:
-        raise block.error("mcast_src_ip is of another family than the addresses.", "mcast_src_ip")
+        raise block.error("mcast_src_ip must be of the family of virtual_ipaddress.", "mcast_src_ip")
     group = globals_.get("vrrp_mcast_group6" if is_ipv6 else "vrrp_mcast_group4", GROUPS[is_ipv6])
     again, times = globals_.get("vrrp_garp_master_delay", 5.0), globals_.get("vrrp_garp_master_repeat", 5)
     settings = Settings(
@@ -190,18 +190,17 @@ def _instance(block: Block, globals_: Block, programs: Mapping[str, VrrpScript])
     own = [] if block.get("dont_track_primary") else [Tracked("interface", interface)]
     tracked = (*own, *tracking.read_tracked(block, programs))
     virtual_mac = _virtual_mac(block, settings)
-    every = (*addresses, *excluded)
+    all_addresses = (*addresses, *excluded)
     if virtual_mac:
-        own_place = virtual_mac.interface
-        every = tuple(
-            replace(address, interface=own_place) if address.interface == interface else address
-            for address in every
+        all_addresses = tuple(
+            replace(address, interface=virtual_mac.interface) if address.interface == interface else address
+            for address in all_addresses
         )
-    return Instance(settings, every, tracked, _scripts(block), virtual_mac)
+    return Instance(settings, all_addresses, tracked, _scripts(block), virtual_mac)
 
 
 def _virtual_mac(block: Block, settings: Settings) -> VirtualMac | None:
-    """use_vmac [NAME] [MAC]; of an address with five bytes, the router's id is the sixth."""
+    """use_vmac [NAME] [MAC]; the router's id becomes the sixth byte of a MAC address of five."""
     words = block.get("use_vmac")
     if words is None:
         if block.get("vmac_xmit_base"):
@@ -226,18 +225,18 @@ def _password(block: Block, version: int) -> str | None:
     if not found:
         return None
     if version == 3 or not found[0]:
-        raise block.error("authentication is for version 2, with an auth_pass.")
+        raise block.error("authentication needs version 2 of VRRP, and an auth_pass.")
     return str(found[0])
 
 
 def _address(line: Statement, interface: str) -> Address:
-    """ADDRESS[/BITS], then options with a value each."""
+    """Read a line: ADDRESS[/BITS], then options with a value each. Raises ConfigError."""
     word, *rest = line.words
     address, slash, bits = word.partition("/")
     options = dict(zip(rest[::2], rest[1::2], strict=False))
     strange = next((option for option in rest[::2] if option not in _OPTIONS), None)
     try:
-        if strange in _NOT_HERE:
+        if strange in _UNSUPPORTED:
             raise ValueError(f"{strange} is not supported here, only brd, dev, scope and label")
         if strange or len(rest) != 2 * len(options):
             expected = "ADDRESS[/BITS] [brd ADDRESS] [dev NAME] [scope SCOPE] [label NAME]"

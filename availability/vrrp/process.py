@@ -1,7 +1,7 @@
 """lvs-vrrp FILE: run the virtual routers of a keepalived.conf, until SIGTERM or SIGINT.
 
 Exit codes: 0 stopped, having resigned where it was master, or with --check the file is valid; 2, with one
-sentence, where it can't run.
+sentence, if it can't run.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from director.core.events import Event
 from director.event_file import EventFile, seconds_since_the_epoch
 
 PROGRAM = "lvs-vrrp"
-LOOK = 0.05  # seconds between two looks at the interfaces
+POLL = 0.05  # seconds between two readings of the interfaces' state
 _NOTIFY = {State.MASTER: "notify_master", State.BACKUP: "notify_backup", State.FAULT: "notify_fault"}
 say = partial(launcher.say, PROGRAM)
 
 
 class VirtualRouter:
-    """An instance of the configuration at work: its state machine, its sockets and its timer."""
+    """A running instance of the configuration: its state machine, its sockets and its timer."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -49,7 +49,7 @@ class VirtualRouter:
         self.machine = Router(instance.settings, self.sockets.address)
         self.timer: asyncio.TimerHandle | None = None
         self.complain_of_others, self.complain = Complaints(say), Complaints(say)
-        self.why = ""  # what is tracked and has made the router fail, or changed its priority
+        self.why = ""  # the tracked interfaces and scripts that explain a fault, or the priority
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class VirtualRouter:
 
 
 class Vrrp:
-    """All virtual routers of a configuration. Raises OSError where a socket can't be opened."""
+    """All virtual routers of a configuration. Raises OSError if a socket can't be opened."""
 
     def __init__(
         self,
@@ -91,12 +91,12 @@ class Vrrp:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         for router in self._routers:
-            for address in router.instance.addresses:  # left by one that was killed
+            for address in router.instance.addresses:  # a process that was killed may have left them
                 self._try(router, lambda address=address: vip.remove_address(address))
             loop.add_reader(router.sockets.receiver, self._receive, router)
         say(f"Running: {', '.join(router.name for router in self._routers)}.")
         self._follower = Follower(self._daemon, self._socket, say) if self._daemon else None
-        tasks = [loop.create_task(self._look())]
+        tasks = [loop.create_task(self._poll())]
         watching = [loop.create_task(self._watch(script)) for script in self._scripts.values()]
         if self._follower:
             tasks.append(loop.create_task(self._follower.run()))
@@ -105,7 +105,7 @@ class Vrrp:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._stop()
-        for task in watching:  # only now: a program that does not end at once must not keep the VIP here
+        for task in watching:  # only now: a program that ends late must not keep the VIP here
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
         if self._follower:
@@ -123,10 +123,10 @@ class Vrrp:
             router.sockets.close()
         say("Stopped.")
 
-    # ---- what happens ----
+    # ---- input ----
 
-    async def _look(self) -> None:
-        """Notice what fails and comes back. A group works if all of its members do."""
+    async def _poll(self) -> None:
+        """Notice what fails and what comes back. The members of a sync group fail together."""
         while True:
             state = self._state()
             failing = {router.name: tracking.failures(router.tracked, state) for router in self._routers}
@@ -138,7 +138,7 @@ class Vrrp:
                     reason for name in dict.fromkeys(together or [router.name]) for reason in failing[name]
                 ]
                 self._compare(router, why, state)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL)
 
     def _state(self) -> tracking.State:
         return {
@@ -149,7 +149,7 @@ class Vrrp:
         }
 
     def _compare(self, router: VirtualRouter, failing: list[str], state: tracking.State) -> None:
-        """Take over what is tracked: a new priority, a fault, or the end of one."""
+        """Apply the state of what is tracked: a new priority, a fault, or the end of one."""
         machine, before = router.machine, router.machine.state
         priority = tracking.priority(router.instance.settings.priority, router.tracked, state)
         changed = priority != machine.priority
@@ -166,7 +166,7 @@ class Vrrp:
             self._event(router)
 
     async def _watch(self, script: ScriptState) -> None:
-        """Run a vrrp_script again and again; `_look` sees what becomes of it."""
+        """Run a vrrp_script again and again; `_poll` reads its state."""
         settings = script.settings
         due = self._loop.time()
         while True:
@@ -185,24 +185,24 @@ class Vrrp:
     def _receive(self, router: VirtualRouter) -> None:
         try:
             packet = router.sockets.receive()
-            heard = advertisements.read(packet, router.instance.settings) if packet else None
+            found = advertisements.read(packet, router.instance.settings) if packet else None
         except advertisements.Malformed as error:
             router.complain_of_others(
                 f"{router.name} ignores advertisements of this virtual router with {error}."
             )
             return
-        except OSError:  # the interface has gone; `_look` sees that
+        except OSError:  # the interface has gone; `_poll` notices it
             return
-        if heard:
+        if found:
             before = router.machine.state
-            self._change(router, router.machine.receive(heard, self._loop.time()), before)
+            self._change(router, router.machine.receive(found, self._loop.time()), before)
 
     def _tick(self, router: VirtualRouter) -> None:
         before = router.machine.state
         self._change(router, router.machine.tick(self._loop.time()), before)
 
     def _change(self, router: VirtualRouter, actions: list[Action], before: State, new: bool = False) -> None:
-        """Carry it out, report it, and take the others of the sync group along."""
+        """Carry out the actions, report a new state, and change the other members of the sync group."""
         self._do(router, actions)
         self._set_timer(router)
         state = router.machine.state
@@ -225,7 +225,7 @@ class Vrrp:
         due = router.machine.next
         router.timer = self._loop.call_at(due, self._tick, router) if due is not None else None
 
-    # ---- what is done ----
+    # ---- output ----
 
     def _do(self, router: VirtualRouter, actions: list[Action]) -> None:
         settings = router.instance.settings
@@ -247,7 +247,7 @@ class Vrrp:
                     self._try(router, lambda address=address, change=change: change(address))
 
     def _try(self, router: VirtualRouter, work: object) -> None:
-        """An interface may be gone, or its network full: the protocol goes on."""
+        """Report an error, once: an interface may be gone or its queue full, but the protocol must go on."""
         assert callable(work)
         try:
             work()
@@ -326,7 +326,7 @@ def _cannot(error: OSError) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises ConfigError and OSError."""
+    """Read the file and run its virtual routers. Raises ConfigError and OSError."""
     configuration = config_reader.load(options.file, options.config_id)
     found, groups = instances.read(configuration)
     if not found:
@@ -357,10 +357,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _scripts(found: list[Instance], groups: list[Group]) -> list[tuple[str, Script]]:
-    every = [router.scripts for router in found] + [group.scripts for group in groups]
+    named = [router.scripts for router in found] + [group.scripts for group in groups]
     tracked = {item.script for router in found for item in router.tracked if item.script}
     return [
-        *(item for named in every for item in named.items()),
+        *(item for scripts in named for item in scripts.items()),
         *(("script", script.script) for script in sorted(tracked, key=lambda script: script.name)),
     ]
 

@@ -1,7 +1,7 @@
 """A virtual router's state machine: BACKUP, MASTER or FAULT (RFC 3768, RFC 5798), as keepalived runs it.
 
-No I/O and no clock: the time is passed in, in seconds, and what is to be done comes back as a list of actions
-in their order: on becoming master the advertisement first, then the addresses, then gratuitous ARP.
+No I/O and no clock: the caller passes the time in seconds, and carries out the actions that are returned, in
+order: a new master first advertises, then adds the addresses, then sends gratuitous ARP.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from ipaddress import ip_address
 
-OWNER = 255  # the priority of the router that has the addresses as its own
+OWNER = 255  # the priority of the router that owns the addresses
 RESIGN = 0  # the priority of one that stops
 
 
@@ -21,7 +21,7 @@ class State(Enum):
 
 
 class Action(Enum):
-    """What the process is to do."""
+    """What the process must do."""
 
     ADVERTISE = auto()
     RESIGN = auto()  # advertise priority 0
@@ -34,7 +34,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A vrrp_instance. Times in seconds; `announce_again` is 0 for no repetition, `refresh` for none."""
+    """A vrrp_instance. Times in seconds; 0 in `announce_again` or `refresh` means no repetition."""
 
     name: str
     interface: str
@@ -60,13 +60,13 @@ class Settings:
 
     @property
     def is_ipv6(self) -> bool:
-        """Whether its advertisements go over IPv6: its addresses are of that family."""
+        """Whether its addresses are of IPv6: then advertisements go over IPv6, too."""
         return ":" in self.group
 
 
 @dataclass(frozen=True, slots=True)
 class Advertisement:
-    """What another router says of itself; `interval` in seconds."""
+    """The advertisement of another router; `interval` in seconds."""
 
     source: str
     priority: int
@@ -75,7 +75,7 @@ class Advertisement:
 
 @dataclass(slots=True)
 class Router:
-    """`address` is its own one, which decides between equal priorities."""
+    """The state machine; `address` is the router's own, which decides between equal priorities."""
 
     settings: Settings
     address: str
@@ -97,19 +97,19 @@ class Router:
 
     @property
     def skew(self) -> float:
-        """The higher the priority, the shorter: so the best backup is first."""
+        """Seconds; the higher the priority, the shorter, so that the best backup takes over."""
         unit = self._master_interval if self.settings.version == 3 else 1.0
         return (256 - self.priority) * unit / 256
 
     @property
     def master_down(self) -> float:
-        """Silence after which the master counts as dead."""
+        """Seconds without an advertisement after which the master counts as dead."""
         return self.settings.missed * self._master_interval + self.skew
 
-    # ---- what happens ----
+    # ---- input ----
 
     def start(self, now: float) -> list[Action]:
-        """The interface works, at the start or again."""
+        """The interface works: at the start, or again after a fault."""
         if self._is_owner and self.settings.first_master:
             return self._become_master(now)
         self.state = State.BACKUP
@@ -118,7 +118,7 @@ class Router:
         return []
 
     def set_priority(self, priority: int) -> None:
-        """The next advertisement has it; a backup's patience changes with its skew."""
+        """The next advertisement has the new priority; a backup's timer changes with its skew."""
         before = self.skew
         self.priority = priority
         self.due += self.skew - before if self.state is State.BACKUP else 0.0
@@ -130,7 +130,7 @@ class Router:
         return [Action.REMOVE_ADDRESSES] if was_master else []
 
     def stop(self) -> list[Action]:
-        """The end, in order: the backups need not wait."""
+        """Resign, so that the backups need not wait until the master counts as dead."""
         was_master = self.state is State.MASTER
         self.state = State.FAULT
         return [Action.RESIGN, Action.REMOVE_ADDRESSES] if was_master else []
@@ -144,7 +144,7 @@ class Router:
         return self._become_master(now) if self.state is State.BACKUP else []
 
     def tick(self, now: float) -> list[Action]:
-        """Whatever is due."""
+        """The actions that are due."""
         if self.state is State.BACKUP and now >= self.due:
             return self._become_master(now)
         actions: list[Action] = []
@@ -164,19 +164,19 @@ class Router:
         announce = self._announce_at if self.state is State.MASTER else None
         return self.due if announce is None else min(self.due, announce)
 
-    def receive(self, heard: Advertisement, now: float) -> list[Action]:
-        """An advertisement for this virtual router."""
+    def receive(self, found: Advertisement, now: float) -> list[Action]:
+        """Process an advertisement of another router for this virtual router."""
         if self.state is State.MASTER:
-            return self._hear_as_master(heard, now)
+            return self._receive_as_master(found, now)
         if self.state is State.BACKUP:
-            self._hear_as_backup(heard, now)
+            self._receive_as_backup(found, now)
         return []
 
-    def _hear_as_backup(self, heard: Advertisement, now: float) -> None:
-        if heard.priority == RESIGN:
+    def _receive_as_backup(self, found: Advertisement, now: float) -> None:
+        if found.priority == RESIGN:
             self.due = now + self.skew
             return
-        if self.settings.preempt and heard.priority < self.priority:
+        if self.settings.preempt and found.priority < self.priority:
             if self._preempt_after is None:
                 self._preempt_after = now + self.settings.preempt_delay
             if now >= self._preempt_after:
@@ -184,17 +184,17 @@ class Router:
         else:
             self._preempt_after = None
         if self.settings.version == 3:
-            self._master_interval = heard.interval
+            self._master_interval = found.interval
         self.due = now + self.master_down
 
-    def _hear_as_master(self, heard: Advertisement, now: float) -> list[Action]:
-        if heard.priority == RESIGN:
+    def _receive_as_master(self, found: Advertisement, now: float) -> list[Action]:
+        if found.priority == RESIGN:
             self.due = now + self.settings.interval
             return [Action.ADVERTISE]
         mine = self.priority, int(ip_address(self.address))
-        if (heard.priority, int(ip_address(heard.source))) > mine:
+        if (found.priority, int(ip_address(found.source))) > mine:
             if self.settings.version == 3:
-                self._master_interval = heard.interval
+                self._master_interval = found.interval
             return self._become_backup(now)
         self.due = now + self.settings.interval
         self._announce_next(self.settings.contradict_again, now, Action.CONTRADICT)
@@ -209,7 +209,7 @@ class Router:
         return [Action.ADVERTISE, Action.ADD_ADDRESSES, Action.ANNOUNCE]
 
     def _announce_next(self, again: float, now: float, action: Action) -> None:
-        """Once more after `again` seconds; if that is 0, with the next refresh."""
+        """Repeat the announcement after `again` seconds; if that is 0, with the next refresh."""
         refresh = self.settings.refresh
         self._announce_at = now + again if again else now + refresh if refresh else None
         self._announce_as = action if again else Action.REFRESH

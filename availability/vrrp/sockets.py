@@ -1,4 +1,4 @@
-"""The sockets of a virtual router: advertisements out and in, gratuitous ARP, and what IPv6 has in its place.
+"""The sockets of a virtual router: for advertisements, gratuitous ARP, and neighbour advertisements of IPv6.
 
 Needs the capability CAP_NET_RAW. Everything raises OSError.
 """
@@ -15,10 +15,9 @@ from availability.vrrp import advertisements
 from availability.vrrp.instances import Address, Instance
 
 _TOS = 0xC0  # internetwork control, as in keepalived
-_PKTINFO, _HOPLIMIT = 50, 52  # IPV6_PKTINFO, IPV6_HOPLIMIT: how a packet came (linux/in6.h)
+_PKTINFO, _HOPLIMIT = 50, 52  # IPV6_PKTINFO, IPV6_HOPLIMIT: ancillary data (linux/in6.h)
 _IN6_PKTINFO = struct.Struct("=16si")
-_LONGEST = 65535
-
+_MAX_PACKET = 65535
 
 # Classic BPF (linux/filter.h): load the EtherType and IP's protocol; return the whole packet, or nothing.
 _NOTHING = ((0x06, 0, 0, 0),)
@@ -26,7 +25,7 @@ _ADVERTISEMENTS = {
     is_ipv6: (
         *((0x28, 0, 0, 0xFFFFF000), (0x15, 0, 3, kind)),
         *((0x30, 0, 0, at), (0x15, 0, 1, advertisements.PROTOCOL)),
-        *((0x06, 0, 0, _LONGEST), *_NOTHING),
+        *((0x06, 0, 0, _MAX_PACKET), *_NOTHING),
     )
     for is_ipv6, kind, at in ((False, vip.ETH_P_IP, 9), (True, vip.ETH_P_IPV6, 6))
 }
@@ -43,14 +42,14 @@ def _filter(made: socket.socket, instructions: tuple[tuple[int, int, int, int], 
 
 
 class Sockets:
-    """The sockets of one instance; `receiver` is readable when a packet has come."""
+    """The sockets of one instance; `receiver` is readable when a packet has arrived."""
 
     def __init__(self, instance: Instance) -> None:
         settings = instance.settings
         self._settings = settings
         virtual = instance.virtual_mac
         self._virtual_mac = virtual.address if virtual and virtual.advertises else None
-        self._membership: socket.socket | None = None  # of the group, where `receiver` is not what has joined
+        self._membership: socket.socket | None = None  # has joined the group, if `receiver` has not
         self._index = vip.interface_index(settings.interface)
         own = vip.link_local_address if settings.is_ipv6 else vip.interface_address
         self.address = settings.source or own(settings.interface)
@@ -64,7 +63,7 @@ class Sockets:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, settings.interface.encode())
             (self._set_up_ipv6 if settings.is_ipv6 else self._set_up_ipv4)()
             self._frames.bind((settings.interface, vip.ETH_P_ARP))
-            if virtual:  # frames of another router with this MAC address reach packet sockets only
+            if virtual:  # only packet sockets get another router's frames with this MAC address
                 self._membership, self.receiver = self.receiver, stack.enter_context(self._tap())
                 _filter(self._membership, _NOTHING)
             self._stack = stack.pop_all()
@@ -94,12 +93,12 @@ class Sockets:
         self._sender.bind((self.address, 0, 0, self._index))
 
     def _tap(self) -> socket.socket:
-        """Advertisements that arrive on the interface, before the kernel decides whose they are."""
+        """A packet socket: it gets advertisements on the interface before the kernel drops any."""
         made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         made.setblocking(False)
         made.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         _filter(made, _ADVERTISEMENTS[self._settings.is_ipv6])
-        made.bind((self._settings.interface, _ETH_P_ALL))  # one kind of frames would come too late
+        made.bind((self._settings.interface, _ETH_P_ALL))  # with one EtherType, frames would arrive too late
         return made
 
     def advertise(self, priority: int) -> None:
@@ -112,18 +111,18 @@ class Sockets:
         self._sender.sendto(payload, (self._settings.group, 0, *scope))
 
     def receive(self) -> bytes | None:
-        """The next packet with its IP header; None where there is none."""
+        """The next packet with its IP header; None if none has arrived."""
         try:
             if self._membership is not None:
-                packet = self.receiver.recv(_LONGEST)
+                packet = self.receiver.recv(_MAX_PACKET)
                 return advertisements.unpadded(packet, self._settings)
-            return self._receive_ipv6() if self._settings.is_ipv6 else self.receiver.recv(_LONGEST)
+            return self._receive_ipv6() if self._settings.is_ipv6 else self.receiver.recv(_MAX_PACKET)
         except BlockingIOError:
             return None
 
     def _receive_ipv6(self) -> bytes:
-        """The kernel keeps the header, and tells what it said."""
-        payload, ancillary, _, sender = self.receiver.recvmsg(_LONGEST, 256)
+        """A packet; rebuilds its header from ancillary data: a raw IPv6 socket delivers the payload only."""
+        payload, ancillary, _, sender = self.receiver.recvmsg(_MAX_PACKET, 256)
         messages = {kind: data for _, kind, data in ancillary}
         source = socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0])
         destination = messages.get(_PKTINFO, bytes(_IN6_PKTINFO.size))[:16]

@@ -1,7 +1,7 @@
 """lvs_sync_daemon: the director's synchronisation daemons follow the state of a virtual router.
 
-Its master tells of connections, everyone else listens; without an instance, both daemons run all the time. A
-director that is started again gets its daemons again. Requests block, so they are made in a thread.
+The master's director sends connections, the others receive; without an instance, both daemons run all the
+time. A restarted director gets its daemons again. Requests block, so a thread makes them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from director.control.cli import no_answer
 from director.deadline import within
 from director.formats import parse_number
 
-LOOK = 1.0  # seconds between two looks at the director
-PATIENCE = 10.0  # seconds without a sign of life from it
+POLL = 1.0  # seconds between two requests for the director's daemons
+PATIENCE = 10.0  # seconds without an answer from it
 _NUMBERS = {
     "id": ("syncid", 0, 255),
     "maxlen": ("maxlen", 1, 65507),
@@ -33,7 +33,7 @@ _NUMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class SyncDaemon:
-    """Which instance is followed, if any, and what the daemons are started with."""
+    """The instance to follow, None to run both daemons, and the options that daemons are started with."""
 
     instance: str | None
     fields: Fields
@@ -77,7 +77,7 @@ def _number(word: str, least: int, most: int) -> int:
 
 
 class Follower:
-    """Keeps the director's daemons as they should be; `say` is given sentences about what fails."""
+    """Keeps the director's daemons running by the instance's state; calls `say` with errors as sentences."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Follower:
             self._changed.clear()
             await self._set(self._roles)
             try:
-                await within(LOOK, self._changed.wait())
+                await within(POLL, self._changed.wait())
             except asyncio.TimeoutError:
                 continue
 
@@ -141,7 +141,7 @@ class Follower:
         return answer
 
     def _report(self, sentence: str) -> None:
-        """Once for each cause."""
+        """Print a sentence unless it was the last one."""
         if sentence != self._reported:
             self._reported = sentence
             self._say(sentence)

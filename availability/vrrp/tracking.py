@@ -1,9 +1,9 @@
 """What a virtual router depends on besides its own interface: track_script and track_interface.
 
-While something with weight 0 is down, the router is in FAULT. Any other weight changes its priority, as in
-keepalived: a positive one is added while the thing is up, a negative one while it is down. `reverse` turns
-the weight's sign round; with weight 0, it makes the router fail while the thing is up.
-No I/O and no clock: the process runs the scripts and looks at the interfaces.
+While a script or interface with weight 0 is down, the router is in FAULT. Any other weight changes its
+priority, as in keepalived: a positive one is added while the script or interface is up, a negative one while
+it is down. `reverse` inverts the sign; with weight 0, the router is in FAULT while the script or interface is
+up. No I/O and no clock: the process runs the scripts and reads the state of the interfaces.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from availability.config.values import Block, Script, Weight, command, weight
 from availability.vrrp.router import OWNER
 
-INTERVAL = 1  # seconds between two runs of a script, where the file does not say
-A_FAULT = Weight()  # the weight of what makes a router fail
+INTERVAL = 1  # seconds between two runs of a script, by default
+FAULT_WEIGHT = Weight()  # for what puts a router into FAULT
 _HIGHEST = 254  # 255 is for the owner of the addresses
 
 
@@ -27,7 +27,7 @@ class VrrpScript:
     script: Script
     interval: int = INTERVAL
     timeout: int = INTERVAL
-    weight: Weight = A_FAULT
+    weight: Weight = FAULT_WEIGHT
     fall: int = 1
     rise: int = 1
     init_fail: bool = False
@@ -35,11 +35,11 @@ class VrrpScript:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """A script or an interface, by its name, and what it means to one virtual router."""
+    """A script or an interface, by its name, and its weight for one virtual router."""
 
     kind: str  # script, interface
     name: str
-    weight: Weight = A_FAULT
+    weight: Weight = FAULT_WEIGHT
     script: VrrpScript | None = None
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class ScriptState:
         self.is_up = False if self.settings.init_fail else None
 
     def finish(self, good: bool) -> bool:
-        """A run has ended; returns whether the script is up or down from now on, and was not before."""
+        """Take the result of a run; returns whether the script's state has changed."""
         if good is self.is_up:
             self._against = 0
             return False
@@ -70,24 +70,24 @@ class ScriptState:
         return True
 
 
-State = Mapping[tuple[str, str], "bool | None"]  # by kind and name; None: not known yet
+State = Mapping[tuple[str, str], "bool | None"]  # by kind and name; None: unknown yet
 
 
 def failures(tracked: Iterable[Tracked], state: State) -> list[str]:
-    """What keeps a router in FAULT, in words; what is not known yet does so, too."""
+    """What keeps a router in FAULT, in words; an unknown state does, too."""
     return [_in_words(item, state) for item in tracked if not item.weight.value and not _good(item, state)]
 
 
 def priority(base: int, tracked: Iterable[Tracked], state: State) -> int:
-    """The priority with all weights, from 1 to 254. That of the owner of the addresses never changes."""
+    """The priority with all weights, from 1 to 254. The address owner's priority never changes."""
     if base == OWNER:
         return base
-    return max(1, min(_HIGHEST, base + sum(_share(item, state) for item in tracked)))
+    return max(1, min(_HIGHEST, base + sum(_added(item, state) for item in tracked)))
 
 
 def reasons(tracked: Iterable[Tracked], state: State) -> list[str]:
     """What changes the priority at present, in words."""
-    return [_in_words(item, state) for item in tracked if _share(item, state)]
+    return [_in_words(item, state) for item in tracked if _added(item, state)]
 
 
 def _good(item: Tracked, state: State) -> bool:
@@ -95,8 +95,8 @@ def _good(item: Tracked, state: State) -> bool:
     return is_up is not None and is_up is not item.weight.reverse
 
 
-def _share(item: Tracked, state: State) -> int:
-    """What it adds to the priority: nothing as long as it is not known."""
+def _added(item: Tracked, state: State) -> int:
+    """What an item adds to the priority; 0 while its state is unknown."""
     amount = item.weight.value
     if state[item.kind, item.name] is not (amount > 0):
         return 0
@@ -136,7 +136,7 @@ def _script(block: Block) -> VrrpScript:
         script=Script(words, block.get("user", ()), block.places["script"]),
         interval=interval,
         timeout=block.get("timeout", interval),
-        weight=block.get("weight", A_FAULT),
+        weight=block.get("weight", FAULT_WEIGHT),
         fall=block.get("fall", 1),
         rise=block.get("rise", 1),
         init_fail=block.get("init_fail", False),
@@ -152,7 +152,7 @@ def read_tracked(block: Block, scripts: Mapping[str, VrrpScript]) -> tuple[Track
             name, *rest = line.words
             if kind == "script" and name not in scripts:
                 raise line.place.error(f"track_script: there is no vrrp_script {name!r:.60} in this file.")
-            amount = scripts[name].weight if kind == "script" else A_FAULT
+            amount = scripts[name].weight if kind == "script" else FAULT_WEIGHT
             if rest:
                 if rest[0] != "weight":
                     raise line.place.error(

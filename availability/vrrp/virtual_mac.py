@@ -1,8 +1,8 @@
 """use_vmac: the virtual router's own MAC address, which moves with the VIP (RFC 5798, 7.3).
 
-As in keepalived, it belongs to an interface of its own, a macvlan in private mode on the instance's. The VIP
-is put there, and the master owns both, so that a neighbour's ARP cache stays right when the VIP moves. Only
-switches have to learn something, and they do so from the new master's frames.
+As in keepalived, a macvlan in private mode on the instance's interface has this address, and the VIP. The
+master owns both, so that a neighbour's ARP cache stays right when the VIP moves. Only switches must learn the
+new port, and do so from the new master's frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OF_THE_BASE = {
     "ipv4/conf/{}/arp_filter": "1",
     "ipv4/conf/{}/arp_announce": "2",  # which keepalived leaves to the administrator
 }
-# No address that it makes up itself: the other director's has the same MAC address, so it would be the same.
+# No automatic IPv6 address: it follows from the MAC address, so the other director's would be the same.
 _OF_ITS_OWN = {
     "ipv4/conf/{}/arp_ignore": "1",
     "ipv4/conf/{}/accept_local": "1",
@@ -36,7 +36,7 @@ _OF_ITS_OWN = {
 
 @dataclass(frozen=True, slots=True)
 class VirtualMac:
-    """`interface` has the address and lies on the instance's, `base`; `advertises`: it sends from there."""
+    """`interface`, a macvlan on `base`, has the MAC address; `advertises`: it also sends advertisements."""
 
     interface: str
     base: str
@@ -45,7 +45,7 @@ class VirtualMac:
 
 
 def default_name(vrid: int, *, is_ipv6: bool) -> str:
-    """keepalived's."""
+    """keepalived's name for the interface."""
     return f"vrrp{'6' if is_ipv6 else ''}.{vrid}"
 
 
@@ -55,7 +55,7 @@ def default_address(vrid: int, *, is_ipv6: bool) -> str:
 
 @contextlib.contextmanager
 def interface_of(wanted: VirtualMac) -> Iterator[None]:
-    """The interface exists as long as this lasts; one that was left by a process that was killed is used.
+    """Create the interface, and delete it at the end; reuses the one of a process that was killed.
 
     Raises OSError.
     """
@@ -94,7 +94,7 @@ def _make(wanted: VirtualMac) -> None:
 
 def _paths(settings: dict[str, str], interface: str) -> Iterator[Path]:
     paths = (_SYSCTLS / name.format(interface) for name in settings)
-    return (path for path in paths if path.exists())  # there may be no IPv6
+    return (path for path in paths if path.exists())  # IPv6 may be disabled
 
 
 def _write(settings: dict[str, str], interface: str) -> None:
@@ -110,4 +110,4 @@ def _ip(*words: str) -> None:
     if done.returncode:
         why = done.stderr.strip().removeprefix("RTNETLINK answers: ").removeprefix("Error: ").rstrip(".")
         code = errno.EPERM if "not permitted" in why else errno.EOPNOTSUPP
-        raise OSError(code, f"use_vmac: `ip {' '.join(words)}` has failed: {why or 'without a reason'}")
+        raise OSError(code, f"use_vmac: `ip {' '.join(words)}` failed: {why or f'exit {done.returncode}'}")

@@ -62,9 +62,9 @@ def test_what_is_sent_is_understood(settings: Settings) -> None:
     [
         (V3, V2, "version 3, type 1 instead of 2, 1"),
         (V2, V3, "version 2, type 1 instead of 3, 1"),
-        (SECRET, V2, "another password, or none"),
-        (V2, SECRET, "another password, or none"),
-        (replace(SECRET, password="other"), SECRET, "another password, or none"),
+        (SECRET, V2, "other authentication data"),
+        (V2, SECRET, "other authentication data"),
+        (replace(SECRET, password="other"), SECRET, "other authentication data"),
         (replace(V2, interval=2.0), V2, "an interval of 2 s instead of 1 s"),
         (replace(V2, addresses=("203.0.113.1",)), V2, "the addresses 203.0.113.1 instead of"),
         (

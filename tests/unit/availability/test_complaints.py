@@ -44,7 +44,7 @@ def test_advertisements_that_differ_every_time_do_not_fill_the_log(
     for _ in range(1000):
         process.Vrrp._receive(cast(Any, SimpleNamespace()), cast(Any, router))
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == Complaints.MOST
+    assert len(lines) == Complaints.LIMIT
     assert lines[0] == (
         "lvs-vrrp: VIP ignores advertisements of this virtual router with "
         "the addresses 192.0.2.0 instead of 203.0.113.1."

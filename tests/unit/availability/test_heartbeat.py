@@ -193,9 +193,9 @@ def test_what_a_message_looks_like() -> None:
         (b"t=status", b"t=startup", "a type that is neither"),
         (b"seq=1", b"seq=-1", "a number that is not hexadecimal"),
         (b"seq=1", b"seq=" + b"1" * 17, "a number that is not hexadecimal"),
-        (b"src=d1\n", b"", "other fields"),
+        (b"src=d1\n", b"", "fields other"),
         (b"<<<\n", b"", "bytes that are not a message"),
-        (b"d1", b"d\xff", "other characters"),
+        (b"d1", b"d\xff", "characters that are not ASCII"),
         (b"rsc=", b"rsc=" + b"x" * 1400, "bytes that are not a message"),
     ],
 )
@@ -206,7 +206,7 @@ def test_what_is_no_message_is_malformed(before: bytes, after: bytes, why: str) 
 
 @pytest.mark.parametrize("signed_with", [None, MD5, replace(SHA1, secret="guess"), replace(SHA1, number=4)])
 def test_a_message_needs_the_right_key(signed_with: Key | None) -> None:
-    with pytest.raises(Malformed, match="another signature, or none"):
+    with pytest.raises(Malformed, match="a wrong signature, or none"):
         messages.read(messages.write(beat("d1", 1), signed_with), SHA1)
 
 
@@ -318,7 +318,7 @@ def test_what_is_wrong_is_a_sentence(tmp_path: Path, texts: dict[str, str], sent
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     (folder(tmp_path, authkeys="auth 1\n1 sha1 secret\n") / "authkeys").chmod(0o644)
-    with pytest.raises(ConfigError, match="others than its owner may read or change it: chmod 600"):
+    with pytest.raises(ConfigError, match="is not private to its owner: run `chmod 600"):
         ha_d.load(tmp_path, "d1")
 
 

@@ -37,7 +37,7 @@ def test_the_nice_value(tmp_path: Path) -> None:
 def test_real_time_or_a_sentence(tmp_path: Path) -> None:
     state, complaint = scheduled(tmp_path, "vrrp_rt_priority 10")
     if state.endswith("False"):
-        assert complaint.startswith("It runs with an ordinary priority (")
+        assert complaint.startswith("It runs with ordinary priority (")
         assert complaint.endswith("): run it as root for vrrp_priority.")
     else:
         assert complaint == ""

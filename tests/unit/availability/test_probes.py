@@ -115,7 +115,7 @@ def test_tcp_connects_or_is_refused() -> None:
         ),
         (b"HTTP/1.0 200\r\n\r\n012x", {"regex": re.compile(b"x"), "offsets": (0, 2)}, "/a does not match"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", {}, "the connection ended early"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", {}, "the answer's header makes no sense"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", {}, "the answer's header is malformed"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", {}, "the page is longer than"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", {}, "the answer is not HTTP: b'SSH"),
         (b"", {}, "the connection ended early"),
@@ -293,6 +293,7 @@ def test_udp() -> None:
     assert ask(replace(check, timing=SOON), lambda _: None) == Outcome()
     wanted = replace(check, payload=b"ping", reply=((0x10, 0xF0), (0x22, 0xFF)), lengths=(1, 3))
     assert ask(wanted, lambda data: b"\x1f\x22" if data == b"ping" else None) == Outcome()
+    assert ask(wanted, lambda _: b"\x1f") == Outcome()  # as in keepalived; min_reply_length requires more
     assert ask(wanted, lambda _: b"\x1f\x23") == Outcome("the reply begins with 1f23")
     assert ask(wanted, lambda _: b"\x1f\x22\0\0") == Outcome("the reply has 4 bytes")
     silence = ask(replace(wanted, timing=SOON), lambda _: None)

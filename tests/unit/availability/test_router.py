@@ -230,12 +230,12 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
         (
             "advert_int 0.1",
             "advert_int 50",
-            ":12: advert_int: version 3 has hundredths of a second, up to 40.95 s.",
+            ":12: advert_int: version 3 takes hundredths of a second, up to 40.95 s.",
         ),
         (
             "advert_int 0.1",
             "advert_int 0.5\n version 2",
-            ":12: advert_int: version 2 has whole seconds, up to 255 s.",
+            ":12: advert_int: version 2 takes whole seconds, up to 255 s.",
         ),
         ("interface eth0", "", ":7: a vrrp_instance needs interface."),
         ("203.0.113.1/32 dev eth0", "", ":7: a vrrp_instance needs 1 to 255 addresses"),
@@ -253,11 +253,8 @@ def test_gratuitous_arp_after_a_lower_priority_has_defaults_of_global_defs(tmp_p
         ("advert_int 0.1", "use_vmac a b c", ":12: use_vmac: expected [NAME] [MAC]"),
         ("advert_int 0.1", "use_vmac ../x", ":12: use_vmac: expected [NAME] [MAC]"),
         ("advert_int 0.1", "use_vmac 01:00:5e:00:01:33", ":12: use_vmac: expected [NAME] [MAC]"),
-        (
-            "        second\n",
-            "        third\n",
-            "vrrp_sync_group: expected a name and instances of this file",
-        ),
+        ("        second\n", "        third\n", "vrrp_sync_group: there is no vrrp_instance 'third' in this"),
+        ("group both", "group", ":31: a vrrp_sync_group needs a name, and a group with its instances."),
         (
             "        eth1\n",
             "        eth1 weight 3\n",

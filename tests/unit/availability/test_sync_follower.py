@@ -94,7 +94,7 @@ async def until(director: Director, roles: set[str]) -> set[str]:
 
 
 def test_the_daemons_follow_the_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_follower, "LOOK", 0.02)
+    monkeypatch.setattr(sync_follower, "POLL", 0.02)
     director, lines = Director(), list[str]()
 
     async def story() -> list[set[str]]:
