@@ -101,7 +101,7 @@ class CustomScheduler:
             self._complaint = str(error)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CustomScheduler:
-        """For dry runs. Raises SchedulerFailed where its state can't be copied."""
+        """A copy for dry runs. Raises SchedulerFailed if the state can't be copied."""
         twin = object.__new__(CustomScheduler)
         twin._complaint, twin._process = self._complaint, self._process
         twin._slot, twin._sent = self._process.new_slot(twin), self._sent
@@ -139,7 +139,7 @@ class _Stopwatch:
         return max(0.0, passed - (self._waiting() - self._waited))
 
     def _waiting(self) -> float:
-        """Source: Documentation/scheduler/sched-stats.rst; 0 where the kernel does not count it."""
+        """Source: Documentation/scheduler/sched-stats.rst; 0 if the kernel does not count it."""
         waited = 0
         for file in self._schedstats:
             with suppress(OSError, LookupError, ValueError):
@@ -193,7 +193,7 @@ class _Process:
         return slot
 
     def ask(self, request: dict[str, Any]) -> Answer:
-        """Raises SchedulerFailed for an error in the file, or where the process has ended."""
+        """Raises SchedulerFailed for an error in the file, or if the process has ended."""
         if self.lost:
             raise SchedulerFailed(self.lost)
         request["gone"] = self._gone[:]
@@ -221,7 +221,7 @@ class _Process:
         return answer
 
     def _line(self, watch: _Stopwatch, most: float) -> bytes:
-        """Its next line. Raises TimeoutError; OSError where it has ended; ValueError for a line too long."""
+        """The next line. Raises TimeoutError, OSError after its end, ValueError for a line too long."""
         received = b""
         while not received.endswith(b"\n"):
             received += self._part(watch, most)

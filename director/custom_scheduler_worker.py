@@ -6,7 +6,7 @@
         the runner        executes the file, with limits on memory, time and files
 
 The runner has user, PID and network namespaces of its own, so it can neither signal the director nor reach
-its interfaces; where the kernel allows no namespaces, only the limits remain. Requests are about slots: the
+its interfaces; if the kernel allows no namespaces, only the limits remain. Requests are about slots: the
 scheduler itself, and its copies for dry runs. On SIGUSR1 the runner reports its line, even inside C code.
 """
 
@@ -303,7 +303,7 @@ def _describe(error: BaseException) -> str:
 
 
 def _line(error: BaseException, file: str) -> int:
-    """The last line of `file` in the traceback; 0 where there is none."""
+    """The last line of `file` in the traceback; 0 if it is not there."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return error.lineno or 0
     lines = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == file]

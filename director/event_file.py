@@ -30,7 +30,7 @@ def seconds_since_the_epoch() -> Callable[[], float]:
 
 
 class EventFile:
-    """Appends to `path`; `clock` returns seconds. Raises OSError where the file can't be opened."""
+    """Appends to `path`; `clock` returns seconds. Raises OSError if the file can't be opened."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._descriptor = os.open(

@@ -33,7 +33,7 @@ _LABEL = 12  # columns
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One sentence instead of the usage."""
+        """Raise UsageError with one sentence, instead of printing the usage."""
         raise UsageError(f"{message}; {PROGRAM} -h shows examples.")
 
     def print_help(self, _file: object = None) -> None:

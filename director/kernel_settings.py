@@ -41,7 +41,7 @@ def kept_for_the_next_director(socket: str, interfaces: Sequence[str]) -> Iterat
 
 
 def forwarding(interfaces: Sequence[str]) -> list[str]:
-    """Those interfaces whose packets the kernel forwards."""
+    """The interfaces on which the kernel forwards packets."""
     return [name for name in interfaces if _read(f"conf/{name}/forwarding") == "1"]
 
 

@@ -305,7 +305,7 @@ class _Backup:
 
 
 def _socket(config: DaemonConfig) -> socket.socket:
-    """Raises OSError where there is no such interface."""
+    """Raises OSError if there is no such interface."""
     socket.if_nametoindex(config.interface)
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setblocking(False)

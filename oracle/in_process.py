@@ -92,7 +92,7 @@ class InProcessDirector(ControlledDirector):
 
 
 class IPv6InProcessDirector(InProcessDirector):
-    """For the scenarios of ipv6_generated.py."""
+    """A director for the scenarios of ipv6_generated.py."""
 
     def tables(self, at: str) -> tuple[ipv6_network.Table, ipv6_network.Loads]:
         prefix = endpoint(at, "")

@@ -51,7 +51,7 @@ _NETWORKS = 46  # scenarios in a network: as its tables grow, they take longer t
 
 
 class Result(NamedTuple):
-    """Of a scenario: the packets sent, the frames that came out for each, and the tables at its end."""
+    """The result of a scenario: the packets sent, the frames that each caused, and the tables at the end."""
 
     sent: list[bytes]
     out: list[list[Frame]]
@@ -77,7 +77,7 @@ class Plane(Protocol):
 
 @cache
 def scenarios(method: str) -> tuple[Scenario, ...]:
-    """In the order of their places: the first with each scheduler, then the second ones, and so on."""
+    """The scenarios in the order of their places: the first of each scheduler, then the second, and so on."""
     found = generate.standard(method, SEED, SCENARIOS)
     found.sort(key=lambda scenario: int(scenario.name.rpartition("/")[2]))
     return tuple(found if method == "tun4" else map(generate.for_ipv6, found))

@@ -63,7 +63,7 @@ def _ours(draw: Draw) -> Scheduler:
 def deviations(
     scenario: Scenario, answers: Sequence[Answer], make: Callable[[Draw], Scheduler] = _ours
 ) -> dict[str, float]:
-    """By service and server: the connections it got less those expected, in standard deviations.
+    """By service and server: its connections minus the expected ones, in standard deviations.
 
     Infinite if it got a connection that it could not get. `make` creates the scheduler from its draws.
     """

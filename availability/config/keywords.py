@@ -138,7 +138,7 @@ _BLOCKS = {
     notify_down                  script             run when it is down
     TCP_CHECK                    block              can be connected to
     HTTP_GET                     block              answers http requests
-    SSL_GET                      block              likewise, over TLS; certificates are not verified
+    SSL_GET                      block              as HTTP_GET, over TLS; certificates are not verified
     SMTP_CHECK                   block              greets and answers HELO
     DNS_CHECK                    block              answers a query over UDP without an error
     UDP_CHECK                    block              no ICMP error comes back
@@ -188,7 +188,7 @@ _BLOCKS = {
     """ + _LOG,
     "vrrp_instance": _NOTIFIED + _TRACKING + """
     state                        one MASTER|BACKUP  the first state
-    interface                    word               where advertisements are sent and heard
+    interface                    word               the interface for advertisements
     virtual_router_id            number 1..255      the virtual router
     priority                     number 1..255      (100; with state MASTER 255, the owner of the addresses)
     advert_int                   seconds            between advertisements (1)
@@ -199,7 +199,7 @@ _BLOCKS = {
     down_timer_adverts           number 1..100      advertisements that may be missed (3)
     virtual_ipaddress            list               its addresses: ADDRESS[/BITS] [brd ADDRESS] [dev NAME]
                                                     [scope SCOPE] [label NAME]
-    virtual_ipaddress_excluded   list               likewise, but not advertised
+    virtual_ipaddress_excluded   list               as virtual_ipaddress, but not advertised
     authentication               block              of version 2
     mcast_src_ip                 address            the source of advertisements
     garp_master_delay            seconds 0..        as in global_defs
@@ -367,6 +367,6 @@ KEYWORDS = {
 
 
 def why_refused(block: str, word: str) -> str | None:
-    """Why a keyword of keepalived is not supported here; None where it is none of keepalived's."""
+    """Why a keyword of keepalived is not supported here; None if keepalived does not have it."""
     reasons = REFUSED.get(block, {})
     return next((reason for reason, words in reasons.items() if word in words.split()), None)

@@ -117,7 +117,7 @@ class VirtualServer:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """Where to send mail about changes of state."""
+    """Settings of mail about changes of state; `timeout` in seconds."""
 
     recipients: tuple[str, ...]
     sender: str

@@ -26,7 +26,7 @@ from availability.config import ConfigError
 
 MAX_INCLUDES = 10  # nested
 MAX_LINES = 1_000_000  # after parameters are replaced
-MAX_LINE = 65536  # characters, likewise
+MAX_LINE = 65536  # characters, after parameters are replaced
 _INCLUDES = {"include": False, "includer": False, "includem": True, "includew": True, "includea": True}
 _DEFINITION = re.compile(r"\s*\$([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _USE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)(?=\s|$))")

@@ -33,7 +33,7 @@ class Do(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`group` is that of ACQUIRE, RELEASE and ANNOUNCE."""
+    """What to do; `group` is set for ACQUIRE, RELEASE and ANNOUNCE."""
 
     do: Do
     group: str = ""

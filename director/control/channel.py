@@ -32,7 +32,7 @@ _CHUNK = 65536  # bytes
 
 
 class ChannelError(Exception):
-    """No answer came, or something other than lines of JSON; `cause` is the underlying error, if any."""
+    """No answer, or one that is not lines of JSON; `cause` is the underlying error, if any."""
 
     def __init__(self, sentence: str, cause: Exception | None = None) -> None:
         super().__init__(sentence)

@@ -305,7 +305,7 @@ def _resident() -> int:
 
 
 class _Refused(Exception):
-    """One of many commands was refused: why, and its index."""
+    """One of many commands was refused; the message is the reason, `place` the command's index."""
 
     def __init__(self, why: str, place: int | None) -> None:
         super().__init__(why)
@@ -416,7 +416,7 @@ def _batches(about: Message, name: str, rows: Iterable[Message]) -> Steps:
 
 
 def _with_few_collections(steps: Steps) -> Steps:
-    """No full garbage collections during a large change: its hundred thousand objects have no cycles.
+    """Prevent full garbage collections during a large change: its hundred thousand objects have no cycles.
 
     The objects of a large change live long, like those from the director's start, and are frozen, too.
     """

@@ -56,7 +56,7 @@ class Listener:
 
     In an event loop: `register` the listener, call `work` in each turn, poll without waiting while it is
     `busy`, and call `expire` once per second. In a thread of its own: call `serve_one` again and again.
-    Raises OSError where the socket cannot be created, EADDRINUSE where another process listens on it.
+    Raises OSError if the socket cannot be created, with EADDRINUSE if another process listens on it.
     """
 
     def __init__(self, path: str, answer: Answer, on_error: OnError | None = None) -> None:
@@ -190,7 +190,7 @@ class _BackgroundTask:
 
 
 class _Client:
-    """One connection: a request comes in, its answer goes out. Each call does what is possible at once."""
+    """One connection: it reads a request and writes the answer. No call blocks."""
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ class Director:
         return Transaction(self.rules)
 
     def activate(self, transaction: Transaction) -> None:
-        """From now on, packets meet the new rules."""
+        """Apply the new rules to the packets that follow."""
         transaction.activate()
         self._use_settings()
 

@@ -110,7 +110,7 @@ class Forwarding:
         return Pass(("not TCP, UDP or ICMP",))
 
     def _decide_fragment(self, packet: Packet) -> Decision:
-        """Only the complete packet shows its ports."""
+        """Hold a fragment for a virtual service: only the complete packet has the ports."""
         if self._is_ours(packet):
             return Drop(("fragment: held until its packet is complete",), awaits_reassembly=True)
         return Pass(("fragment, not for a virtual service",))

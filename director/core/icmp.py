@@ -71,7 +71,7 @@ def _about_tunnel(packet: Packet, quoted: Packet, connections: Table) -> Decisio
 def too_narrow(inner: Family, outer: Family, mtu: int) -> str:
     """Why a tunnel with room for `mtu` bytes can't be used; empty if it can.
 
-    No packet of IPv6 has to be shorter than 1280 bytes, so no host can be told to send shorter ones; and the
+    No packet of IPv6 has to be shorter than 1280 bytes, so no ICMP error can ask for shorter ones; and the
     kernel uses no tunnel over IPv6 that has less room (Linux: __ip_vs_get_out_rt_v6).
     """
     if IPV6 in (inner, outer) and mtu < IPV6.min_path_mtu:

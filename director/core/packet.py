@@ -43,12 +43,12 @@ def _false() -> bool:
 class Packet:
     """An IPv4 (RFC 791) or IPv6 packet (RFC 8200) with its TCP (RFC 9293), UDP or ICMP header parsed.
 
-    Ports are 0 where the packet has none (ICMP, later fragments). `length` is the total length of the IP
+    Ports are 0 if the packet has none (ICMP, later fragments). `length` is the total length of the IP
     packet in bytes, `payload` what follows the transport header, `options` are IPv4's. `extensions` is the
     length of IPv6's extension headers before the header of `protocol`; `dont_fragment` is set for IPv6, which
     no router fragments. `fragment_offset` counts units of 8 bytes, as in the header. In a reassembled packet,
     `largest_fragment` is the length of its largest fragment in bytes, otherwise 0. `bad_checksum` is TCP's
-    or ICMP's; it adds up the whole packet, so it is called only where the answer matters. `embedded` is the
+    or ICMP's; it adds up the whole packet, so it is called only if the answer matters. `embedded` is the
     packet that an ICMP error quotes or that a tunnel's packet carries. `mtu` is that of "fragmentation
     needed" or "packet too big", 0 if the error does not give it.
     """

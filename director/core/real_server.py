@@ -87,7 +87,7 @@ class RealServer:
             self._check_thresholds()
 
     def count_state_change(self, *, active: bool) -> None:
-        """One of its connections has become active, or inactive."""
+        """Count a connection that has become active, or inactive."""
         self.active += 1 if active else -1
         self.inactive += -1 if active else 1
 
@@ -102,7 +102,7 @@ class RealServer:
             self.overloaded = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RealServer:
-        """Only the counters are copied deeply: a dry run copies a thousand servers."""
+        """Copy deeply the counters only: a dry run copies a thousand servers."""
         twin = memo[id(self)] = copy(self)
         twin.stats = deepcopy(self.stats, memo)
         return twin

@@ -83,7 +83,7 @@ class _ByState:
 
 
 def _not_sent(_records: object, _now: float) -> None:
-    """For records that nobody receives."""
+    """An output for records that nobody receives."""
 
 
 class Sender:
@@ -291,7 +291,7 @@ def _flags(entry: Entry) -> int:
 
 
 def _shift(session: Session | None) -> Shift | None:
-    """By how much an ftp server's replies are shifted, and from where on."""
+    """The last shift of an ftp server's replies: by how many bytes, and from which sequence number."""
     known = session.edits.last_shift() if session else None
     return Shift(known.start, known.before + known.growth, known.before) if known else None
 

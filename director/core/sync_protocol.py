@@ -306,7 +306,7 @@ class Unreadable(Exception):
 
 
 class _Skipped(Exception):
-    """One connection of a message is dropped."""
+    """A record is invalid: the receiver skips its connection only."""
 
 
 class Message(NamedTuple):

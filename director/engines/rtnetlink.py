@@ -195,8 +195,8 @@ class RouteQuery(_Query):
 class Route(NamedTuple):
     """A route of the kernel's main table.
 
-    `network` are the bytes of its address, and those of `gateway` are all zero where there is none. The
-    interface index is 0 where the route names no single next hop: it rejects packets, or has several. `mtu`
+    `network` are the bytes of its address, and those of `gateway` are all zero without a gateway. The
+    interface index is 0 if the route names no single next hop: it rejects packets, or has several. `mtu`
     is 0 unless an administrator has given the route one.
     """
 

@@ -238,7 +238,7 @@ def _put(options: dict[str, str | None], command: str, key: str, value: str | No
 
 
 def _check(line: Line) -> None:
-    """Raises UsageError where the command lacks something, or where options contradict each other."""
+    """Raises UsageError if something is missing, or options contradict each other."""
     if line.command in "AEDaed" and line.service is None:
         raise UsageError(f"{_SPELLINGS[line.command]} needs a service: -t, -u or -f.")
     if line.command in "aed" and "r" not in line.options:

@@ -41,7 +41,7 @@ def endpoint(address: str, value: int, protocol: str, *, numeric: bool) -> str:
 
 
 def read_endpoint(what: str, text: str, protocol: str) -> tuple[str, int | None]:
-    """The address and the port of HOST[:PORT] or [HOST]:PORT, for IPv6; None where no port is given.
+    """The address and the port of HOST[:PORT] or [HOST]:PORT, for IPv6; None if no port is given.
 
     Raises UsageError.
     """

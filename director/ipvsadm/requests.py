@@ -1,4 +1,4 @@
-"""From a line of ipvsadm to commands for the control socket.
+"""Converts a line of ipvsadm to commands for the control socket.
 
 Values and defaults are those of ipvsadm 1.31. The director checks whether a service exists, a scheduler is
 known and thresholds make sense.
@@ -102,7 +102,7 @@ def _persistent(line: Line) -> int:
 
 
 def _netmask(line: Line, *, ipv6: bool) -> str | None:
-    """A netmask, or a prefix length for IPv6; None where none is given."""
+    """A netmask, or a prefix length for IPv6; None if none is given."""
     text = line.options.get("M")
     if text is not None and ipv6:
         return str(_number("prefix length", text, 1, MAX_PREFIX_LENGTH))

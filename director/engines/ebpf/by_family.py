@@ -110,7 +110,7 @@ class Programs:
 
     @property
     def families(self) -> Iterable[Family]:
-        """Those in use."""
+        """The families in use."""
         return self._programs.keys()
 
     def removal_hint(self) -> str:

@@ -89,7 +89,7 @@ class Leftovers:
         return {name: program for name, program in found.items() if name in names}
 
     def slots(self, family: Family) -> Mapping[str, FilterSlot]:
-        """By interface."""
+        """The filter slots of a family, by interface."""
         return self._slots[family]
 
     def removal_hint(self) -> str:

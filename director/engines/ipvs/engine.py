@@ -7,7 +7,7 @@ and connections are answered with what the kernel reports.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from selectors import BaseSelector
@@ -67,7 +67,7 @@ class IpvsEngine:
         raise EngineError("The engine ipvs has no short cut: leave out --short-cut.")
 
     def tables(self, bits: int, limit: int) -> Tables:  # noqa: ARG002
-        """They stay empty."""
+        """Empty tables: the kernel has the connections."""
         return Tables(ConnectionTable(bits), Templates())
 
     def start(self, director: Director, selector: BaseSelector) -> None:  # noqa: ARG002
@@ -117,9 +117,8 @@ class IpvsEngine:
         """Raises EngineError; the kernel's rules are then as before."""
         rules = self._director.rules
         if any(service.key.family is IPV6 for service in rules):
-            self._set(
-                self._kernel.forwarding[IPV6], 1
-            )  # this also ends the use of router advertisements (accept_ra)
+            # This also ends the use of router advertisements (accept_ra).
+            self._set(self._kernel.forwarding[IPV6], 1)
         wanted = [service.as_dict() for service in rules]
         commands = [*changes(self._installed, wanted), *self._timeout_commands(), *self._zeroed(wanted)]
         try:
@@ -217,16 +216,14 @@ class IpvsEngine:
         return self._kernel.totals()
 
     def close(self) -> None:
-        """Leave the kernel as it was."""
-        if self._installed:
-            self._kernel.restore(["-C"])
-            self._installed = []
-        if self._marks:
-            self._kernel.load_marks(())
-            self._marks = ()
-        for path, value in self._before.items():
-            path.write_text(value)
-        self._before.clear()
+        """Leave the kernel as it was: rules, marks, settings. Takes all steps, even if one of them fails."""
+        with ExitStack() as stack:
+            for path, value in self._before.items():
+                stack.callback(path.write_text, value)
+            if self._marks:
+                stack.callback(self._kernel.load_marks, ())
+            if self._installed:
+                stack.callback(self._kernel.restore, ["-C"])
 
 
 def _key(service: VirtualService) -> tuple[str, str]:

@@ -136,7 +136,7 @@ class KernelIpvs:
 
 
 def marks_script(marks: Sequence[Mark], versions: Collection[int] = (IPV4.version,)) -> str:
-    """For nft: the first rule that matches marks a packet, before IPVS sees it; replaces earlier rules."""
+    """A script for nft: the first rule that matches marks a packet before IPVS; replaces earlier rules."""
     return "".join(_marks_table(version, marks) for version in sorted(versions))
 
 

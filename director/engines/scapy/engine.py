@@ -221,7 +221,7 @@ class ScapyEngine:
     # ---- in ----
 
     def _drain(self, wire: Wire) -> None:
-        """Process frames that are waiting on a wire, but not so many that other wires starve."""
+        """Process frames that are waiting on a wire, up to a limit, so that other wires do not starve."""
         busy = any(wire.is_behind for wire in self._wires)
         for frame in wire.frames(_FRAMES, _SYNS_WHILE_BUSY if busy else _SYNS, self._is_known):
             self._receive_safely(wire, frame)
@@ -408,7 +408,7 @@ class ScapyEngine:
         self._transmit(icmp_replies.build(decision, data, own), hop)
 
     def _pass(self, packet: Packet, data: bytes) -> None:
-        """Leave it to the kernel, which has seen all packets except TCP and UDP to a VIP."""
+        """Leave it to the kernel, which has received all packets except TCP and UDP to a VIP."""
         if packet.protocol in (TCP, UDP) and self._director.rules.is_vip(packet.destination.address):
             self._deliver(data)
 

@@ -80,7 +80,7 @@ class Header:
         cls.size = at // 8
 
     def __init__(self, data: bytes) -> None:
-        """From the first `size` bytes of `data`, which must not be shorter."""
+        """A header from the first `size` bytes of `data`, which must not be shorter."""
         self.data = bytearray(data[: self.size])
 
     def __bytes__(self) -> bytes:

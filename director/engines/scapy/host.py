@@ -102,13 +102,13 @@ class Kernel(Protocol):
         """Raises EngineError."""
 
     def block(self, vips: set[str]) -> None:
-        """From now on the kernel sees TCP and UDP to these addresses only if `deliver` hands it over.
+        """Keep TCP and UDP to these addresses from the kernel, except packets that `deliver` passes to it.
 
         Raises EngineError.
         """
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
-        """As `block`, in the background: yields until it is done. Raises EngineError."""
+        """Like `block`, in the background: yields until it is done. Raises EngineError."""
 
     def redirect_in_steps(self, local: Iterable[LocalServers], *, keep: bool = False) -> Iterator[None]:
         """Let the local node serve on ports of its own; with `keep`, also on those that it had.

@@ -2,10 +2,10 @@
 
 The VIP is an address of this machine, so the kernel would refuse connections that are about to be
 forwarded. An nftables rule therefore drops TCP and UDP to the VIPs before the kernel looks at them; the
-director's packet sockets have seen them by then. What the director leaves to the kernel returns to it through
-the TUN device lvs0, which the rule lets pass: so the kernel itself refuses a port without a service, and a
-local server gets its packets. The rule also lets pass what the director's own programs send to the VIP: they
-are not clients, and are not forwarded to a real server.
+director's packet sockets have received them by then. What the director leaves to the kernel returns to it
+through the TUN device lvs0, which the rule lets pass: so the kernel itself refuses a port without a service,
+and a local server gets its packets. The rule also lets pass what the director's own programs send to the VIP:
+they are not clients, and are not forwarded to a real server.
 
 A second nftables table exists only while the local node serves a port other than its service's
 (`ipvsadm -a -t VIP:80 -r DIP:8080 -m`): the director hands over such packets unchanged, and the host's own
@@ -101,7 +101,7 @@ class HostKernel:
         self._now(self.block_in_steps(vips))
 
     def block_in_steps(self, vips: set[str]) -> Iterator[None]:
-        """As `block`: nft takes some milliseconds, and packets need not wait for it. Raises EngineError."""
+        """Like `block`, in steps, so that packets need not wait for nft. Raises EngineError."""
         if vips == self._vips:
             return
         grouped: dict[Family, list[str]] = {}
@@ -116,7 +116,7 @@ class HostKernel:
         self._vips = set(vips)
 
     def _now(self, steps: Iterator[None]) -> None:
-        """Take all steps, and sleep while nft is at work."""
+        """Take all steps, and sleep while nft runs."""
         for _ in steps:
             if self._loading is not None:
                 self._loading.wait()

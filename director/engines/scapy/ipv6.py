@@ -23,7 +23,7 @@ _JUMBO = b"\xc2"  # option of a packet longer than 65535 bytes (RFC 2675)
 
 
 class Malformed(Exception):
-    """Not a valid IP packet; the text says why."""
+    """Not a valid IP packet. The message is the reason."""
 
 
 class Chain(NamedTuple):

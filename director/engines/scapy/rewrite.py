@@ -1,4 +1,4 @@
-"""Where a packet is rewritten: one function for each forwarding method.
+"""Rewrites packets: one function for each forwarding method.
 
 VS-NAT   client > VIP:80            becomes  client > 172.16.0.3:8000     (request)
          172.16.0.3:8000 > client   becomes  VIP:80 > client              (reply)

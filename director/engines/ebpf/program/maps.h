@@ -233,7 +233,7 @@ struct {
 
 struct route {
 	__u32 ifindex;
-	ip_address gateway; /* 0 where the destination is on-link */
+	ip_address gateway; /* 0 if the destination is on-link */
 	__u8 source_mac[6]; /* the interface's */
 	__u16 mtu;
 };

@@ -312,6 +312,23 @@ def test_a_refusal_leaves_the_kernel_as_it_was(refuses: str, tmp_path: Path) -> 
     assert fake.state() == before
 
 
+def test_the_end_restores_what_it_can(tmp_path: Path) -> None:
+    """`ipvsadm -C` fails, but the marks and settings do not stay."""
+    fake = FakeIpvs(tmp_path)
+    director = director_with([f"-A -t {ENDS[0]} -s rr"])
+    director.apply([SetSysctl("conn_reuse_mode", 0), AddMark(7, "203.0.113.0/24", TCP, 80, 81)], 0)
+    setting = fake.sysctls / "conn_reuse_mode"
+    before = setting.read_text()
+    engine = IpvsEngine(fake)
+    engine.start(director, None)  # type: ignore[arg-type]
+    engine.install_rules()
+    assert setting.read_text() != before
+    fake.refuses = "rules"
+    with pytest.raises(EngineError):
+        engine.close()
+    assert (setting.read_text(), fake.marks) == (before, marks_script(()))
+
+
 @pytest.mark.parametrize(
     "ask",
     [
