@@ -20,8 +20,8 @@ class Parser(launcher.Parser):
     def add_common_options(self) -> None:
         """Add the options of programs that read keepalived.conf."""
         self.add_events_option()
-        mine = platform.node().partition(".")[0]
-        self.add_argument("--config-id", default=mine, metavar="NAME", help="for lines with @NAME")
+        host = platform.node().partition(".")[0]
+        self.add_argument("--config-id", default=host, metavar="NAME", help="for lines with @NAME")
 
 
 class Complaints:

@@ -123,18 +123,18 @@ class CustomScheduler:
 class _Stopwatch:
     """`seconds` since its creation, without those that a process spent waiting for a processor.
 
-    So an overloaded machine is not mistaken for a scheduler that hangs, until `most` seconds have passed.
+    So an overloaded machine is not mistaken for a scheduler that hangs, until `limit` seconds have passed.
     """
 
-    def __init__(self, schedstats: Sequence[int], most: float = _LONGEST_CALL) -> None:
+    def __init__(self, schedstats: Sequence[int], limit: float = _LONGEST_CALL) -> None:
         """`schedstats`: descriptors of the processes' files in /proc."""
-        self._schedstats, self._most = schedstats, most
+        self._schedstats, self._limit = schedstats, limit
         self._began, self._waited = time.monotonic(), self._waiting()
 
     @property
     def seconds(self) -> float:
         passed = time.monotonic() - self._began
-        if passed < _CALL_TIME or passed > self._most:
+        if passed < _CALL_TIME or passed > self._limit:
             return passed
         return max(0.0, passed - (self._waiting() - self._waited))
 
@@ -198,13 +198,13 @@ class _Process:
             raise SchedulerFailed(self.lost)
         request["gone"] = self._gone[:]
         self._gone.clear()
-        watch, most = _Stopwatch(self._schedstats), self._extra_time + _CALL_TIME
+        watch, limit = _Stopwatch(self._schedstats), self._extra_time + _CALL_TIME
         try:
             self._channel.settimeout(_LONGEST_CALL)
             self._channel.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(self._line(watch, most))
+            answer = json.loads(self._line(watch, limit))
         except TimeoutError:
-            self._lose(f"it did not finish within {most:.2g} s", self._where())
+            self._lose(f"it did not finish within {limit:.2g} s", self._where())
         except OSError:
             self._lose(self._how_ended())
         except (ValueError, RecursionError):
@@ -220,18 +220,18 @@ class _Process:
         self._is_in_use = True
         return answer
 
-    def _line(self, watch: _Stopwatch, most: float) -> bytes:
+    def _line(self, watch: _Stopwatch, limit: float) -> bytes:
         """The next line. Raises TimeoutError, OSError after its end, ValueError for a line too long."""
         received = b""
         while not received.endswith(b"\n"):
-            received += self._part(watch, most)
+            received += self._part(watch, limit)
             if len(received) > _MAX_ANSWER:
                 raise ValueError
         return received
 
-    def _part(self, watch: _Stopwatch, most: float) -> bytes:
+    def _part(self, watch: _Stopwatch, limit: float) -> bytes:
         """Raises TimeoutError; OSError where it has ended."""
-        while (left := most - watch.seconds) > 0:
+        while (left := limit - watch.seconds) > 0:
             self._channel.settimeout(left)
             with suppress(TimeoutError):
                 part = self._channel.recv(_MAX_ANSWER)

@@ -73,6 +73,6 @@ def _draw_survival(found: Summary, axes: Any) -> None:
 def _points(found: Summary, mode: str, method: str) -> Iterator[tuple[float, float]]:
     """Yield the middle of each range of ages, in seconds, and the lost connections in per cent."""
     for place in range(_BINS):
-        gone, whole = lost(found, mode, method, "quiet", range(place, place + 1))
-        if whole:
-            yield (place + 0.5) * BIN, 100 * gone / whole
+        gone, total = lost(found, mode, method, "quiet", range(place, place + 1))
+        if total:
+            yield (place + 0.5) * BIN, 100 * gone / total

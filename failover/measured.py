@@ -107,8 +107,8 @@ def lost(found: Summary, mode: str, method: str, load: str, ages: range | None =
 
 
 def _lost(rows: list[dict[str, Any]]) -> tuple[int, int]:
-    whole = sum(row.get(fate, 0) for row in rows for fate in _FATES)
-    return whole - sum(row.get("lives", 0) for row in rows), whole
+    total = sum(row.get(fate, 0) for row in rows for fate in _FATES)
+    return total - sum(row.get("lives", 0) for row in rows), total
 
 
 def ratios(found: Summary, engine: str, *, backup: bool = True) -> list[float]:
@@ -120,8 +120,8 @@ def ratios(found: Summary, engine: str, *, backup: bool = True) -> list[float]:
     rows = [row for row in rows if not row["sync"] or row.get("backup", True) is backup]
     rates = {(row["round"], row["sync"]): row["rate"] for row in rows}
     rounds = sorted({number for number, _ in rates})
-    whole = [number for number in rounds if {(number, False), (number, True)} <= rates.keys()]
-    return [rates[number, True] / rates[number, False] for number in whole]
+    complete = [number for number in rounds if {(number, False), (number, True)} <= rates.keys()]
+    return [rates[number, True] / rates[number, False] for number in complete]
 
 
 # ---- tables: rows of cells, the first of which is the head ----
@@ -159,8 +159,8 @@ def _age_table(found: Summary) -> Table:
     for mode in MODES:
         for method in METHODS:
             shares = [lost(found, mode.name, method, "quiet", ages) for ages in steps.values()]
-            if any(whole for _, whole in shares):
-                cells = [f"{gone} of {whole}" if whole else "-" for gone, whole in shares]
+            if any(total for _, total in shares):
+                cells = [f"{gone} of {total}" if total else "-" for gone, total in shares]
                 table.append([mode.title, TITLES[method], *cells])
     return table
 
@@ -169,9 +169,9 @@ def _crowd_table(found: Summary) -> Table:
     table = [["", "method", "connections", "lost", "survived"]]
     for mode in MODES:
         for method in METHODS:
-            gone, whole = lost(found, mode.name, method, "crowd")
-            if whole:
-                table.append([mode.title, TITLES[method], *_survived(gone, whole)])
+            gone, total = lost(found, mode.name, method, "crowd")
+            if total:
+                table.append([mode.title, TITLES[method], *_survived(gone, total)])
     return table
 
 
@@ -180,14 +180,14 @@ def _failback_table(found: Summary) -> Table:
     for mode in FAILBACK_MODES:
         for method in METHODS:
             key = (mode.name, method)
-            gone, whole = _lost([row for row in found["failback"] if (row["mode"], row["method"]) == key])
-            if whole:
-                table.append([mode.title, TITLES[method], *_survived(gone, whole)])
+            gone, total = _lost([row for row in found["failback"] if (row["mode"], row["method"]) == key])
+            if total:
+                table.append([mode.title, TITLES[method], *_survived(gone, total)])
     return table
 
 
-def _survived(gone: int, whole: int) -> tuple[str, str, str]:
-    return str(whole), str(gone), f"{100 * (whole - gone) / whole:.4g} %"
+def _survived(gone: int, total: int) -> tuple[str, str, str]:
+    return str(total), str(gone), f"{100 * (total - gone) / total:.4g} %"
 
 
 def _cost_table(found: Summary) -> Table:
@@ -203,14 +203,16 @@ def _cost_table(found: Summary) -> Table:
                 for name in ("connections", "records", "messages")
             )
             alone = ratios(found, engine, backup=False)
-            spreads = [
-                f"{median(some):.0%} ({min(some):.0%} to {max(some):.0%})" if some else "-"
-                for some in (values, alone)
-            ]
+            spreads = [_spread(values), _spread(alone)]
             octets = records * _RECORD + messages * _HEADERS
             sent = (f"{records / count:.2f}", f"{count / max(1, messages):.1f}", f"{octets / count:.0f}")
             table.append([engine, *(f"{rate:,.0f}" for rate in rates), *spreads, *sent])
     return table
+
+
+def _spread(found: list[float]) -> str:
+    """The median and range of ratios in per cent; "-" without any."""
+    return f"{median(found):.0%} ({min(found):.0%} to {max(found):.0%})" if found else "-"
 
 
 def _time_table(found: Summary) -> Table:

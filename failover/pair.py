@@ -120,8 +120,8 @@ class Pair(Namespaces):
     def close(self) -> None:
         """End everything; another pair may follow in the same sandbox."""
         cables = [f"b-{host}-eth{number}" for host in (*_LINKS, *SERVERS) for number in (0, 1)]
-        there = {line.split("@")[0].split()[0] for line in run("ip", "-br", "link").splitlines()}
-        lines = [f"link del {name}\n" for name in (*cables, *_BRIDGES) if name in there]
+        existing = {line.split("@")[0].split()[0] for line in run("ip", "-br", "link").splitlines()}
+        lines = [f"link del {name}\n" for name in (*cables, *_BRIDGES) if name in existing]
         run("ip", "-batch", "-", text="".join(lines))  # now: those of a namespace end later
         super().close()
 
@@ -249,12 +249,12 @@ class Pair(Namespaces):
     def _inside(self, host: str, work: Callable[[], T]) -> T:
         """Call `work` in a thread that has entered a host's namespace; returns its result."""
 
-        def there() -> T:
+        def in_namespace() -> T:
             syscalls.enter(f"/run/netns/{self.namespace(host)}")
             return work()
 
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(there).result()
+            return thread.submit(in_namespace).result()
 
 
 def other(host: str) -> str:

@@ -161,9 +161,9 @@ class _Talks:
         if self._method != "nat":
             return
         talk = self._talks[step.number]
-        there = SERVERS if step.kind == "c" else CLIENTS
+        receiving_side = SERVERS if step.kind == "c" else CLIENTS
         for side, frame in out:
-            if side == there and frame[20] in (ipv6_packets.TCP, ipv6_packets.UDP):
+            if side == receiving_side and frame[20] in (ipv6_packets.TCP, ipv6_packets.UDP):
                 packet = frame[14:]
                 talk.got[side] = packet
                 if side == SERVERS:

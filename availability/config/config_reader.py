@@ -125,9 +125,9 @@ def _timeouts(settings: Block) -> Fields:
     return seconds
 
 
-def _port(block: Block, keyword: str, word: str, least: int = 1) -> int:
+def _port(block: Block, keyword: str, word: str, minimum: int = 1) -> int:
     try:
-        return values.port(word, least)
+        return values.port(word, minimum)
     except ValueError as error:
         raise block.error(f"{keyword}: {error}.", keyword) from None
 
@@ -355,10 +355,10 @@ class _Reader:
         if check.keyword == "MISC_CHECK":
             command = self._command(check)
             timing = _with_timeout(timing, check.get("misc_timeout", timing.delay_loop))
-        least, most = check.get("min_reply_length", 0), check.get("max_reply_length", 255)
-        if least > most:
+        shortest, longest = check.get("min_reply_length", 0), check.get("max_reply_length", 255)
+        if shortest > longest:
             raise check.error(
-                f"min_reply_length must be at most max_reply_length, {most}.", "min_reply_length"
+                f"min_reply_length must be at most max_reply_length, {longest}.", "min_reply_length"
             )
         log_all = self.settings.get("checker_log_all_failures", False)
         return Check(
@@ -378,7 +378,7 @@ class _Reader:
             query=(check.get("type", "SOA"), _domain(check)),
             payload=_payload(check),
             reply=_reply(check),
-            lengths=(least, most),
+            lengths=(shortest, longest),
             command=command,
             dynamic=check.get("misc_dynamic", False),
         )

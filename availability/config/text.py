@@ -160,8 +160,8 @@ class _Reader:
         if not words or not words[0].startswith("@"):
             return text
         wanted = words[0][1:]
-        mine = self.name != wanted[1:] if wanted.startswith("^") else self.name == wanted
-        return words[1] if mine and len(words) > 1 else ""
+        is_chosen = self.name != wanted[1:] if wanted.startswith("^") else self.name == wanted
+        return words[1] if is_chosen and len(words) > 1 else ""
 
 
 def _numbered(file: Path, by: Place | None) -> Iterator[_Line]:

@@ -145,17 +145,17 @@ def _bool(_keyword: Keyword, statement: Statement) -> bool:
 
 
 def _limits(keyword: Keyword) -> tuple[float, float]:
-    least, _, most = keyword.choices.partition("..")
-    lowest = float(least) if least else _LEAST_SECONDS
-    return lowest, float(most) if most else _MOST[keyword.form.rstrip("?")]
+    minimum, _, maximum = keyword.choices.partition("..")
+    lowest = float(minimum) if minimum else _LEAST_SECONDS
+    return lowest, float(maximum) if maximum else _MOST[keyword.form.rstrip("?")]
 
 
 def _number(keyword: Keyword, statement: Statement) -> int:
     word = _one_value(statement)
-    least, most = _limits(keyword)
-    digits = word.removeprefix("-") if least < 0 else word
-    if parse_number(digits, 19) < 0 or not least <= int(word) <= most:
-        raise ValueError(f"expected a number from {least:.0f} to {most:.0f}, got {word!r:.60}")
+    minimum, maximum = _limits(keyword)
+    digits = word.removeprefix("-") if minimum < 0 else word
+    if parse_number(digits, 19) < 0 or not minimum <= int(word) <= maximum:
+        raise ValueError(f"expected a number from {minimum:.0f} to {maximum:.0f}, got {word!r:.60}")
     return int(word)
 
 
@@ -165,13 +165,13 @@ def _optional_number(keyword: Keyword, statement: Statement) -> int | None:
 
 def _seconds(keyword: Keyword, statement: Statement) -> float:
     word = _one_value(statement)
-    least, most = _limits(keyword)
+    minimum, maximum = _limits(keyword)
     try:
         value = float(word) if word[:1].isdigit() or word[:1] == "." else math.nan
     except ValueError:
         value = math.nan
-    if not least <= value <= most:
-        at_least = "more than 0" if least == _LEAST_SECONDS else f"{least:.0f} or more"
+    if not minimum <= value <= maximum:
+        at_least = "more than 0" if minimum == _LEAST_SECONDS else f"{minimum:.0f} or more"
         raise ValueError(f"expected seconds, {at_least}, got {word!r:.60}")
     return value
 
@@ -277,10 +277,10 @@ def bits(address: str) -> int:
     return 128 if ":" in address else 32
 
 
-def port(word: str, least: int = 1) -> int:
+def port(word: str, minimum: int = 1) -> int:
     """Raises ValueError."""
-    if not least <= (number := parse_number(word, 5)) <= 65535:
-        raise ValueError(f"expected a port from {least} to 65535, got {word!r:.60}")
+    if not minimum <= (number := parse_number(word, 5)) <= 65535:
+        raise ValueError(f"expected a port from {minimum} to 65535, got {word!r:.60}")
     return number
 
 

@@ -52,10 +52,10 @@ async def udp(check: Check) -> None:
     with await connect(check, socket.SOCK_DGRAM) as made:
         await _send(made, os.urandom(8) if check.payload is None else check.payload)
         reply = await _receive(made)
-    least, most = check.lengths
+    shortest, longest = check.lengths
     if check.reply is None:
         return
-    if not least <= len(reply) <= most:
+    if not shortest <= len(reply) <= longest:
         raise ProbeFailed(f"the reply has {len(reply)} bytes")
     if any(byte & mask != value for byte, (value, mask) in zip(reply, check.reply, strict=False)):
         raise ProbeFailed(f"the reply begins with {reply[: len(check.reply)].hex()}")

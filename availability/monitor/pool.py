@@ -115,8 +115,8 @@ class Pool:
 
     def _quorum_changes(self) -> Iterator[Change]:
         virtual = self.virtual
-        least = virtual.quorum + (-virtual.hysteresis if self.quorum else virtual.hysteresis)
-        if self.quorum != (self.weight >= least):
+        needed = virtual.quorum + (-virtual.hysteresis if self.quorum else virtual.hysteresis)
+        if self.quorum != (self.weight >= needed):
             self.quorum = not self.quorum
             yield self._quorum_change(self.quorum)
 

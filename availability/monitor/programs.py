@@ -86,9 +86,9 @@ def _user(script: Script, configuration: Configuration) -> tuple[int, int]:
 
 def _unsafe(program: Path) -> Path | None:
     """The first part of a path that users other than root can change; None if there is none."""
-    whole = program.resolve()
+    resolved = program.resolve()
     owners = _roots()
-    for part in (whole, *whole.parents):
+    for part in (resolved, *resolved.parents):
         found = part.stat()
         sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
         if found.st_uid not in owners or (found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky):

@@ -242,15 +242,15 @@ def _address(line: Statement, interface: str) -> Address:
             expected = "ADDRESS[/BITS] [brd ADDRESS] [dev NAME] [scope SCOPE] [label NAME]"
             raise ValueError(f"expected {expected}, got {' '.join(line.words)!r:.60}")
         found = values.address(address)
-        most = values.bits(found)
-        if slash and not 0 <= parse_number(bits, 3) <= most:
-            raise ValueError(f"expected a prefix length of 0 to {most}, got {bits!r:.40}")
+        longest = values.bits(found)
+        if slash and not 0 <= parse_number(bits, 3) <= longest:
+            raise ValueError(f"expected a prefix length of 0 to {longest}, got {bits!r:.40}")
         broadcast, label = options.get("brd", options.get("broadcast", "")), options.get("label", "")
         if ":" in found and (broadcast or label):
             raise ValueError("brd and label are for IPv4 addresses")
         return Address(
             found,
-            int(bits) if slash else most,
+            int(bits) if slash else longest,
             options.get("dev", interface),
             values.ipv4(broadcast) if broadcast else "",
             _scope(options.get("scope", "global")),

@@ -280,8 +280,8 @@ class Vrrp:
     def _run_script(self, script: Script | None, more: tuple[str, ...]) -> None:
         if script is None:
             return
-        whole = Script((*script.words, *more), script.user, script.place)
-        task = self._loop.create_task(programs.notify(whole, self._configuration))
+        command = Script((*script.words, *more), script.user, script.place)
+        task = self._loop.create_task(programs.notify(command, self._configuration))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -191,8 +191,8 @@ class Router:
         if found.priority == RESIGN:
             self.due = now + self.settings.interval
             return [Action.ADVERTISE]
-        mine = self.priority, int(ip_address(self.address))
-        if (found.priority, int(ip_address(found.source))) > mine:
+        own = self.priority, int(ip_address(self.address))
+        if (found.priority, int(ip_address(found.source))) > own:
             if self.settings.version == 3:
                 self._master_interval = found.interval
             return self._become_backup(now)

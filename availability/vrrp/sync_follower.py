@@ -53,8 +53,8 @@ def read(settings: Block, routers: list[Settings]) -> SyncDaemon | None:
             if name == "group":
                 fields["group"] = values.ipv4(words.pop(0))
             elif name in _NUMBERS:
-                field, least, most = _NUMBERS[name]
-                fields[field] = _number(words.pop(0), least, most)
+                field, minimum, maximum = _NUMBERS[name]
+                fields[field] = _number(words.pop(0), minimum, maximum)
             else:
                 instance = words.pop(0) if name == "inst" else name
                 if instance not in vrids:
@@ -70,9 +70,9 @@ def read(settings: Block, routers: list[Settings]) -> SyncDaemon | None:
     return SyncDaemon(instance, {"syncid": vrids.get(instance or "", 0), **fields})
 
 
-def _number(word: str, least: int, most: int) -> int:
-    if not least <= (number := parse_number(word, 5)) <= most:
-        raise ValueError(f"expected a number from {least} to {most}, got {word!r:.60}")
+def _number(word: str, minimum: int, maximum: int) -> int:
+    if not minimum <= (number := parse_number(word, 5)) <= maximum:
+        raise ValueError(f"expected a number from {minimum} to {maximum}, got {word!r:.60}")
     return number
 
 

@@ -76,8 +76,8 @@ def _make(wanted: VirtualMac) -> None:
     if wanted.base not in {name for _, name in socket.if_nameindex()}:
         raise OSError(errno.ENODEV, f"there is no interface {wanted.base}")
     shown = subprocess.run(["ip", "-d", "-j", "link", "show"], capture_output=True, text=True, check=False)
-    there = {link["ifname"]: link for link in json.loads(shown.stdout or "[]")}
-    found = there.get(wanted.interface)
+    links = {link["ifname"]: link for link in json.loads(shown.stdout or "[]")}
+    found = links.get(wanted.interface)
     if found is not None:
         kind = found.get("linkinfo", {}).get("info_kind")
         if (kind, found.get("address"), found.get("link")) != ("macvlan", wanted.address, wanted.base):

@@ -17,8 +17,8 @@ class Scheduler:
         available = [server for server in servers if server.available]
         if not available:
             return None
-        least = min(available, key=lambda server: server.overhead)
-        return least, f"lc: least load, {least.active} active and {least.inactive} inactive connections"
+        chosen = min(available, key=lambda server: server.overhead)
+        return chosen, f"lc: least load, {chosen.active} active and {chosen.inactive} inactive connections"
 
     def changed(self, servers: Sequence[RealServer]) -> None:
         """Nothing is remembered."""

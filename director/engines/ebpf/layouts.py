@@ -175,9 +175,9 @@ def endpoint(packed_address: bytes, packed_port: bytes) -> Endpoint:
 
 def flow_key(protocol: int, source: Endpoint, destination: Endpoint) -> bytes:
     """The key of packets from `source` to `destination`."""
-    there = address(source.address)
-    return _OF_ADDRESS[len(there)].flow_key.pack(
-        there, address(destination.address), port(source.port), port(destination.port), protocol
+    raw_source = address(source.address)
+    return _OF_ADDRESS[len(raw_source)].flow_key.pack(
+        raw_source, address(destination.address), port(source.port), port(destination.port), protocol
     )
 
 

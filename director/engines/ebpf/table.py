@@ -212,9 +212,9 @@ class SharedTable:
         if connection.service.key.mark:
             flags |= MARKED
         end = connection.server_endpoint
-        there = address(end.address)
+        end_address = address(end.address)
         if _is_mixed(connection.vip, end):
-            flags, there = flags | UPCALL, bytes(len(address(connection.vip.address)))
+            flags, end_address = flags | UPCALL, bytes(len(address(connection.vip.address)))
         key = _key(connection)
         if flags & CORE_OWNED:
             self._owned[key] = connection
@@ -222,7 +222,7 @@ class SharedTable:
         flags = make_flags(connection.state, connection.method, flags)
         number = self._servers.number_of(connection.server)
         expires, packets = self._clock.nanoseconds(connection.expires), min(connection.packets, MAX_PACKETS)
-        entry = Entry(expires, flags, number, packets, there, port(end.port))
+        entry = Entry(expires, flags, number, packets, end_address, port(end.port))
         try:
             if not self._map.add(key, bytes(entry)):
                 return False

@@ -161,10 +161,11 @@ def fragmented(
     if len(packet) <= min(longest, mtu):
         return (packet,)
     start = _unfragmentable(packet)
-    most = (min(max(longest, IPV6.min_path_mtu), mtu) - start - _FRAGMENT_SIZE) // _UNIT * _UNIT
-    if most <= 0:
+    largest = (min(max(longest, IPV6.min_path_mtu), mtu) - start - _FRAGMENT_SIZE) // _UNIT * _UNIT
+    if largest <= 0:
         return ()
-    sizes = as_arrived(arrived, len(packet) - start, most) or [most] * -(-(len(packet) - start) // most)
+    length = len(packet) - start
+    sizes = as_arrived(arrived, length, largest) or [largest] * -(-length // largest)
     before = _last_header(packet, start)
     header = packet[:before] + bytes([FRAGMENT]) + packet[before + 1 : start]
     protocol, number = bytes([packet[before], 0]), identification.to_bytes(4, "big")
@@ -178,14 +179,14 @@ def fragmented(
     return fragments
 
 
-def as_arrived(arrived: Sequence[bytes], length: int, most: int) -> Sequence[int]:
-    """The sizes of parts that end where these fragments did; none if a part would be longer than `most`.
+def as_arrived(arrived: Sequence[bytes], length: int, largest: int) -> Sequence[int]:
+    """The sizes of parts that end where these fragments did; none if a part would exceed `largest`.
 
     The first part also has the bytes that were added before it, so that all have `length` bytes.
     """
     later = [len(_content(fragment)) for fragment in arrived[1:]]
     sizes = [length - sum(later), *later]
-    fits = arrived and max(sizes) <= most and not any(size % _UNIT for size in sizes[:-1])
+    fits = arrived and max(sizes) <= largest and not any(size % _UNIT for size in sizes[:-1])
     return sizes if fits else ()
 
 
