@@ -167,7 +167,7 @@ def daemon(line: Line) -> Fields:
         "role": role,
         "interface": line.options.get("mcast-interface") or SYNC_INTERFACE,
     }
-    for option, field, least, most in (
+    for option, field, minimum, maximum in (
         ("syncid", "syncid", 0, 255),
         ("sync-maxlen", "maxlen", 1, MAX_MESSAGE),
         ("mcast-port", "port", 1, MAX_PORT),
@@ -175,7 +175,7 @@ def daemon(line: Line) -> Fields:
     ):
         text = line.options.get(option)
         if text is not None:
-            request[field] = _number(option, text, least, most)
+            request[field] = _number(option, text, minimum, maximum)
     if "resync" in line.options:
         request["resync"] = True
     group = line.options.get("mcast-group")
@@ -186,8 +186,8 @@ def daemon(line: Line) -> Fields:
     return request
 
 
-def _number(what: str, text: str, least: int, most: int) -> int:
+def _number(what: str, text: str, minimum: int, maximum: int) -> int:
     value = parse_number(text)
-    if not least <= value <= most:
-        raise UsageError(f"bad {what} {text!r}: expected a number from {least} to {most}.")
+    if not minimum <= value <= maximum:
+        raise UsageError(f"bad {what} {text!r}: expected a number from {minimum} to {maximum}.")
     return value

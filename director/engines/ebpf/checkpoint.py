@@ -113,7 +113,8 @@ def _write(data: bytes, chunks: Map) -> None:
     size = chunks.value_size
     if len(whole) > size * chunks.size:
         raise EngineError(
-            f"The ebpf engine has room for {size * chunks.size} bytes of rules, and these have {len(whole)}."
+            f"The ebpf engine has room for {size * chunks.size} bytes of rules, and these have {len(whole)}: "
+            "use fewer rules, or --engine scapy."
         )
     try:
         for index, start in enumerate(range(0, len(whole), size)):

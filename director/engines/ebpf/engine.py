@@ -221,7 +221,9 @@ class EbpfEngine:
         """The keys of addresses and networks. Raises EngineError if there are too many."""
         room = self._programs.maps["vips"].size
         if len(wanted) > room:
-            raise EngineError(f"The ebpf engine has room for {room} virtual addresses.")
+            raise EngineError(
+                f"The ebpf engine has room for {room} virtual addresses: use fewer, or --engine scapy."
+            )
         return set(map(layouts.prefix, wanted))
 
     def _write_vips(self, wanted: set[bytes]) -> None:

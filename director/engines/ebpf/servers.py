@@ -70,7 +70,9 @@ class Servers:
         ]
         new = [identity for identity in known if identity not in self._numbers]
         if len(self._by_number) - len(unused) + len(new) > self._capacity:
-            raise EngineError(f"The ebpf engine has room for {self._capacity} real servers.")
+            raise EngineError(
+                f"The ebpf engine has room for {self._capacity} real servers: use fewer, or --engine scapy."
+            )
         for number, server in unused:
             self._free_number(number, server)
         for number, (service, server) in self._by_number.items():

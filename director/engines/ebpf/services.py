@@ -75,11 +75,14 @@ class Services:
     def _check_capacity(self, services: Sequence[VirtualService]) -> None:
         """Raises EngineError."""
         if len(services) > self._map.size:
-            raise EngineError(f"The ebpf engine has room for {self._map.size} services.")
+            raise EngineError(
+                f"The ebpf engine has room for {self._map.size} services: use fewer, or --engine scapy."
+            )
         scheduled = [service for service in services if _scheduler(service) in _IN_PROGRAM]
         if 1 + sum(len(service.servers) + len(hash_table(service)) for service in scheduled) > self._half:
             raise EngineError(
-                f"The ebpf engine has room for {self._half} servers and hash buckets of services."
+                f"The ebpf engine has room for {self._half} servers and hash buckets of services: use "
+                "fewer, or --engine scapy."
             )
 
     def _entries(self, services: Sequence[VirtualService]) -> Iterator[tuple[bytes, bytes]]:
