@@ -1,4 +1,4 @@
-"""The running lab that a command means."""
+"""Selects the running lab for a command."""
 
 from __future__ import annotations
 

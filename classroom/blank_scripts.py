@@ -1,6 +1,6 @@
-"""The set-up scripts with which the exercises that build a virtual server begin.
+"""The initial set-up scripts of the exercises in which students build a virtual server.
 
-What has nothing to do with virtual servers is given; the rest is marked TO DO.
+They contain everything that is not about virtual servers; the rest is marked TO DO.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rules(*steps: str) -> Edit:
 
 
 def rules_for_replicas() -> Edit:
-    """Rules where every real server has the same daemons on the VIP's own ports."""
+    """Steps for real servers that all have the same daemons, on the VIP's ports."""
     return rules(
         "http: connections to port 80 of the VIP go to rs1, rs2 and rs3.",
         "ftp: connections to port 21 of the VIP go to rs1, rs2 and rs3.",

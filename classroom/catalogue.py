@@ -1,13 +1,13 @@
 """Find and load the exercises: two files of exercises/ each, found by their names.
 
-    NAME.md   the title, what a student reads, and under `## Hints` the hints; facts stand in braces
-    NAME.py   EXERCISE; FAULTS, its equivalent faults, unless something is to be made; SOLUTIONS
+    NAME.md   the title, the student's text, and under `## Hints` the hints; facts are in braces
+    NAME.py   EXERCISE; FAULTS, its equivalent faults, unless the student builds something; SOLUTIONS
 
-NAME.py has comment lines that begin sections:
+Comment lines divide NAME.py into sections:
 
     # ---- Faults ----      in a student's archive, packed so that they are not read by accident
     # ---- Solutions ----   not in a student's archive; one for each fault
-    # ---- Exercise ----    ends one of the others, where something of it comes first
+    # ---- Exercise ----    ends one of the others, if it comes first
 
 A `-` in a name is a `_` in its files' names.
 """
@@ -34,39 +34,39 @@ _TITLE = re.compile(r"# (?P<name>[a-z0-9-]+): (?P<title>.+)")
 
 @cache
 def names() -> tuple[str, ...]:
-    """All exercises, in the order in which they are meant to be done."""
+    """All exercises, in the recommended order."""
     texts = [path for path in FOLDER.glob("*.md") if path.with_suffix(".py").exists()]
     found = {path.stem.replace("_", "-") for path in texts}
     return tuple(name for name in _FIRST if name in found) + tuple(sorted(found - set(_FIRST)))
 
 
 def require(name: str) -> None:
-    """Raises BadRequest where there is no such exercise."""
+    """Raises BadRequest if there is no such exercise."""
     if name not in names():
         raise BadRequest(f"There is no exercise {name!r}: choose from {', '.join(names())}.")
 
 
 def load(name: str) -> Exercise:
-    """Raises BadRequest where there is no such exercise."""
+    """The exercise. Raises BadRequest if there is none of that name."""
     exercise: Exercise = _module(name).EXERCISE
     return exercise
 
 
 def faults(name: str) -> tuple[Fault, ...]:
-    """The equivalent faults; empty where something is to be made. Raises BadRequest."""
+    """The equivalent faults; empty if the student builds something. Raises BadRequest."""
     return tuple(getattr(_module(name), "FAULTS", ()))
 
 
 def solutions(name: str) -> tuple[Solution, ...]:
-    """The teacher's solutions, one for each fault. Raises BadRequest, and Unable in a student's archive."""
+    """The teacher's solutions, one for each fault. Raises BadRequest, or Unable in a student's archive."""
     found: tuple[Solution, ...] | None = getattr(_module(name), "SOLUTIONS", None)
     if found is None:
-        raise Unable(f"The solution of {name} is not here: this is a student's archive of the exercises.")
+        raise Unable(f"A student's archive has no solution of {name}: use the teacher's checkout.")
     return found
 
 
 def title(name: str) -> str:
-    """Raises ValueError where the text does not begin with `# NAME: TITLE`."""
+    """The exercise's title. Raises ValueError if the text does not begin with `# NAME: TITLE`."""
     first = _text(name).partition("\n")[0]
     found = _TITLE.fullmatch(first)
     if not found or found["name"] != name:
@@ -75,12 +75,12 @@ def title(name: str) -> str:
 
 
 def text(name: str) -> str:
-    """What a student reads first, in Markdown."""
+    """The student's text, in Markdown, without the hints."""
     return _text(name).partition(_HINTS)[0].strip() + "\n"
 
 
 def hints(name: str) -> list[str]:
-    """In the order in which they are opened, without their headings."""
+    """The hints in the order in which they are opened, without their headings."""
     return [part.strip() for part in _HINT.split(_text(name).partition(_HINTS)[2])[1:]]
 
 
@@ -101,10 +101,10 @@ def _text(name: str) -> str:
 
 
 def packed(source: str) -> str:
-    """Python source that is not read by accident, although it is not secret."""
+    """Python source encoded so that it is not read by accident; it is not secret."""
     return b85encode(zlib.compress(source.encode(), 9)).decode()
 
 
 def unpacked(text: str) -> str:
-    """The source again, for a student's NAME.py to execute."""
+    """The original source, which a student's NAME.py executes."""
     return zlib.decompress(b85decode(text)).decode()

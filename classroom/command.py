@@ -1,4 +1,4 @@
-"""What a student types: start an exercise, open a shell in it, check it, ask for a hint, start again."""
+"""A student's commands: start an exercise, open a shell in it, check it, ask for a hint, reset it."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _COMMANDS = {
 
 
 def exercise(name: str, student: str, watcher: Callable[[], Any] | None = None) -> int:
-    """Start an exercise and keep it running in this terminal; `watcher` makes what shows it, if anything."""
+    """Start an exercise and keep it running in this terminal; `watcher` creates its live view, if any."""
     variant = variant_for(name, student or default_student())
     if watcher and not variant.definition.view:
-        raise BadRequest(f"{name} asks for what --view would show: start it without.")
+        raise BadRequest(f"{name} has no view, which would answer its questions: start it without --view.")
     for other in attach.running_labs():
         if _is(other, variant):
             other.require_awake()
             raise BadRequest(
                 f"{other} is already running, in {other.folder}: end it first, with exit in its terminal."
             )
-    from classroom.session import run  # imports all that builds a lab
+    from classroom.session import run  # imports everything that builds a lab
 
     return run(variant, _stay, lambda: _introduce(variant), watcher)
 
@@ -80,7 +80,7 @@ def _introduce(variant: Variant) -> None:
 
 
 def _print_markdown(text: str) -> None:
-    from rich.markdown import Markdown  # takes 0.05 s, and few commands print a text
+    from rich.markdown import Markdown  # takes 0.05 s, and few commands need it
 
     make_console().print(Markdown(text))
 
@@ -110,7 +110,7 @@ def _stay(session: Any) -> None:
 
 
 def _print_path(what: str, path: Path) -> None:
-    """The path is relative to this folder, if it is below."""
+    """Print a path, relative to the current folder if it is below."""
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     print_wrapped(make_console(), f"{what}: {shown}", indent="  ")
@@ -121,7 +121,7 @@ def _is(lab: AttachedLab, variant: Variant) -> bool:
 
 
 def check(student: str, lab: str = "") -> int:
-    """Show the result of every check; exit code 0 if all passed, else 1."""
+    """Print the result of every check; exit code 0 if all passed, else 1."""
     found = attached(student, lab)
     with busy("checking the lab"):
         answer = found.ask("check")
@@ -170,7 +170,7 @@ def shell(host: str, student: str, command: str, lab: str = "") -> int:
 
 
 def status() -> int:
-    """What runs: labs and exercises, for how long, and how far the student has come."""
+    """Print the running labs and exercises, for how long they have run, and the student's progress."""
     rows = [_status(lab) for lab in attach.running_labs()]
     columns = ("lab", "student", "running for", "checks passed", "hints", "folder")
     console = make_console()
@@ -218,7 +218,7 @@ def reset(student: str, lab: str = "") -> int:
     with busy("starting the lab again"):
         fresh = poll_until(again, bool, _RESTART)
         if fresh is None:
-            raise BuildFailed(f"{found} has not started again: its terminal says why.")
+            raise BuildFailed(f"{found} has not restarted: its terminal says why.")
         hosts = fresh.hosts  # answered once it is built
     assert hosts
     console = make_console()
@@ -229,7 +229,7 @@ def reset(student: str, lab: str = "") -> int:
 
 
 def resets_of(lab: AttachedLab) -> int:
-    """How often it was reset."""
+    """The number of resets so far."""
     return int(lab.about.get("resets", 0))
 
 

@@ -1,4 +1,4 @@
-"""A diagnosis: which host, which cause, which evidence; words to choose from."""
+"""A diagnosis: host, cause and evidence; and the words to choose from."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ EVIDENCE = {
     "rules": "the director's rules or its timeouts",
     "settings": "a kernel setting (sysctl)",
 }
-UNKNOWN = "unknown"  # the answer of one who does not know
+UNKNOWN = "unknown"  # the answer "I don't know"
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Raises BadRequest for a word that is none of these; empty fields are not filled in."""
+    """A student's answers, "" if not given yet. Raises BadRequest for an unknown word."""
 
     host: str = ""
     cause: str = ""

@@ -1,7 +1,7 @@
-"""What happened in an exercise, in order: hints, checks, shells, runs of the doctor, resets.
+"""The journal of an exercise: hints, checks, shells, runs of the doctor, resets, in order.
 
-One line of JSON each, in the run's folder; the entries become part of a submission. `./inv status` reads
-them from outside.
+It is a file of JSON lines in the run's folder, and becomes part of a submission. `./inv status` reads it from
+outside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Journal:
         self._file = folder / JOURNAL
 
     def write(self, what: str, **details: Any) -> None:
-        """Append an entry, with the time of day."""
+        """Append an entry with the current time."""
         json_lines.append(self._file, {"at": round(time.time(), 1), "what": what, **details})
 
     def entries(self) -> list[json_lines.Entry]:

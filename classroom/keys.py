@@ -1,5 +1,6 @@
-"""The key pair of a class. It follows from the class secret (scrypt), which only the teacher has; a
-student's archive contains the public key.
+"""The key pair of a class, derived (scrypt) from the class secret, which only the teacher has.
+
+A student's archive contains the public key.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from nacl.public import PrivateKey, PublicKey
 
 from labs.errors import BadRequest
 
-PRACTICE = "practice"  # the secret without a class: everyone knows it
+PRACTICE = "practice"  # the default secret, which is public
 PUBLIC = Path(__file__).resolve().parent / "class.pub"  # in a student's archive
 VARIABLE = "LVS_CLASS_SECRET"
 NOTICE = (
@@ -38,7 +39,7 @@ def public_key() -> PublicKey:
 
 
 def key_name(key: PublicKey) -> str:
-    """A few digits by which people tell classes apart."""
+    """A few hexadecimal digits that identify a class to people."""
     return hashlib.sha256(bytes(key)).hexdigest()[:8]
 
 
@@ -57,7 +58,7 @@ def class_secret(file: str) -> str:
         return Path(file).read_text()
     except (OSError, ValueError):  # the name is not repeated: it may be the secret itself
         raise BadRequest(
-            "--secret: cannot read that file: give the name of the file that holds the class secret."
+            "--secret: cannot read that file: give the name of the file with the class secret."
         ) from None
 
 

@@ -1,6 +1,6 @@
-"""The values an exercise is made of, and one student's variant of it.
+"""The data of an exercise, and a student's variant of it.
 
-An exercise names no student: hosts are named by words that `Variant.hosts` resolves.
+An exercise is independent of the student: it names hosts by words that `Variant.hosts` resolves.
 
     {server}   the real server drawn for this student             servers    all real servers
     {other}    the next one                                       directors  one director, or both
@@ -40,7 +40,7 @@ Files = Callable[["Variant"], Mapping[str, str]]  # name: text
 
 
 def lab_title(method: str, family: int = 4) -> str:
-    """As people say it: VS-NAT, or the lab's name where it is not that of a method; and whether in IPv6."""
+    """The lab's title for people: VS-NAT, or lab-NAME if it is not a method's, and whether it is in IPv6."""
     return TITLES.get(method, f"lab-{method}") + (" in IPv6" if family == 6 else "")
 
 
@@ -62,9 +62,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One of an exercise's equivalent faults; `methods` limits it to some labs, empty means all.
+    """One of an exercise's equivalent faults; `methods` limits it to some labs (empty: all).
 
-    `change` does what no script can, such as adding a host.
+    `change` makes changes that scripts cannot, such as adding a host.
     """
 
     edits: tuple[Edit, ...] = ()
@@ -74,11 +74,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """`methods`: the labs it can run in; `family`: the IP version of their addresses. `base` and `change`
-    turn a lab into the exercise's working lab, to which a fault is added; `prepare` does in the running lab
-    what scripts can't. `files` are written before the lab is built, for the student to complete. Without
-    `diagnosis` there is no form to fill in. `userspace_switches` handle packets as bytes: per-packet kernel
-    metadata is lost there. It has no `view` if what that shows is the answer.
+    """An exercise. `methods`: the labs that it can run in; `family`: the IP version of their addresses.
+
+    `base` and `change` turn a lab into the exercise's working lab, to which a fault is added; `prepare` makes
+    changes to the running lab that scripts cannot. `files` are written before the lab is built, for the
+    student to complete. Without `diagnosis` there is no form to fill in. `userspace_switches` handle packets
+    as bytes, and so lose the kernel's per-packet metadata. It has no `view` if that would show the answer.
     """
 
     methods: tuple[str, ...]
@@ -155,7 +156,7 @@ class Variant:
 
     @cached_property
     def facts(self) -> Mapping[str, str]:
-        """What texts, edits and repairs may name in braces: addresses, and the hosts drawn."""
+        """The words that texts, edits and repairs may contain in braces: addresses, and the hosts drawn."""
         plan = plan_for(self.method, self.options)
         nodes = {node.name: node for node in plan.topology.nodes}
         servers = {server.name: server for server in plan.servers}
@@ -182,7 +183,7 @@ class Variant:
         }
 
     def filled(self, text: str) -> str:
-        """`text` with the facts it names; other braces stay."""
+        """`text` with its facts filled in; other braces stay."""
         return _FACT.sub(lambda found: self.facts.get(found[1], found[0]), text)
 
     def choose(self, options: Sequence[T], purpose: str) -> T:
@@ -201,6 +202,6 @@ class Variant:
 
 
 def drawn(options: Sequence[T], *words: str) -> T:
-    """One of `options`: each draw has a digest of its own, so that a new draw changes no other."""
+    """One of `options`, by a digest of `words`, so that adding a draw changes no other."""
     digest = sha256("\0".join(words).encode()).digest()
     return options[int.from_bytes(digest[:8], "big") % len(options)]

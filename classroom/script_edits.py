@@ -16,10 +16,10 @@ def edits_of(variant: Variant) -> tuple[Edit, ...]:
 
 
 def script_editor(variant: Variant, work: Path = Path(WORKDIR)) -> Callable[[Script], Script | None]:
-    """A function for the lab's builder: the edited script, or None for one that is left out.
+    """A function for the lab's builder that returns the edited script, or None to leave one out.
 
-    Only the dialect the lab runs stays, without undo scripts: the others would give the repair away.
-    `work` is the folder of the student's files. Raises BuildFailed for an edit that matches no line.
+    Only the dialect that the lab runs is kept, without undo scripts, because the others would reveal the
+    repair. `work` is the folder of the student's files. Raises BuildFailed for an edit that matches no line.
     """
     edits = edits_of(variant)
 
@@ -63,5 +63,5 @@ def _replaced(text: str, find: str, put: str, name: str) -> str:
 
 
 def _filled(text: str, script: Script, variant: Variant) -> str:
-    """With the facts, and {host}: the host the script belongs to."""
+    """`text` with its facts filled in, and {host}, the script's host."""
     return variant.filled(text.replace("{host}", script.name.split("/")[0]))

@@ -1,12 +1,12 @@
-"""A running exercise: the lab with the student's fault in it, and what its control socket answers.
+"""A running exercise: the lab with the student's fault in it, and the answers of its control socket.
 
 hosts    a process of each host
-check    the checks, judged on what the probes see now
+check    the results of the checks now
 hint     the next hint, or those opened so far
 submit   the content of a submission: the probes' last observations, and the journal
-reset    the lab ends and starts again in the same folder, with the same journal
-note     an entry for the journal
-state    what the doctor reads
+reset    restarts the lab in the same folder, with the same journal
+note     adds an entry to the journal
+state    the state for the doctor
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from labs.terminal.reporter import ConsoleReporter
 from labs.terminal.screen import busy, make_console, print_wrapped
 from labs.wait import patient
 
-_AGAIN = 75  # exit code of a sandbox whose exercise is to start again
+_AGAIN = 75  # exit code of a sandbox whose exercise is to restart
 
 
 class ResetRequested(BaseException):
-    """Raised in the main thread, wherever it is: at the prompt, or waiting for a command."""
+    """Raised in the main thread by a reset, wherever that is: at the prompt, or waiting for a command."""
 
 
 class ExerciseSession:
@@ -86,7 +86,7 @@ class ExerciseSession:
         return running
 
     def _write_files(self) -> None:
-        """Write the files to complete; their owner can edit them outside the lab as well."""
+        """Write the files to complete, owned by the user, who can edit them outside the lab as well."""
         if self.definition.files is None:
             return
         self.workdir.mkdir()
@@ -108,7 +108,7 @@ class ExerciseSession:
         control_server.open(self.running, answers)
 
     def _reset(self, control_server: ControlServer) -> Message:
-        """End this lab once the request is answered; `run` starts it again."""
+        """End this lab once the request has been answered; `run` restarts it."""
         self.journal.write("reset")
         main = threading.main_thread().ident
         assert main is not None
@@ -120,7 +120,7 @@ class ExerciseSession:
         return {}
 
     def observe(self) -> dict[str, Any]:
-        """What each probe of the exercise sees now, by its name."""
+        """The observation of each probe of the exercise now, by its name."""
         probes = probes_of(self.definition.checks)
         return {probe.__name__: observe(probe, self.running, self.variant) for probe in probes}
 
@@ -167,13 +167,12 @@ def run(
     introduce: Callable[[], None] = lambda: None,
     watcher: Callable[[], Any] | None = None,
 ) -> int:
-    """Build the exercise in a sandbox of its own, and keep it running while `stay` does; again after a reset.
+    """Build the exercise in its own sandbox, and keep it until `stay` returns; rebuild it after a reset.
 
-    `introduce` is called before anything is built, `watcher` after that: it makes what shows the lab
-    (labs/run/lab.py, Watch). Raises LabError, before that, where this machine
-    cannot run the lab.
+    `introduce` is called before anything is built, then `watcher`, which creates the lab's live view (Watch
+    in labs/run/lab.py). Raises LabError before that if this machine cannot run the lab.
     """
-    patient(1)  # a wrong LVS_PATIENCE is refused here
+    patient(1)  # refuses an invalid LVS_PATIENCE
     capabilities.require()
     capabilities.require_for(variant.options)
     evidence = Evidence(f"exercise-{variant.exercise}")

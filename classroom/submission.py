@@ -5,7 +5,7 @@
     the content, in a sealed box (X25519, XSalsa20-Poly1305), in base64
 
 Without the class's private key the file can neither be read nor changed: a changed file does not open. The
-second line is for people; what counts is repeated inside.
+second line is for people only; the content repeats it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from labs.errors import LabError, Unable
 
 MARK = "LVS-LAB EVIDENCE 1"
 SUFFIX = ".lvs"
-LARGEST = 2**20  # bytes of a file, and of its content; usual are 30,000 to 80,000, and 200 for each check
-_MAX_TOKENS = 100_000  # brackets, commas and colons of the content; usual are 3,000 to 8,000
+LARGEST = 2**20  # bytes of a file, and of its content; normal are 30,000 to 80,000, plus 200 for each check
+_MAX_TOKENS = 100_000  # brackets, commas and colons in the content; normal are 3,000 to 8,000
 _KEY_NAME = re.compile(r"[0-9a-f]{8}", re.ASCII)
 _MAX_SECOND_LINE = 500  # characters
 _NONCE = 16  # characters of a run's name
@@ -41,7 +41,7 @@ _LATEST = 1e11  # seconds since 1970, the largest credible time
 class Refused(LabError):
     """The file is not a submission, was changed, or belongs to another student; the message says which.
 
-    `class_name` is the class for which it was sealed, if that is another one.
+    `class_name` is the class for which it was sealed, if that is not the teacher's.
     """
 
     def __init__(self, reason: str, class_name: str = "") -> None:
@@ -51,10 +51,10 @@ class Refused(LabError):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """`seen` are the probes' last observations, by probe, and `state` is what the doctor read.
+    """A submission: `seen` are the probes' last observations, by probe; `state` is the doctor's LabState.
 
-    `run` identifies the session it comes from, `facts` are those of the variant that ran there. These
-    fields, and the names of probes and facts, are the file format: older archives write them, too.
+    `run` identifies the session, `facts` are those of its variant. These fields, and the names of probes and
+    facts, are the file format, which older archives write too.
     """
 
     exercise: str
@@ -68,13 +68,13 @@ class Submission:
 
 
 def new_run(exercise: str, student: str) -> str:
-    """A unique name for a session, which shows to whom it belongs."""
+    """A unique name for a session, which proves its owner."""
     nonce = token_hex(_NONCE // 2)
     return nonce + _owner_mark(nonce, exercise, student)
 
 
 def names_owner(submission: Submission) -> bool:
-    """Whether the session was started for this student; False also for names by older archives."""
+    """Whether the session was started for this student; False also for names from older archives."""
     nonce, whose = submission.run[:_NONCE], submission.run[_NONCE:]
     return whose == _owner_mark(nonce, submission.exercise, submission.student)
 
@@ -84,7 +84,7 @@ def _owner_mark(nonce: str, exercise: str, student: str) -> str:
 
 
 def sealed(submission: Submission, key: PublicKey) -> str:
-    """The file's text. Raises Unable where it would be too large to be opened."""
+    """The file's text. Raises Unable if it would be too large to open."""
     content = {item.name: getattr(submission, item.name) for item in fields(submission)}
     text = json.dumps(content, sort_keys=True).encode()
     if len(text) > LARGEST or _tokens(text) > _MAX_TOKENS:
@@ -121,12 +121,12 @@ def _lines(data: bytes) -> tuple[bytes, bytes]:
     if len(lines) < 3:
         raise Refused("cut short: the end of the file is missing")
     if lines[2]:
-        raise Refused("changed after it was made: something was added at the end")
+        raise Refused("changed after it was written: something was added at the end")
     return lines[0], lines[1]
 
 
 def _unsealed(line: bytes, second: bytes, key: PrivateKey) -> bytes:
-    """The content of the box; the second line only explains why it does not open."""
+    """The content of the box; the second line is used only to explain why it does not open."""
     try:
         box = b64decode(line, validate=True)
         if b64encode(box) != line:  # unused bits of the last letter must not vary
@@ -139,7 +139,7 @@ def _unsealed(line: bytes, second: bytes, key: PrivateKey) -> bytes:
 
 def _why_closed(given: str, expected: str) -> str:
     if given in ("", expected):
-        return "changed or cut short after it was made: it does not open"
+        return "changed or cut short after it was written: it cannot be decrypted"
     if given == _practice_name():
         return "sealed with the practice key, not with this class's archive"
     return f"sealed for another class ({given}, not {expected}): give the secret of that class"
@@ -176,7 +176,7 @@ def _read(content: bytes) -> Submission:
 
 
 def _tokens(text: bytes) -> int:
-    """An upper bound of the JSON values in a text: each costs up to a hundred bytes of memory."""
+    """An upper bound of the number of JSON values in a text; each takes up to 100 bytes of memory."""
     return sum(map(text.count, (b"[", b"{", b",", b":")))
 
 
@@ -199,7 +199,7 @@ def _is_entry(entry: dict[str, Any]) -> bool:
 
 
 def sanitize(text: object, most: int = _MAX_SHOWN) -> str:
-    """Foreign text fit to be printed: one line of bounded length; unprintable characters become `?`."""
+    """Foreign text that is safe to print: one line of bounded length, with `?` for unprintable characters."""
     line = re.sub(r"\s+", " ", str(text)[: 2 * most]).strip()
     shown = "".join(letter if letter.isprintable() else "?" for letter in line)
     return shown if len(shown) <= most else f"{shown[: most - 3]}..."

@@ -1,4 +1,4 @@
-"""`./inv submit`: asks for the diagnosis, shows what it is about to seal, and writes the file to hand in."""
+"""`./inv submit`: asks for the diagnosis, shows the content, and writes the sealed file to hand in."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _PRACTICE = (
 
 
 class _GoBack(Exception):
-    """The previous question is to be asked again."""
+    """The student wants to go back to the previous question."""
 
 
 def submit(student: str, given: Mapping[str, str], output: str, called: str = "") -> int:
-    """Write the file to hand in; `called` selects a lab by name. `given`: answers of the diagnosis."""
+    """Write the file to hand in; `called` selects a lab by name; `given` are answers of the diagnosis."""
     lab = attached(student, called)
     name, owner = str(lab.about["exercise"]), str(lab.about["student"])
     file = Path(output or f"{name}-{owner}{SUFFIX}").absolute()
     if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise BadRequest(f"--output {output}: cannot write there; name a file in a folder of yours.")
+        raise BadRequest(f"{file} cannot be written: name a file in a folder of yours with --output.")
     answers, asked = dict(Diagnosis(**given).as_dict()), []
     if catalogue.load(name).diagnosis:
         choices = {"host": dict.fromkeys(lab.hosts, ""), "cause": CAUSES, "evidence": EVIDENCE}
@@ -62,7 +62,7 @@ def submit(student: str, given: Mapping[str, str], output: str, called: str = ""
         if not typed:
             break
         if typed.lower() not in _BACK:
-            raise Unable("Nothing was written. ./inv submit asks again.")
+            raise Unable("Nothing was written: run ./inv submit again.")
         _ask(answers, asked, choices, len(asked) - 1)
     parts = {part: content[part] for part in ("seen", "state", "journal", "run", "facts")}
     submission = Submission(exercise=name, student=owner, diagnosis=answers, **parts)
@@ -76,7 +76,7 @@ def submit(student: str, given: Mapping[str, str], output: str, called: str = ""
 
 
 def _missing(answers: Mapping[str, str], hosts: Mapping[str, str]) -> list[str]:
-    """The questions without an answer. Raises BadRequest for a wrong host, or if no one can be asked."""
+    """The questions without an answer. Raises BadRequest for an unknown host, or if it cannot ask."""
     if answers["host"] not in ("", UNKNOWN, *hosts):
         raise BadRequest(f"--host {answers['host']!r} is unknown: choose from {', '.join(hosts)}.")
     missing = [name for name, word in answers.items() if not word]
@@ -91,7 +91,7 @@ def _missing(answers: Mapping[str, str], hosts: Mapping[str, str]) -> list[str]:
 def _ask(
     answers: dict[str, str], asked: list[str], choices: Mapping[str, Mapping[str, str]], first: int = 0
 ) -> None:
-    """Ask these questions, from the one numbered `first`."""
+    """Ask these questions, beginning with number `first`."""
     number = first
     while number < len(asked):
         name = asked[number]
@@ -103,7 +103,7 @@ def _ask(
 
 
 def _choice(name: str, words: Mapping[str, str], *, can_go_back: bool) -> str:
-    """One of the words, or UNKNOWN; whether it is right is not checked. Raises _GoBack."""
+    """The student's choice of a word, or UNKNOWN; right or wrong is not checked. Raises _GoBack."""
     console = make_console()
     console.print(_QUESTIONS[name])
     table = Table.grid(padding=(0, 0, 0, 2))
@@ -126,7 +126,7 @@ def _choice(name: str, words: Mapping[str, str], *, can_go_back: bool) -> str:
 
 
 def matches(typed: str, words: Mapping[str, str]) -> list[str]:
-    """The words meant by what was typed: a number, a word, or parts of a word and its meaning."""
+    """The words that match the typed text: a number, a word, or parts of a word and its meaning."""
     text = " ".join(typed.lower().replace("_", " ").replace("-", " ").split())
     if text in _DONT_KNOW:
         return [UNKNOWN]
@@ -147,7 +147,7 @@ def matches(typed: str, words: Mapping[str, str]) -> list[str]:
 def _complaint(typed: str, found: list[str], words: Mapping[str, str]) -> str:
     shown = sanitize(typed, 40)
     if found:
-        return f"{shown!r} fits {len(found)} of these, {', '.join(found[:4])}: type more of it, or a number."
+        return f"{shown!r} matches {len(found)} words, {', '.join(found[:4])}: type more of it, or a number."
     near = difflib.get_close_matches(typed.lower(), words, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
     return f"{shown!r} is none of these: type a number from 0 to {len(words)}, or some of the words.{meant}"
@@ -158,14 +158,14 @@ def _typed(question: str) -> str:
     try:
         return input(question).strip()
     except (EOFError, KeyboardInterrupt):
-        raise Unable("\nNothing was written: the form was cancelled. ./inv submit asks again.") from None
+        raise Unable("\nNothing was written, because you cancelled: run ./inv submit again.") from None
 
 
-# ---- what is sealed ----
+# ---- the content ----
 
 
 def _show(name: str, owner: str, answers: Mapping[str, str], content: Message, file: Path) -> None:
-    """Show what is about to be sealed: whose, for whom, what works, the diagnosis, where."""
+    """Show what will be sealed: exercise, student, class, checks, diagnosis, file."""
     console, key = make_console(), public_key()
     table = Table.grid(padding=(0, 0, 0, 2))
     table.add_column()
@@ -185,7 +185,7 @@ def _show(name: str, owner: str, answers: Mapping[str, str], content: Message, f
     ]
     for left, right in rows:
         table.add_row(left, Text(right))
-    console.print("This is what is sealed:")
+    console.print("The file will contain:")
     console.print(table)
     if is_practice_key(key):
         print_wrapped(console, _PRACTICE, "bold red")

@@ -1,4 +1,4 @@
-"""Draw a student's variant of an exercise from the student's id: the same every time, on every machine."""
+"""Draws a student's variant of an exercise from the student's id: always the same one, on every machine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from labs.network.addresses import Addressing
 
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 _VIPS = (*range(3, 10), *range(240, 250))  # last octets that no real server or router uses
-_OF_TWO = 3  # the second director has this one
-_MAX_SHIFT = 20  # room left in the smallest network, a remote site's
+_OF_TWO = 3  # the last octet of the second director
+_MAX_SHIFT = 20  # free addresses in the smallest network, a remote site's
 
 
 def default_student() -> str:
-    """The user's name, as the kernel and passwd(5) know it, with illegal characters as dashes."""
+    """The user's name in passwd(5), with dashes in place of illegal characters."""
     name = re.sub(r"[^A-Za-z0-9._@+-]", "-", user_name())[:64]
     return name if _STUDENT.fullmatch(name) else f"u{name}"[:64]
 
@@ -27,7 +27,7 @@ def default_student() -> str:
 def variant_for(exercise: str, student: str, *, healthy: bool = False) -> Variant:
     """A student's variant; `healthy`, without its fault. Raises BadRequest."""
     if not _STUDENT.fullmatch(student):
-        raise BadRequest(f"--student {student!r}: an id has up to 64 letters, digits and . _ @ + -.")
+        raise BadRequest(f"--student {student!r}: expected up to 64 letters, digits and . _ @ + -.")
     definition, faults = catalogue.load(exercise), catalogue.faults(exercise)
     number, method = drawn(_possible(faults, definition.methods), exercise, student, "fault")
     servers = drawn(definition.servers, exercise, student, "servers")
@@ -50,7 +50,7 @@ def variant_for(exercise: str, student: str, *, healthy: bool = False) -> Varian
 
 
 def _possible(faults: Sequence[Fault], methods: Sequence[str]) -> list[tuple[int | None, str]]:
-    """Each fault with each method it works in; without faults, the methods."""
+    """Each fault with each method in which it works; without faults, the methods."""
     if not faults:
         return [(None, method) for method in methods]
     return [(number, method) for number, fault in enumerate(faults) for method in fault.methods or methods]

@@ -1,4 +1,4 @@
-"""A worksheet: a text file whose blanks a student fills in with any editor.
+"""A worksheet: a text file with blanks that a student fills in with an editor.
 
 # comment
 [wlc]
@@ -26,7 +26,7 @@ _HEADING = re.compile(r"\[(?P<name>[^][]+)\]\s*(#.*)?")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`cells` are what stands left and right of each `=`; `note` is a comment of one or more lines."""
+    """A section: `cells` are label and value of each line; `note` is a comment of one or more lines."""
 
     name: str
     note: str
@@ -35,7 +35,7 @@ class Section:
 
 @dataclass(slots=True)
 class Filled:
-    """What was read: section -> label -> answer; `wrong` has a sentence for each malformed line."""
+    """A worksheet's content: section -> label -> answer; `wrong` has a sentence for each malformed line."""
 
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ def answers(running: RunningLab, variant: Variant) -> dict[str, Any]:
 
 
 def read(file: Path) -> Filled:
-    """What a file contains, whatever was done to it."""
+    """The content of a file, which may be damaged in any way."""
     try:
         with file.open("rb") as source:
             lines = source.read(_MAX_FILE).decode(errors="replace").splitlines()
@@ -101,7 +101,7 @@ def _add(answers: dict[str, dict[str, str]], section: str, line: str) -> str:
 
 
 def answer(filled: Mapping[str, Any], section: str, label: str) -> str | None:
-    """The answer, "" for a blank one, None where its line is missing."""
+    """The answer, "" if it is blank, None if its line is missing."""
     found = filled["answers"].get(section, {}).get(label)
     return None if found is None else str(found).strip("_ ")
 

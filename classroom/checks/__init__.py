@@ -1,10 +1,11 @@
-"""Checks: each subject's file has its probes, which observe a running lab, and the judges of what they saw.
+"""Checks: each subject's file has probes, which observe a running lab, and judges of the observations.
 
-A probe is a function of the running lab and the variant. It returns JSON, judges nothing, and has a second
-or two, whatever is broken: `./inv check` answers within five. Its name is a key of submissions: it stays.
+A probe is a function of the running lab and the variant. It returns JSON, judges nothing, and takes a second
+or two at most, whatever is broken: `./inv check` answers within five. Never rename a probe: its name is a key
+of submissions.
 
 A judge decides from the probes' observations alone, so the same code runs in `./inv check` and, without a
-lab, in `./inv grade`. The first line of its docstring is the check's name, as people read it.
+lab, in `./inv grade`. The first line of its docstring is the check's title for people.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ def probes_of(judges: Sequence[Judge]) -> tuple[Probe, ...]:
 
 
 def observe(probe: Probe, running: RunningLab, variant: Variant) -> Any:
-    """What a probe returns; if it fails, why."""
+    """A probe's observation, or the reason why it failed."""
     try:
         return probe(running, variant)
     except EXPECTED_ERRORS as error:
         return {FAILED: str(error) or type(error).__name__}
-    except Exception as error:  # noqa: BLE001 (the other probes go on)
+    except Exception as error:  # noqa: BLE001 (the other probes continue)
         return {FAILED: exception_line(error)}
 
 
@@ -53,7 +54,7 @@ def title(judge: Judge) -> str:
 
 
 def judged(judges: Sequence[Judge], observations: Observations, variant: Variant) -> tuple[Check, ...]:
-    """The result of each check; without its probe's observation a check fails."""
+    """The result of each check; a check whose probe has no observation fails."""
     return tuple(_judged(judge, observations, variant) for judge in judges)
 
 
@@ -66,8 +67,8 @@ def _judged(judge: Judge, observations: Observations, variant: Variant) -> Check
             return Check(title(judge), False, "an observation", str(found[FAILED]))
     try:
         return judge(observations, variant)
-    except Exception as error:  # noqa: BLE001 (malformed evidence costs this check only)
-        return Check(title(judge), False, "evidence in its usual form", exception_line(error))
+    except Exception as error:  # noqa: BLE001 (malformed evidence fails this check only)
+        return Check(title(judge), False, "well-formed evidence", exception_line(error))
 
 
 def outcomes(counts: Mapping[str, int] | Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which hosts answer ARP for the VIP, and the entry for it that the router keeps."""
+"""Which hosts answer ARP for the VIP, and the router's neighbour entry for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from labs.wait import patient, poll_until
 ROUTER = "r0"
 _DIRECTOR = "d-eth0"
 _SECONDS = 1.0  # for all replies to arrive
-# IPv6 has no setting for it.
+# Like arp_ignore=8 in IPv6, which has no such setting.
 _SILENT = (
     "add table ip6 silent; "
     "add chain ip6 silent input { type filter hook input priority 0; }; "
@@ -36,7 +36,7 @@ def arp_answers(running: RunningLab, variant: Variant) -> list[str]:
 
 
 def silent_neighbours(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """The routers' neighbours: how many were `asked` for their own addresses, and who of them is `silent`."""
+    """The routers' neighbours: the number `asked` for their own addresses, and those that are `silent`."""
     asked, replies = _replies(running, variant)
     names = {port.address: port.name for node in variant.plan.topology.nodes for port in node.interfaces}
     answered = {address for address, _ in replies}
@@ -44,8 +44,9 @@ def silent_neighbours(running: RunningLab, variant: Variant) -> dict[str, Any]:
 
 
 def _replies(running: RunningLab, variant: Variant) -> tuple[set[str], set[tuple[str, str]]]:
-    """The neighbours' addresses, for which each router has asked after the VIP; and all replies, as
-    (IP address, MAC address).
+    """Let each router ask for the VIP and for its neighbours' own addresses.
+
+    Returns the neighbours' addresses, and all replies as (IP address, MAC address).
     """
     since = running.controller.forget_arp()
 
@@ -97,7 +98,7 @@ def own_addresses_answered(observations: Observations, variant: Variant) -> Chec
 
 
 def _title(judge: Judge, variant: Variant) -> str:
-    """In IPv6, neighbour solicitations take the place of ARP."""
+    """The check's title; in IPv6 it says neighbour solicitations instead of ARP."""
     name = title(judge)
     return name if variant.plan.version == 4 else name.replace("ARP", "neighbour solicitations")
 
@@ -107,14 +108,14 @@ def _title(judge: Judge, variant: Variant) -> str:
 
 @contextmanager
 def preserved_entry(running: RunningLab, variant: Variant) -> Iterator[bool]:
-    """Restore the router's entry for the VIP afterwards: a probe neither repairs nor breaks anything.
+    """Restore the router's entry for the VIP afterwards, so that a probe neither repairs nor breaks anything.
 
-    Yields whether it is static, set by hand.
+    Yields whether the entry is static (set by hand).
     """
     before = _entry(running, variant)
     mac, is_static = before.get("lladdr", ""), "PERMANENT" in before.get("state", ())
     if mac:
-        set_entry(running, variant, mac, "permanent")  # replies to the probe's questions do not move it
+        set_entry(running, variant, mac, "permanent")  # so that replies to the probe do not change it
     try:
         yield is_static
     finally:
@@ -135,7 +136,7 @@ def drop_entry(running: RunningLab, variant: Variant) -> None:
 
 
 def static_entry(running: RunningLab, variant: Variant) -> str:
-    """The MAC address that the router's entry for the VIP was given by hand, or ""."""
+    """The MAC address of the router's static entry for the VIP, or ""."""
     entry = _entry(running, variant)
     return str(entry["lladdr"]) if "PERMANENT" in entry.get("state", ()) else ""
 

@@ -1,7 +1,7 @@
-"""Capacity: the published arithmetic on paper, and a cluster whose links are so slow that they are the limit.
+"""Capacity: the published arithmetic on paper, and a cluster whose slow links are the bottleneck.
 
-Everything that is measured is a ratio: what some real servers deliver, in units of what one delivers. So a
-slow machine gives the same answers as a fast one, as long as the links are the limit and not its processor.
+Every measurement is a ratio: the throughput of several real servers in units of one server's. So a slow
+machine gives the same answers as a fast one, as long as the links and not its processor are the bottleneck.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from labs.checks.result import Check
 from labs.run.running import RunningLab
 
 SERVERS = 4
-_COUNTS = (1, 2, SERVERS)  # how many real servers it has, one after the other
-_FILE = "/10m.bin"  # more than any link here carries in the time
+_COUNTS = (1, 2, SERVERS)  # numbers of real servers, measured one after the other
+_FILE = "/10m.bin"  # more than any link here carries in that time
 _WARM, _SECONDS = 0.2, 0.9
 _TRIES = 3
 _SCRIPT = 4.0  # seconds for rules.sh
-# By how much a measurement may differ from what links carry before it is repeated, and at the end; and a
-# prediction from the measurement. The possible answers are a quarter apart or more.
+# Tolerances: of a measurement from the links' capacity before it is repeated, and in the end; and of a
+# prediction from the measurement. Possible answers are at least a quarter apart.
 _VERY_NEAR, _NEAR, _PREDICTED = 0.06, 0.12, 0.16
 _FLAGS = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
 
-# ---- the figures, which differ from student to student ----
+# ---- each student's figures ----
 
 _MICROSECONDS, _BYTES, _KILOBYTES = (40, 50, 60, 75, 80), (500, 536, 600, 640), (300, 400, 500, 600)
 _PAGES, _PAGE_SIZES = (90, 110, 130), (12, 15, 18)  # a second; kB
@@ -48,10 +48,10 @@ _LAB_TIMES = (Fraction(3, 2), Fraction(2), Fraction(3))
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`microseconds` to rewrite a packet of `bytes`; real servers of `kilobytes` a second.
+    """A student's figures: `microseconds` to rewrite a packet of `bytes`; servers of `kilobytes` a second.
 
-    An order of `pages` a second of `page_size` kB. In the lab the director's link has `lab_times` the rate
-    of a real server's.
+    The order is for `pages` a second of `page_size` kB. In the lab the director's link has `lab_times` the
+    rate of a real server's link.
     """
 
     microseconds: int
@@ -82,7 +82,7 @@ _PHRASE = "most real servers behind one director"
 
 
 def right(variant: Variant) -> dict[str, dict[str, float]]:
-    """The right answers on paper, by section and label."""
+    """The right answers of the paper part, by section and label."""
     expected = figures(variant)
     packets = Fraction(1_000_000, expected.microseconds)
     needed = math.ceil(Fraction(expected.pages * expected.page_size, _SERVER_LINK))
@@ -102,7 +102,7 @@ def right(variant: Variant) -> dict[str, dict[str, float]]:
 
 
 def growth(variant: Variant) -> dict[int, float]:
-    """What 1, 2 and 4 real servers of the lab deliver, in units of what one does."""
+    """The expected throughput of 1, 2 and 4 real servers of the lab, in units of one server's."""
     through = variant.plan.replies_through_director
     limit = figures(variant).lab_times if through else Fraction(SERVERS)
     return {count: float(min(Fraction(count), limit)) for count in _COUNTS}
@@ -139,15 +139,15 @@ def sections(variant: Variant) -> tuple[Section, ...]:
 
 
 def slow_links(running: RunningLab, variant: Variant) -> None:
-    """Give the links of director and real servers their rates."""
+    """Limit the links of director and real servers to their rates."""
     shape_links(running, _LAB_KBIT, int(_LAB_KBIT * figures(variant).lab_times))
 
 
 def delivered(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """What c1 gets from 1, 2 and 4 real servers, one connection to each: `rates`, bytes a second by number.
+    """c1's throughput with 1, 2 and 4 real servers, a connection to each: `rates`, bytes a second by number.
 
-    A machine that is busy with something else disturbs a measurement: one that is not what the links carry
-    is repeated. Afterwards the rules are those of rules.sh. `error` is the director's, if it refuses some.
+    A busy machine may disturb a measurement, so one that differs from the links' capacity is repeated. Then
+    the rules of rules.sh are restored. `error` is the director's, if it refused rules.
     """
     found: dict[str, Any] = {"rates": {}, "error": ""}
     for _ in range(_TRIES):
@@ -160,14 +160,14 @@ def delivered(running: RunningLab, variant: Variant) -> dict[str, Any]:
 
 
 def _as_expected(found: Mapping[str, Any], count: int, variant: Variant, near: float) -> bool:
-    """Whether that many real servers have delivered what the links carry, in units of what one has."""
+    """Whether `count` real servers delivered what the links carry, in units of one server's throughput."""
     unit = _LAB_RATE if count == 1 else found["rates"].get("1", 0.0)
     rate, wanted = found["rates"].get(str(count), 0.0), growth(variant)[count]
     return bool(unit) and abs(rate / unit - wanted) <= near * wanted
 
 
 def _give_rules(count: int, variant: Variant) -> str:
-    """The first `count` real servers in turn; the director's error, or ""."""
+    """A service with the first `count` real servers; returns the director's error, or ""."""
     service, flag = f"-t {variant.plan.vip}:80", _FLAGS[variant.plan.method]
     servers = [
         f"-a {service} -r {server.address}:{server.http_port} {flag}"
@@ -187,7 +187,7 @@ def _rate(running: RunningLab, count: int) -> float:
 
 # ---- judges ----
 
-# What a student may have overlooked, by label.
+# What a student may have missed, by label.
 _LOOK_AT = {
     _PACKETS: "it rewrites one packet after the other",
     _RATE: "packets times bytes",
@@ -209,7 +209,7 @@ def _paper(section: str, name: str, doc: str) -> Judge:
 def _compared(
     name: str, section: str, wanted: Mapping[str, float], filled: Mapping[str, Any], near: float = 0.01
 ) -> Check:
-    """How many answers are right, and the first that is not; never the right one."""
+    """The number of right answers, and the first wrong one; never the right one."""
     wrong = []
     for cell, value in wanted.items():
         given = answer(filled, section, cell)
@@ -231,7 +231,7 @@ _NUMBER = re.compile(r"[0-9][0-9 ,']*(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 
 
 def _number(given: str) -> float | None:
-    """The number that an answer begins with; 16,667 and 16 667 are one."""
+    """The number that an answer begins with; 16,667 and 16 667 are the same number."""
     found = _NUMBER.match(given)
     return float(re.sub(r"[ ,']", "", found[0])) if found else None
 
@@ -248,7 +248,9 @@ def links_measured(observations: Observations, variant: Variant) -> Check:
         return Check(title(links_measured), False, "rules for the measurement", found["error"])
     near = all(_as_expected(found, count, variant, _NEAR) for count in _COUNTS)
     links = "the links are the limit"
-    observed = links if near else "another limit: were links or rules changed, or is the machine overloaded?"
+    observed = (
+        links if near else "another bottleneck: were links or rules changed, or is the machine overloaded?"
+    )
     return Check(title(links_measured), near, links, observed)
 
 
@@ -263,7 +265,7 @@ def growth_predicted(observations: Observations, variant: Variant) -> Check:
 
 
 def _measured(found: Mapping[str, Any]) -> dict[int, float]:
-    """By number of real servers, in units of what one delivers; empty if one delivered nothing."""
+    """Throughput by number of real servers, in units of one server's; empty if any delivered nothing."""
     rates = {int(count): float(rate) for count, rate in found["rates"].items()}
     if not all(rates.values()) or 1 not in rates:
         return {}

@@ -1,4 +1,4 @@
-"""A shop on two ports: at the checkout, each customer must meet the real server that holds the basket."""
+"""A shop on two ports: at the checkout, each customer must get the real server that holds the basket."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TIMEOUT = 1.4  # seconds, enough for one retransmitted SYN
 
 
 def add_customers(running: RunningLab, variant: Variant) -> None:
-    """Give c1 the customers' addresses besides its own."""
+    """Give c1 the customers' addresses in addition to its own."""
     for customer in CUSTOMERS:
         running.clients[0].host.run(["ip", "addr", "add", f"{customer}/32", "dev", "c1-eth0"])
 
 
 def sessions(running: RunningLab, variant: Variant) -> list[dict[str, Any]]:
-    """For each `customer`, `answers`: by port, which server answered each of two requests."""
+    """For each `customer`, `answers`: by port, the server that answered each of two requests."""
     client = running.clients[0]
     ports, customers = f"{PAGES},{CHECKOUT}", ",".join(CUSTOMERS)
     asking = command("http_customers", client.vip, patient(_TIMEOUT), ports, customers)
@@ -48,7 +48,7 @@ def sessions_served(observations: Observations, variant: Variant) -> Check:
 
 @needs(sessions)
 def one_server_each(observations: Observations, variant: Variant) -> Check:
-    """At the checkout, each customer meets the server that holds the basket."""
+    """At the checkout, each customer gets the server that holds the basket."""
     torn = [session for session in observations["sessions"] if len(_met(session)) != 1]
     observed = ", ".join(map(_by_port, torn)) or "the same server"
     whole = bool(observations["sessions"]) and not torn

@@ -1,4 +1,4 @@
-"""Downloads of more than one packet, by all clients from all real servers."""
+"""Downloads of many packets, by all clients from all real servers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _HEADERS = 40  # bytes, of IP and TCP
 
 
 def downloads(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
-    """Each client downloads 100 kB as often as there are real servers, all at once.
+    """Each client makes as many downloads of 100 kB as there are real servers, all at once.
 
-    For each client `got`, how many bytes of each download arrived, and `mtu`, the largest
-    packet that it takes, in bytes.
+    For each client: `got`, the bytes of each download that arrived, and `mtu`, the largest packet that the
+    client accepts, in bytes.
     """
     count = len(variant.plan.servers)
     with ThreadPoolExecutor(len(running.clients) * count) as pool:
@@ -63,7 +63,7 @@ def _download(client: Client) -> int:
 
 
 def _mtu(client: Client) -> int:
-    """The largest packet the client takes, by its interface and by its routes."""
+    """The largest packet that the client accepts, by its interface and its routes."""
     shown = client.host.run(["ip", "-j", "link", "show", "dev", f"{client.host.name}-eth0"], timeout=2).stdout
     routes = client.host.run(["ip", "route", "show"], timeout=2).stdout
     limits = [int(size) for size in re.findall(r"\bmtu (?:lock )?(\d+)", routes)]

@@ -1,4 +1,4 @@
-"""FTP: clients log in, list and download, in passive and in active mode, and by which path files come."""
+"""FTP: clients log in, list and download, in passive and in active mode; and the path of the files."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _CONNECT, _SILENCE = 0.8, 1.6  # seconds
 _FTP_PORT = 21
 _TRY = 1.2  # seconds
 _MODES = ("passive", "active")
-_FEW = 0.2  # of what clients receive; their acknowledgements are less than a tenth
+_FEW = 0.2  # of the bytes that clients receive; acknowledgements are less than a tenth
 _WHOLE = f"a list, and {_SIZE:,} bytes of {_FILE}"
 
 # ---- probes ----
 
 
 def ftp_port(running: RunningLab, variant: Variant) -> str:
-    """How a connection of c1 to the VIP's FTP port ends: `connected`, or the name of an errno."""
+    """The result of a connection from c1 to the VIP's FTP port: `connected`, or the name of an errno."""
     client = running.clients[0]
     trying = probe("connect", client.vip, _FTP_PORT, patient(_TRY))
     return client.host.run(trying, timeout=2 * _TRY).stdout.strip()
 
 
 def ftp_sessions(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """A session of c1 in each mode, and the bytes the director sent meanwhile.
+    """A session of c1 in each mode, and the bytes that the director sent meanwhile.
 
-    `sessions` have `mode`, `login`, `listed`, `got`, `why` they ended early, and the address `named` by
-    a 227 reply; `sent` is what left the director's interfaces, by the switches' counters.
+    `sessions` have `mode`, `login`, `listed`, `got`, `why` they ended early, and the address `named` in a 227
+    reply; `sent` are the bytes that left the director's interfaces, by the switches' counters.
     """
     client = running.clients[0]
     asking = command("ftp_session", client.vip, _FILE, patient(_CONNECT), patient(_SILENCE))
@@ -87,7 +87,7 @@ def ftp_active(observations: Observations, variant: Variant) -> Check:
 
 @needs(ftp_sessions)
 def reply_path(observations: Observations, variant: Variant) -> Check:
-    """Files take the path to clients that this forwarding method promises."""
+    """Files take the path to clients that belongs to this forwarding method."""
     got = sum(max(0, session["got"]) for session in observations["ftp_sessions"]["sessions"])
     through = variant.plan.replies_through_director
     expected = "all bytes through the director" if through else "bytes bypass the director"
@@ -107,7 +107,7 @@ def _is_complete(session: dict[str, Any]) -> bool:
 
 
 def _result(session: dict[str, Any]) -> str:
-    """How far a session got."""
+    """A session's progress, in words."""
     if _is_complete(session):
         return _WHOLE
     if not session["login"]:

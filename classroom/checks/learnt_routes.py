@@ -1,7 +1,7 @@
 """Default routes that real servers have learnt in IPv6 (RFC 4861), when their router takes over from another.
 
-advertise.sh   on r0: starts what sends router advertisements
-announce.sh    on r0: tells the segment that the router's address has a new MAC address
+advertise.sh   on r0: starts the program that sends router advertisements
+announce.sh    on r0: announces that the router's address has a new MAC address
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from labs.wait import poll_until
 from realserver_setup.render import Script
 
 ADVERTISE, ANNOUNCE = "advertise.sh", "announce.sh"
-_EVERY = 600  # seconds between router advertisements, as radvd(8) has it by default
-_OTHER_MAC = "02:00:00:00:00:fe"  # that of the router which has failed
+_EVERY = 600  # seconds between router advertisements, radvd(8)'s default
+_OTHER_MAC = "02:00:00:00:00:fe"  # the failed router's
 _ARRIVED = 2  # seconds
 _REACHABLE, _IS_ROUTER = "REACHABLE", "router"
 _LINK_LOCAL = "fe80::/10"
 
 _ADVERTISE = """\
 #!/bin/sh
-# r0: tells the hosts on {interface} that it is their router: now, every ten minutes, and whoever asks.
-# May be run twice: it ends the program that it started before.
+# r0: advertises itself as the router of the hosts on {interface}: now, every ten minutes, and on request.
+# May be run twice: it ends the program that an earlier run started.
 kill "$(cat {pid_file} 2> /dev/null)" 2> /dev/null
 setsid {program} advertise {interface} {every} > /dev/null 2>&1 &
 echo $! > {pid_file}
@@ -41,15 +41,15 @@ _PID_FILE = "/run/advertise.pid"
 
 _ANNOUNCE = """\
 #!/bin/sh
-# r0: runs when this router takes over from the other one: every host is to send to its MAC address at once.
-# The flags are letters: R this is a router, S solicited, O override what you know.
+# r0: runs when this router takes over from the other, so that every host sends to its MAC address at once.
+# The flags are letters: R router, S solicited, O override existing entries.
 flags=RO
 {program} announce {interface} $flags
 """
 
 
 def begin(running: RunningLab, variant: Variant) -> None:
-    """Write the two scripts, with the fault; the real servers learn their route, the router takes over."""
+    """Write the scripts, with the fault, and run them: real servers learn the route, r0 takes over."""
     interface = router_interface(variant).name
     program = " ".join(command("router_discovery"))
     for name, text in ((ADVERTISE, _ADVERTISE), (ANNOUNCE, _ANNOUNCE)):
@@ -73,11 +73,11 @@ def _run(running: RunningLab, script: str) -> int:
 
 
 def takeover_of_router(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
-    """r0 takes over from a router with another MAC address, which all real servers know.
+    """r0 takes over from a router with another MAC address, which all real servers have an entry for.
 
-    Before that they hear a router advertisement. For each of them, `learnt`: whether it heard that, and had
-    a default route from r0 then; `heard`: whether it sends to r0's MAC address after the announcement;
-    `kept`: whether it has the route still, also when it has asked r0 for that address itself.
+    Before that they receive a router advertisement. For each of them: `learnt`, whether it then had a default
+    route through r0; `heard`, whether it uses r0's MAC address after the announcement; `kept`, whether it
+    still has the route after that, and after it has verified r0's address itself.
     """
     mac = router_interface(variant).mac
     address = link_local(mac)
@@ -86,7 +86,7 @@ def takeover_of_router(running: RunningLab, variant: Variant) -> dict[str, dict[
     with ThreadPoolExecutor() as pool:
         for host in hosts:
             _entry(host, address, _OTHER_MAC, "stale")
-        # One host asks for all: a second advertisement, on its way still, would undo what r0 announces.
+        # One host asks for all: a second advertisement, arriving late, would undo r0's announcement.
         hosts[0].run(command("router_discovery", "solicit", _card(hosts[0])), timeout=2)
         learnt = list(pool.map(lambda host: _hears(host, address, mac) and _has_route(host, address), hosts))
         for host in hosts:
@@ -95,13 +95,13 @@ def takeover_of_router(running: RunningLab, variant: Variant) -> dict[str, dict[
         heard = list(pool.map(lambda host: _hears(host, address, mac), hosts))
         kept = list(pool.map(lambda host: _keeps(host, address, mac), hosts))
     return {
-        host.name: {"learnt": one, "heard": two, "kept": three}
-        for host, one, two, three in zip(hosts, learnt, heard, kept, strict=True)
+        host.name: {"learnt": has_learnt, "heard": has_heard, "kept": has_kept}
+        for host, has_learnt, has_heard, has_kept in zip(hosts, learnt, heard, kept, strict=True)
     }
 
 
 def _forget_hosts(running: RunningLab, variant: Variant) -> None:
-    """r0 has no host's link-local address to verify, which would tell that host r0's MAC address as well."""
+    """Delete the hosts' link-local addresses on r0: verifying one would show that host r0's MAC address."""
     flush = ["ip", "neigh", "flush", "to", _LINK_LOCAL, "dev", router_interface(variant).name]
     running.network.hosts[ROUTER].run(flush, timeout=2)
 
@@ -111,9 +111,10 @@ def _hears(host: Host, router: str, mac: str) -> bool:
 
 
 def _keeps(host: Host, router: str, mac: str) -> bool:
-    """The entry is probed at once, as it would be five seconds after its first use.
+    """Probe the entry at once, as the kernel does five seconds after its first use.
 
-    With a route, the entry is a router's: the kernel takes that from it before it deletes the route.
+    A host with the route has an entry marked as a router: the kernel clears the mark before it deletes the
+    route.
     """
     if _IS_ROUTER not in _neighbour(host, router) or not _has_route(host, router):
         return False
@@ -125,7 +126,7 @@ def _keeps(host: Host, router: str, mac: str) -> bool:
 
 
 def _entry(host: Host, router: str, mac: str, state: str) -> None:
-    """Of a router, as a router advertisement makes it."""
+    """Create a router's neighbour entry, as a router advertisement does."""
     entry = [router, "lladdr", mac, "router", "nud", state, "dev", _card(host)]
     host.run(["ip", "neigh", "replace", *entry], timeout=2)
 

@@ -1,4 +1,4 @@
-"""Neighbours: real servers that the director reaches, hosts that answer for them, entries that are fixed."""
+"""Neighbours: health checks of real servers, hosts that answer ARP for them, permanent entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ANSWERED = 1.2  # for a page
 
 
 def health_checks(running: RunningLab, variant: Variant) -> dict[str, dict[str, bool]]:
-    """Whether each real server gives a page, at its own address, to the director and to the router."""
+    """Whether each real server serves a page at its own address to the director and to the router."""
 
     def healthy(asker: str, server: RealServer) -> bool:
         url = f"http://{server.address}:{server.http_port}/name"
@@ -54,7 +54,7 @@ def server_answers(running: RunningLab, variant: Variant) -> dict[str, list[str]
         return {(address, mac) for address, mac in found if address in addresses}
 
     asker = router_interface(variant)
-    # The servers last asked answer last, so each address is asked for twice: all first replies are in then.
+    # Each address is asked for twice: when the second replies arrive, all first ones have arrived.
     asking = probe("arp", asker.name, asker.address, *addresses, *addresses)
     running.network.hosts[ROUTER].run(asking, timeout=2)
     replied = poll_until(replies, lambda now: {address for address, _ in now} == set(addresses), _ARRIVED)
@@ -65,10 +65,10 @@ def server_answers(running: RunningLab, variant: Variant) -> dict[str, list[str]
 
 
 def server_shares(running: RunningLab, variant: Variant) -> list[dict[str, int]]:
-    """Who serves a whole number of rounds if the director believes each ARP reply for a real server in turn.
+    """The shares of whole rounds if the director believes each ARP reply for a real server in turn.
 
-    Where only one interface replies, it announces itself first: what the director believed before a repair
-    would last for half a minute.
+    If only one interface replies, it first announces itself: otherwise the director would keep an entry from
+    before a repair for half a minute.
     """
     addresses = {server.name: server.address for server in variant.plan.servers}
     answers = server_answers(running, variant)
@@ -84,7 +84,7 @@ def server_shares(running: RunningLab, variant: Variant) -> list[dict[str, int]]
 
 
 def _announce(running: RunningLab, interface: str, address: str, variant: Variant) -> None:
-    """Ask for the director from `address`, as a host does anyway: the director notes the MAC address."""
+    """Ask for the director's MAC address from `address`, as any host does: the director learns the sender."""
     host = interface.partition("-")[0]
     if host in running.network.hosts:
         asking = probe("arp", interface, address, variant.plan.addresses.dip)
@@ -97,7 +97,7 @@ def _served(running: RunningLab, variant: Variant) -> dict[str, int]:
 
 
 def fixed_neighbours(running: RunningLab, variant: Variant) -> dict[str, list[str]]:
-    """By host, the addresses whose neighbour entries no ARP reply can change (permanent)."""
+    """By host, the addresses with permanent neighbour entries, which no ARP reply can change."""
     hosts = [*(node.name for node in variant.plan.nodes(Role.ROUTER)), *variant.hosts("servers")]
     show = ["ip", "-j", "neigh", "show", "nud", "permanent"]
     with ThreadPoolExecutor(4) as pool:
@@ -111,7 +111,7 @@ def fixed_neighbours(running: RunningLab, variant: Variant) -> dict[str, list[st
 
 @needs(health_checks)
 def all_healthy(observations: Observations, variant: Variant) -> Check:
-    """Every real server gives a page to its neighbours: the director's health check, and the router."""
+    """Every real server serves a page to its neighbours: the director's health check, and the router."""
     found: Mapping[str, Mapping[str, bool]] = observations["health_checks"]
     silent = [
         f"{name} to {asker}" for asker, names in found.items() for name, given in names.items() if not given

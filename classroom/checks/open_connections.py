@@ -20,14 +20,14 @@ from labs.run.running import RunningLab
 from labs.wait import patient
 
 _ANSWER = 1.0  # seconds for an answer
-_IDLE = 3.2  # seconds; real ones, since the director's clock goes on as well
-_MAX_IDLE = 20  # seconds, where the caller ends the pause
+_IDLE = 3.2  # seconds, not scaled to the machine, like the director's timeouts
+_MAX_IDLE = 20  # seconds, if the caller ends the pause
 _PER_CLIENT = 3
 _KEEPALIVE = 30  # seconds the real servers keep an idle connection (keepalive_timeout)
 
 
 class Conversation:
-    """`count` connections of a client: it asks on each, is idle for `idle` seconds, and asks again."""
+    """`count` connections of a client: a request on each, a pause of `idle` seconds, and another request."""
 
     def __init__(self, client: Client, count: int, idle: float = _MAX_IDLE) -> None:
         asking = command("http_idle", client.vip, 80, count, patient(_ANSWER), idle)
@@ -35,7 +35,7 @@ class Conversation:
         self.asked = False
 
     def wait(self) -> None:
-        """Until each connection has been asked on once."""
+        """Wait until the first request on each connection is done."""
         assert self._process.stdout is not None
         self.asked = bool(self._process.stdout.readline())
 
@@ -45,7 +45,7 @@ class Conversation:
             self._process.send_signal(signal.SIGUSR1)
 
     def answers(self) -> list[dict[str, str]]:
-        """Each connection's answers, `first` and `then`; waits for them."""
+        """Wait for each connection's answers, `first` and `then`."""
         output, _ = self._process.communicate(timeout=patient(_MAX_IDLE))
         answers: Any = json.loads(output or "[]")
         return list(answers)
@@ -55,10 +55,10 @@ class Conversation:
 
 
 def silences(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """All clients' connections at once, idle for three seconds between two requests: their `answers`.
+    """The `answers` on all clients' connections, which are idle for three seconds between two requests.
 
-    `left` is how many more idle seconds the director allows after the first answers, `timeout` how many it
-    allows in all.
+    `left` is the remaining time in the director's table after the first answers, `timeout` its timeout for
+    established connections; both in seconds.
     """
     conversations = [Conversation(client, _PER_CLIENT, _IDLE) for client in running.clients]
     for conversation in conversations:
@@ -101,7 +101,7 @@ def idle_connections_survive(observations: Observations, variant: Variant) -> Ch
 def idle_timeout(observations: Observations, variant: Variant) -> Check:
     """Connections may be idle for as long as the real servers allow."""
     found = observations["silences"]
-    # A moment has passed since the answers, longer on a busy machine.
+    # Some time has passed since the answers, more on a busy machine.
     long_enough = found["left"] > _KEEPALIVE - 5 and found.get("timeout", _KEEPALIVE) >= _KEEPALIVE
     observed = f"{'at least' if long_enough else 'less than'} {_KEEPALIVE} s"
     return Check(title(idle_timeout), long_enough, f"at least {_KEEPALIVE} s", observed)
@@ -111,15 +111,15 @@ def idle_timeout(observations: Observations, variant: Variant) -> Check:
 
 DRAIN_SCRIPT = "drain.sh"
 _SHOWN = 80  # characters of a command line
-_SCRIPT = 12  # seconds for a script; on an idle machine it takes a moment
+_SCRIPT = 12  # seconds for a script, which takes less than one on an idle machine
 
 
 def draining(running: RunningLab, variant: Variant) -> dict[str, Any]:
     """Reload the rules, open connections to every real server, and run drain.sh.
 
-    `talks`: what those connections answered before (`first`) and after (`then`); `requests`: how new
-    requests ended; `said`: drain.sh's error; `left`: processes that it left running; `rule`: the real
-    server in the director's rules afterwards, empty if it is gone. It stays out of the service.
+    `talks`: the answers on those connections before (`first`) and after (`then`); `requests`: the results of
+    new requests; `said`: drain.sh's error; `left`: processes that it left running; `rule`: the real server's
+    rule afterwards, empty if it was deleted. The server stays drained.
     """
     _run(running, "rules.sh")
     conversation = Conversation(running.clients[0], 2 * len(variant.plan.servers))
@@ -138,12 +138,12 @@ def draining(running: RunningLab, variant: Variant) -> dict[str, Any]:
     }
 
 
-# A process that is left in the background must not keep this one waiting for its output.
+# A process left in the background must not keep this one waiting for its output.
 _REDIRECTED = 'sh "$1" > "$2" 2>&1; code=$?; cat "$2" >&2; exit $code'
 
 
 def _run(running: RunningLab, script: str) -> str:
-    """Run a script of the director; its error, or "" where it succeeds."""
+    """Run a script on the director; returns its error, or ""."""
     path, output = running.evidence.scripts / "d" / script, running.evidence.log(script)
     command = ["sh", "-c", _REDIRECTED, "sh", str(path), str(output)]
     done = running.network.hosts["d"].run(command, timeout=_SCRIPT)
@@ -153,7 +153,7 @@ def _run(running: RunningLab, script: str) -> str:
 def _orphans(running: RunningLab) -> dict[int, str]:
     """The director's processes whose parent has ended, and their command lines.
 
-    Inside the sandbox they become children of its first process, this one.
+    Inside the sandbox they become children of its first process, which is this one.
     """
     network = os.stat(f"/proc/{running.network.hosts['d'].pid}/ns/net").st_ino
     found = {}
@@ -167,7 +167,7 @@ def _orphans(running: RunningLab) -> dict[int, str]:
 
 
 def _rule(running: RunningLab, variant: Variant) -> dict[str, int]:
-    """`weight` and `upper` threshold of the real server to be drained; empty where it is in no rule."""
+    """`weight` and `upper` threshold of the real server to be drained; empty if no rule has it."""
     drained = next(server for server in variant.plan.servers if server.name == variant.server)
     for service in running.director.ask("list")["services"]:
         for server in service["servers"]:
@@ -198,10 +198,9 @@ def new_connections_elsewhere(observations: Observations, variant: Variant) -> C
     others = [server.name for server in variant.plan.servers if server.name != variant.server]
     found = Counter(request.get("server", request["how"]) for request in observations["draining"]["requests"])
     observed, rule = listed(found), observations["draining"].get("rule", {})
-    if rule.get("weight", 0) > 0:  # as long as some are open
-        observed += (
-            f"; but {variant.server} is not out of service: of weight {rule['weight']}, it gets new ones "
-            + (f"whenever it has fewer than {rule['upper']} connections" if rule["upper"] else "again")
+    if rule.get("weight", 0) > 0:  # even if it got none while its threshold was reached
+        observed += f"; but {variant.server} still has weight {rule['weight']} and gets new ones " + (
+            f"whenever it has fewer than {rule['upper']} connections" if rule["upper"] else "again"
         )
     passed = set(found) == set(others) and rule.get("weight", 0) == 0
     return Check(title(new_connections_elsewhere), passed, ", ".join(others), observed)
@@ -209,8 +208,8 @@ def new_connections_elsewhere(observations: Observations, variant: Variant) -> C
 
 @needs(draining)
 def drain_script_succeeds(observations: Observations, variant: Variant) -> Check:
-    """The script drain.sh succeeds, and is done when it ends."""
+    """The script drain.sh succeeds, and leaves no process running."""
     error, left = observations["draining"]["said"], observations["draining"].get("left", [])
-    if left and not error:  # it could delete the real server once no one looks
+    if left and not error:  # it could delete the real server after the check
         error = f"it left a process running that may change the rules later: {'; '.join(left)}"
     return Check(title(drain_script_succeeds), not error, "no error", error or "no error")

@@ -1,4 +1,4 @@
-"""The packet table a student completes: the connection it shows, its blank cells, the right answers."""
+"""The packet table that a student completes: its connection, its blank cells, the right answers."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def hops(variant: Variant) -> tuple[Hop, ...]:
 
 
 def cells(hop: Hop) -> dict[str, str]:
-    """A row's right answers, by the column names of the worksheet."""
+    """A row's right answers, by the worksheet's column names."""
     row = hop.expected.as_dict()
     return {name.replace("_", " "): row[name] for name in row if name not in ("packet", "data")}
 
 
 def blanks(variant: Variant) -> tuple[tuple[str, ...], ...]:
-    """For each row the columns to fill in: all but one, and in one row all."""
+    """For each row, the columns to fill in: all but one, and all in one row."""
     table = hops(variant)
     bare = variant.choose(range(len(table)), "bare row")
     found = []
@@ -125,7 +125,7 @@ def table_on_wire(observations: Observations, variant: Variant) -> Check:
 
 
 def _rows(judge: Judge, observations: Observations, variant: Variant, which: slice) -> Check:
-    """How many cells are right, and what is wrong with the first that is not; never the right answer."""
+    """The number of right cells, and what is wrong with the first wrong one; never the right answer."""
     filled = observations["answers"]
     complaints: list[str] = []
     asked = 0
@@ -143,7 +143,7 @@ def _rows(judge: Judge, observations: Observations, variant: Variant, which: sli
 
 
 def _complaint(given: str | None, right: str, section: str, cell: str) -> str:
-    """Empty where the answer is right."""
+    """What is wrong with an answer; empty if it is right."""
     if given is None:
         return f"[{section}] has no line {cell!r}"
     if not given:
@@ -152,6 +152,6 @@ def _complaint(given: str | None, right: str, section: str, cell: str) -> str:
 
 
 def same(answer: str, right: str) -> bool:
-    """tcpdump's notation, 192.0.2.1.80, counts as 192.0.2.1:80."""
+    """Whether an answer is right; tcpdump's notation, 192.0.2.1.80, is the same as 192.0.2.1:80."""
     found = _AS_TCPDUMP.fullmatch(answer)
     return (f"{found[1]}:{found[2]}" if found else answer.lower()) == right.lower()

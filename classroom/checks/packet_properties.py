@@ -1,4 +1,4 @@
-"""What packets look like on the wire: their source addresses, their checksums, and their size."""
+"""Properties of packets on the wire: source addresses, checksums, size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_CAPTURE = 10  # seconds
 
 
 def sources(running: RunningLab, variant: Variant) -> dict[str, int]:
-    """TCP packets that reach the router r0 from the director's segment while c1 asks, by source."""
+    """TCP packets that reach the router r0 from the director's segment during c1's requests, by source."""
     interface = router_interface(variant)
     counting = running.network.hosts[interface.node].open(
         command("tcp_sources", interface.name, patient(_MAX_CAPTURE))
@@ -52,7 +52,7 @@ def only_the_vip(observations: Observations, variant: Variant) -> Check:
 
 
 def damaged(running: RunningLab, variant: Variant) -> dict[str, int]:
-    """TCP packets with a wrong checksum received by each host while c1 asks (TcpInCsumErrors)."""
+    """TCP packets with a wrong checksum that each host received during c1's requests (TcpInCsumErrors)."""
     hosts = ("c1", *variant.hosts("servers"))
     before = {name: _checksum_errors(running, name) for name in hosts}
     send_requests(running.clients[0], 80, MIN_REQUESTS)
@@ -60,14 +60,14 @@ def damaged(running: RunningLab, variant: Variant) -> dict[str, int]:
 
 
 def _checksum_errors(running: RunningLab, host: str) -> int:
-    """Raises ValueError."""
+    """The host's counter of wrong TCP checksums. Raises ValueError if it cannot be read."""
     lines = running.network.hosts[host].run(["cat", "/proc/net/snmp"], timeout=2).stdout.splitlines()
     names, values = (line.split() for line in lines if line.startswith("Tcp:"))
     return int(values[names.index("InCsumErrors")])
 
 
 def pings(running: RunningLab, variant: Variant) -> dict[str, bool]:
-    """Whether each client gets a reply when it pings the VIP; the kernel computes ICMP's checksum."""
+    """Whether each client gets a reply from the VIP to a ping, whose checksum the kernel computes."""
     ping = ["ping", "-n", "-c", "1", "-W", f"{patient(1):.1f}", variant.plan.vip]
     clients = running.clients
     return {client.host.name: client.host.run(ping, timeout=2).exit_code == 0 for client in clients}
@@ -99,9 +99,10 @@ _LEARNT = re.compile(r"\bexpires \d+sec mtu (\d+)")
 
 
 def uploads(running: RunningLab, variant: Variant) -> dict[str, dict[str, Any]]:
-    """All clients upload 100 kB at once, after forgetting the path's MTU.
+    """All clients forget the path MTU, and upload 100 kB at once.
 
-    For each client `sent`, in bytes; `said`, curl's error; `mtu`, the path MTU it learnt, in bytes, or 0.
+    For each client: `sent`, in bytes; `said`, curl's error; `mtu`, the path MTU that it learnt, in bytes, or
+    0.
     """
 
     def upload(client: Client) -> dict[str, Any]:

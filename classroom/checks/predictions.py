@@ -1,4 +1,4 @@
-"""Predictions: which real server will get each connection of a sequence, for every scheduler."""
+"""Predictions: the real server that gets each connection of a sequence, for every scheduler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from director.core.real_server import Method, RealServer
 from labs.checks.result import Check
 from labs.run.running import RunningLab
 
-# What a student may have overlooked, by scheduler.
+# What a student may have missed, by scheduler.
 _LOOK_AT = {
     "rr": "whose turn it is",
     "wrr": "which weight reaches the current weight",
@@ -29,10 +29,10 @@ _LOOK_AT = {
     "dh": "which server the VIP's address hashes to",
 }
 SCHEDULERS = tuple(_LOOK_AT)
-_HASHING = ("sh", "dh")  # not to be worked out by hand: each client's first server is given
+_HASHING = ("sh", "dh")  # cannot be computed by hand, so each client's first server is given
 _LENGTH = 6
 _WEIGHTS = tuple(permutations((1, 2, 3)))
-# Most connections stay open, so that there is load; the first one does, so that there is from the start.
+# Most connections stay open, to create load; the first one always does.
 _STAYING = tuple(
     stays for stays in product((True, False), repeat=_LENGTH) if stays[0] and sum(stays) in (4, 5)
 )
@@ -58,7 +58,7 @@ class Trial:
 
     @property
     def given(self) -> int:
-        """How many of the first steps are filled in already."""
+        """The number of steps, from the first, that are already filled in."""
         return len(_clients(self.scheduler)) if self.scheduler in _HASHING else 0
 
 
@@ -68,7 +68,7 @@ def trials(variant: Variant) -> tuple[Trial, ...]:
 
 
 def _trial(scheduler: str, variant: Variant) -> Trial:
-    staying = variant.choose(_STAYING, f"{scheduler}: who stays")
+    staying = variant.choose(_STAYING, f"{scheduler}: who stays")  # a seed: never change these words
     clients = _clients(scheduler)
     steps = tuple(Step(clients[number % len(clients)], stays) for number, stays in enumerate(staying))
     return Trial(scheduler, variant.choose(_WEIGHTS, f"{scheduler}: weights"), steps)
@@ -93,7 +93,7 @@ def opening_packet(client: str, variant: Variant) -> Packet:
 
 
 def given_servers(trial: Trial, variant: Variant) -> list[str]:
-    """The servers of the steps that are filled in already."""
+    """The servers of the steps that are already filled in."""
     scheduler, servers = schedulers.make(trial.scheduler), real_servers(trial, variant)
     scheduler.changed(servers)
     steps = trial.steps[: trial.given]
@@ -125,7 +125,7 @@ def _weights(trial: Trial) -> str:
 
 
 def played(running: RunningLab, variant: Variant) -> dict[str, list[str]]:
-    """For each scheduler which server got each connection, or the name of an errno."""
+    """For each scheduler, the server that got each connection, or the name of an errno."""
     todo = [(free_port(), trial) for trial in trials(variant)]
     error = add_services([(port, trial.scheduler, trial.weights) for port, trial in todo], variant)
     try:
@@ -161,7 +161,7 @@ def _predicted(scheduler: str) -> Judge:
 
 
 def _compared(name: str, trial: Trial, filled: Mapping[str, Any], found: list[str]) -> Check:
-    """How many predictions came true, and the first that did not; never the right answer."""
+    """The number of right predictions, and the first wrong one; never the right answer."""
     asked = range(trial.given, len(trial.steps))
     given = [answer(filled, trial.scheduler, label) for label in trial.labels]
     right = [step for step in asked if [(given[step] or "").lower()] == found[step : step + 1]]

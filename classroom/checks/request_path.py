@@ -1,4 +1,4 @@
-"""The path of requests: that all pass the director, whichever MAC address the router has cached."""
+"""The path of requests: all of them pass the director, whichever MAC address the router has cached."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from labs.run.running import RunningLab
 
 _MAX_INTERFACES = 3  # there is no time for more
 
-# ---- probes: each path has `asked`, the requests sent, `director`, those it scheduled, `served`, who or what
-# ended them, and `static`: whether the router's entry was set by hand, which is not used then ----
+# ---- probes: each path has `asked`, the number of requests; `director`, the number that it scheduled;
+# `served`, the number by server or errno; `static`, whether the router's original entry was set by hand ----
 
 
 def first_answers(running: RunningLab, variant: Variant) -> list[dict[str, Any]]:
-    """For interfaces that answer ARP for the VIP: the path of requests if the router believes that reply."""
+    """For each interface that answers ARP for the VIP: the path of requests if the router believes it."""
     macs = {name: mac for mac, name in variant.plan.topology.names_of_macs.items()}
     paths = []
     with preserved_entry(running, variant) as is_static:
@@ -31,9 +31,9 @@ def first_answers(running: RunningLab, variant: Variant) -> list[dict[str, Any]]
 
 
 def after_forgetting(running: RunningLab, variant: Variant) -> list[dict[str, Any]]:
-    """The path of requests after all neighbour tables were flushed and other requests refilled them.
+    """The path of requests after all neighbour tables were flushed, and refilled by other requests.
 
-    If none of those was answered, no more are sent.
+    If none of those is answered, no more are sent.
     """
     before, static = _scheduled(running), static_entry(running, variant)
     outcomes = flush_neighbours(running, variant)
@@ -106,12 +106,12 @@ def _all_through_director(judge: Judge, paths: Sequence[Mapping[str, Any]]) -> C
     director = sum(path["director"] for path in paths)
     passed, observed = 0 < asked == director, str(director)
     if not passed and any(path.get("static") for path in paths):
-        observed += f"; a static neighbour entry helps {ROUTER} alone, as long as the director keeps its MAC"
+        observed += f"; a static neighbour entry helps {ROUTER} only, and while the director keeps its MAC"
     return Check(title(judge), passed, f"{asked} requests" if asked else "all", observed)
 
 
 def _equal_shares(judge: Judge, paths: Sequence[Mapping[str, Any]], variant: Variant) -> Check:
-    """Each path by itself; the first with unequal shares is shown."""
+    """Whether the shares are equal on each path; shows the first path with unequal shares."""
     names = [server.name for server in variant.plan.servers]
     for path in paths:
         expected, served = dict.fromkeys(names, path["asked"] // len(names)), path["served"]

@@ -1,4 +1,4 @@
-"""A rush: more visitors within a second than at any other time of the day, while others are still there."""
+"""A rush: many visitors within a second, while earlier connections stay open."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from labs.checks.result import Check
 from labs.network.topology import Role
 from labs.run.running import RunningLab
 
-VISITORS = 60  # of each client, all at once; divisible by the number of real servers
-_OPEN = 3  # connections that are there before
+VISITORS = 60  # per client, all at once; divisible by the number of real servers
+_OPEN = 3  # connections that are open before
 
 
 def rush(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """A client's connections are idle while 60 requests come from each client at once; then it asks again.
+    """Each client sends 60 requests at once, while earlier connections of c1 are idle; then these resume.
 
-    `talks`: what those connections answered before (`first`) and after (`then`); `requests`: how the
-    others ended; `served`: by which real server.
+    `talks`: the answers on the earlier connections before (`first`) and after (`then`); `requests`: the
+    results of the others; `served`: their numbers by real server.
     """
     conversation = Conversation(running.clients[0], _OPEN)
     conversation.wait()

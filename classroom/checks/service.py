@@ -1,4 +1,4 @@
-"""What HTTP clients get: whether they are served, by which real servers, and in which shares."""
+"""HTTP service to clients: whether they are served, by which real servers, and in which shares."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MIN_REQUESTS = 12
 
 
 def requests(running: RunningLab, variant: Variant) -> list[dict[str, str]]:
-    """How twelve or more requests of c1 to port 80 ended: a whole number of weighted rounds."""
+    """The results of c1's requests to port 80: at least twelve, a whole number of weighted rounds."""
     return settled_requests(running.clients[0], 80, _weighted_rounds(variant))
 
 
 def other_clients(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """`clients`: by name, without c1, how requests ended; `visitors`: addresses the real servers saw.
+    """`clients`: by name, without c1, the results of requests; `visitors`: addresses in the servers' logs.
 
-    The clients take turns, so that each reaches every real server.
+    The clients send one after the other, so that each reaches every real server.
     """
     before = {server.name: len(running.farm.requests(server.name)) for server in variant.plan.servers}
     clients = {client.host.name: _outcomes(client, variant) for client in running.clients[1:]}
@@ -45,17 +45,19 @@ def _outcomes(client: Client, variant: Variant) -> dict[str, int]:
 
 
 def settled_requests(client: Client, port: int, count: int) -> list[dict[str, str]]:
-    """As `send_requests`; where all were answered, others that come after them.
+    """As `send_requests`, but if all were answered, returns the results of another round of requests.
 
-    In a network that is a second old, packets go astray only once ARP has found the wrong path for them.
+    In a new network, packets take a wrong path only after ARP has learnt it.
     """
     made = send_requests(client, port, count)
     return send_requests(client, port, count) if all("server" in request for request in made) else made
 
 
 def send_requests(client: Client, port: int, count: int) -> list[dict[str, str]]:
-    """Send requests in parallel, each on its own connection; `how` each ended: `answered`, by `server`,
-    or the name of an errno. Raises ValueError where the client could not send.
+    """Send requests in parallel, each on its own connection.
+
+    Returns for each `how` it ended: `answered`, by `server`, or the name of an errno. Raises ValueError if
+    the client could not send.
     """
     sending = command("http_parallel", client.vip, port, count, patient(_TIMEOUT))
     done = client.host.run(sending, timeout=4 * _TIMEOUT)
@@ -70,7 +72,7 @@ _ANYWHERE = ("192.0.2.1", "100.64.0.1")  # addresses that no host of a lab has
 
 
 def reply_routes(running: RunningLab, variant: Variant) -> dict[str, dict[str, str]]:
-    """For each real server the next hop of its replies to clients elsewhere; no packet is sent to them."""
+    """For each real server, the next hop of replies to clients elsewhere; no packet is sent."""
     return {
         server.name: {address: _next_hop(running, server, address) for address in _ANYWHERE}
         for server in variant.plan.servers
@@ -78,7 +80,7 @@ def reply_routes(running: RunningLab, variant: Variant) -> dict[str, dict[str, s
 
 
 def _next_hop(running: RunningLab, server: RealServer, client: str) -> str:
-    """The gateway, or the interface, of a reply of the httpd, or why there is none."""
+    """The gateway or the interface of the httpd's reply to a client, or why there is none."""
     reply = ["to", client, "from", server.address, "ipproto", "tcp", "sport", str(server.http_port)]
     done = running.network.hosts[server.name].run(["ip", "-j", "route", "get", *reply], timeout=2)
     if done.exit_code:

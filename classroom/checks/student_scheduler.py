@@ -1,4 +1,4 @@
-"""A scheduler written by a student: its tests, and the order of connections it has to produce in the lab."""
+"""A scheduler written by a student: its tests, and the order of connections that it must produce."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ from labs.wait import patient
 
 NAME = "smooth"
 FILE, TEST_FILE = f"{NAME}.py", f"test_{NAME}.py"  # the student's
-STARTERS = catalogue.FOLDER / "starters"  # what the student's files begin as, and the tests that count
+# the initial versions of the student's files, and the tests that count
+STARTERS = catalogue.FOLDER / "starters"
 
 # Weights, and the numbers of the servers that get the connections of one round: with all servers, and with
-# the first at weight 0. wrr produces none of them.
+# the first at weight 0. wrr produces none of these orders.
 _ROUNDS = {
     (5, 1, 1): ("1121311", "23"),
     (1, 4, 1): ("212232", "22322"),
@@ -46,7 +47,7 @@ _ROUNDS = {
     (3, 2, 1): ("121321", "232"),
 }
 
-# ---- what the scheduler has to do ----
+# ---- the required order ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _names(numbers: str) -> tuple[str, ...]:
 # ---- probes ----
 
 _CPU = 3  # seconds of processor time for all tests; correct code takes less than one
-_SECONDS = 8.0  # in all, for tests that block
+_SECONDS = 8.0  # in all, in case a test blocks
 _MAX_ERROR = 300  # characters
 # Without plugins and the project's settings, which take longer than the tests.
 _NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -81,7 +82,7 @@ _ONE_REQUEST = Step("c1", stays=False)
 
 
 def tested(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """How many of the project's own tests have `passed`, and what is `wrong` in the first that fails."""
+    """The number of the project's own tests that `passed`, and what is `wrong` in the first that failed."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         pytest = [sys.executable, "-m", "pytest", *_OPTIONS, f"--junit-xml={report}"]
@@ -115,8 +116,9 @@ def _read(report: Path) -> dict[str, Any]:
 
 
 def scheduled(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """Which servers got the connections of the `first` rounds, and `then`, with a weight of 0; `wrong`:
-    an error of the director.
+    """The servers that got the connections of the `first` rounds and, `then`, with a weight of 0.
+
+    `wrong` is an error of the director.
     """
     port, vip = free_port(), variant.plan.vip
     first, then = rounds(variant)
@@ -137,7 +139,7 @@ def _refusal(running: RunningLab, service: str) -> str:
     """Why the director refused a recent connection to a service, or ""."""
     for line in reversed(running.evidence.events.read_text().splitlines()[-1000:]):
         if '"rejected"' in line and service in line:
-            return str(json.loads(line).get("why", "")).replace(STOPPED, "")  # the service is gone
+            return str(json.loads(line).get("why", "")).replace(STOPPED, "")  # the trial's service is deleted
     return ""
 
 

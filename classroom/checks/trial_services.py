@@ -1,4 +1,4 @@
-"""Virtual services that exist only for one check: no other connections are counted on them."""
+"""Virtual services that exist for one check only, so that no other connections are counted on them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from director.ipvsadm import save_format
 from labs.run.running import RunningLab
 from labs.wait import patient
 
-_TIMEOUT = 1.0  # seconds for a request; the rest is not sent then
+_TIMEOUT = 1.0  # seconds for a request; after a timeout the rest is not sent
 _ALL = 10.0  # seconds on a busy machine; 48 requests take one
-# Before a port is used again the director has long forgotten its connections.
+# Enough ports that a port's connections have long expired before it is used again.
 _SERVICE_PORTS = cycle(range(7001, 9000))
 _CLIENT_PORTS = cycle(range(10000, 20000))
 
@@ -35,9 +35,9 @@ Sequences = Sequence[tuple[int, Sequence[Step]]]  # a service's port, and the co
 
 
 def add_services(services: Iterable[tuple[int, str, Sequence[int]]], variant: Variant) -> str:
-    """Add services of a port, a scheduler and weights; returns the director's error, or "".
+    """Add services, each of a port, a scheduler and weights; returns the director's error, or "".
 
-    The scheduler is set last: wrr would otherwise not begin with the largest weight.
+    The scheduler is set last; otherwise wrr would not begin with the largest weight.
     """
     wanted = list(services)
     rules = [line for port, _, weights in wanted for line in _rules(port, weights, variant)]
@@ -46,12 +46,12 @@ def add_services(services: Iterable[tuple[int, str, Sequence[int]]], variant: Va
 
 
 def delete_services(ports: Iterable[int], variant: Variant) -> None:
-    """Their connections stay until they expire."""
+    """Delete services; their connections remain until they expire."""
     ipvsadm([f"-D -t {variant.plan.vip}:{port}" for port in ports])
 
 
 def _rules(port: int, weights: Sequence[int], variant: Variant) -> list[str]:
-    """In reverse: the server added last is the first in the director's list."""
+    """The rules of a service, in reverse: the server added last is the first in the director's list."""
     key = f"-t {variant.plan.vip}:{port}"
     servers = [
         f"-a {key} -r {server.address}:{server.http_port} -m -w {weight}"
@@ -66,7 +66,7 @@ def free_port() -> int:
 
 
 def ipvsadm(lines: Iterable[str]) -> str:
-    """Have the director apply lines of ipvsadm, all or none; returns its error, or ""."""
+    """Let the director apply lines of ipvsadm's save format, all or none; returns its error, or ""."""
     try:
         cli.apply(save_format.read("\n".join(lines)))
     except cli.ToolError as failure:
@@ -75,7 +75,7 @@ def ipvsadm(lines: Iterable[str]) -> str:
 
 
 def connect(running: RunningLab, sequences: Sequences) -> list[list[str]]:
-    """Which server got each connection; clients work in parallel."""
+    """The server that got each connection of each sequence; clients work in parallel."""
     clients = sorted({step.client for _, steps in sequences for step in steps})
     with ThreadPoolExecutor(len(clients)) as pool:
         answers = pool.map(lambda client: _connect(running, client, sequences), clients)
@@ -99,6 +99,6 @@ def _connect(running: RunningLab, client: str, sequences: Sequences) -> list[lis
 
 
 def _merged(steps: Sequence[Step], answers: dict[str, list[str]]) -> list[str]:
-    """The answers in the order of the steps, as far as there are any."""
+    """The answers in the order of the steps, as far as they exist."""
     left = {client: iter(names) for client, names in answers.items()}
     return [name for step in steps for name in islice(left[step.client], 1)]

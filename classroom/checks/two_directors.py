@@ -1,4 +1,4 @@
-"""Two directors: which of them have the VIP, what the standby is told, and servers in maintenance."""
+"""Two directors: ownership of the VIP, connection synchronisation, takeover, and servers in maintenance."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from labs.run.processes import DirectorProcess
 from labs.run.running import RunningLab
 from labs.wait import poll_until
 
-_REQUESTS = 60  # connections, two records of each: full messages, which need not wait for their time
-_TOLD = 2  # seconds
+_REQUESTS = 60  # connections with two sync records each: full messages, which are sent at once
+_SYNCED = 2  # seconds
 _MOVED, _HEARD = 12, 2  # seconds until the VIP has moved, and until the router has noticed
 
 # ---- probes ----
@@ -36,7 +36,7 @@ def vip_owners(running: RunningLab, variant: Variant) -> list[str]:
 
 
 def _has_vip(running: RunningLab, variant: Variant) -> list[str]:
-    """The directors whose kernel takes in packets to the VIP (IPv4). Asking starts no process."""
+    """The directors whose kernel accepts packets to the VIP (IPv4), found without starting a process."""
     found = []
     for node in variant.plan.nodes(Role.DIRECTOR):
         routes = Path(f"/proc/{running.network.hosts[node.name].pid}/net/fib_trie").read_text()
@@ -47,14 +47,14 @@ def _has_vip(running: RunningLab, variant: Variant) -> list[str]:
 
 
 def told_connections(running: RunningLab, _variant: Variant) -> dict[str, int]:
-    """Of connections that c1 opens now: how many the active director has, and the other one, too."""
+    """New connections of c1: the number `opened` at the active director, and `known` at the standby."""
     active = running.director
     (standby,) = (director for director in running.directors if director is not active)
     before = _connections(active)
     send_requests(running.clients[0], 80, _REQUESTS)
     opened = _connections(active) - before
     known = poll_until(
-        lambda: opened & _connections(standby), lambda known: 2 * len(known) >= len(opened), _TOLD
+        lambda: opened & _connections(standby), lambda known: 2 * len(known) >= len(opened), _SYNCED
     )
     return {"opened": len(opened), "known": len(known)}
 
@@ -66,14 +66,14 @@ def _connections(director: DirectorProcess) -> set[tuple[str, str]]:
 
 
 def takeover(running: RunningLab, variant: Variant) -> dict[str, str]:
-    """The active director gives the VIP up, in order: who has it then, and where the router sends.
+    """The active director releases the VIP in order: its `owner` then, and the `router`'s next hop.
 
-    Afterwards it has it again. `other` is who should have it meanwhile.
+    Afterwards it takes the VIP back. `other` is the director that should own it meanwhile.
     """
     active = running.director
     assert isinstance(active, PairedDirector)
     name, other = active.host.name, active.setup.peer
-    send_requests(running.clients[0], 80, 1)  # so that the router has an entry: gratuitous ARP makes none
+    send_requests(running.clients[0], 80, 1)  # so that the router has an entry: gratuitous ARP creates none
     active.end_takeover()
     try:
         poll_until(lambda: _has_vip(running, variant), lambda has: has == [other], _MOVED)
@@ -86,7 +86,7 @@ def takeover(running: RunningLab, variant: Variant) -> dict[str, str]:
 
 
 def servers_in_rules(running: RunningLab, _variant: Variant) -> dict[str, list[str]]:
-    """The addresses of the real servers that each director gives new clients of http."""
+    """The addresses of the real servers to which each director sends new http clients."""
     return {
         director.host.name: sorted({address for address, weight in _rules(director).items() if weight > 0})
         for director in running.directors
@@ -106,7 +106,7 @@ def dead_server(running: RunningLab, variant: Variant) -> dict[str, bool]:
 
 
 def _rules(director: DirectorProcess) -> dict[str, int]:
-    """The weights of the real servers of http, by their addresses."""
+    """The weights of the http service's real servers, by address."""
     services = director.ask("list")["services"]
     targets = (target for service in services if service["port"] == 80 for target in service["servers"])
     return {target["address"]: target["weight"] for target in targets}
@@ -123,43 +123,42 @@ def _address(variant: Variant) -> str:
 def takeover_heard(observations: Observations, _variant: Variant) -> Check:
     """When the VIP moves to the other director, the router sends there at once."""
     other, owner, router = (observations["takeover"][name] for name in ("other", "owner", "router"))
-    shown = f"{owner or 'nobody'} has it, and the router sends to {router}"
+    shown = f"{owner or 'no director'} has it, and the router sends to {router}"
     return Check(title(takeover_heard), owner == router == other, "to the new owner", shown)
 
 
 @needs(takeover)
 def takes_over(observations: Observations, _variant: Variant) -> Check:
-    """When the active director gives the VIP up, the other one has it."""
+    """When the active director releases the VIP, the other takes it over."""
     other, owner = (observations["takeover"][name] for name in ("other", "owner"))
-    return Check(title(takes_over), owner == other, other, owner or "nobody")
+    return Check(title(takes_over), owner == other, other, owner or "no director")
 
 
 @needs(servers_in_rules)
 def both_use_all(observations: Observations, variant: Variant) -> Check:
-    """Both directors give every real server new clients."""
+    """Both directors send new clients to every real server."""
     names = {server.address: server.name for server in variant.plan.servers}
     found = observations["servers_in_rules"]
     missing = [
-        f"{director} not {name}"
+        f"{director} not to {name}"
         for director, addresses in found.items()
         for address, name in names.items()
         if address not in addresses
     ]
-    return Check(
-        title(both_use_all), not missing, "both, all of them", ", ".join(missing) or "both, all of them"
-    )
+    all_used = "both to all of them"
+    return Check(title(both_use_all), not missing, all_used, ", ".join(missing) or all_used)
 
 
 @needs(dead_server)
 def dead_taken_out(observations: Observations, _variant: Variant) -> Check:
-    """A real server that is dead gets no new clients."""
+    """A dead real server gets no new clients."""
     out = observations["dead_server"]["out"]
-    return Check(title(dead_taken_out), out, "none", "none" if out else "new ones are sent to it")
+    return Check(title(dead_taken_out), out, "none", "none" if out else "it still gets new clients")
 
 
 @needs(vip_owners)
 def one_owner(observations: Observations, _variant: Variant) -> Check:
-    """One director has the VIP, and no other."""
+    """Exactly one director has the VIP."""
     owners = observations["vip_owners"]
     return Check(title(one_owner), len(owners) == 1, "one", " and ".join(owners) or "none")
 
@@ -169,20 +168,20 @@ def standby_knows(observations: Observations, _variant: Variant) -> Check:
     """The standby knows the connections of the active director."""
     opened, known = (observations["told_connections"][name] for name in ("opened", "known"))
     enough = opened > 0 and 2 * known >= opened
-    return Check(title(standby_knows), enough, "most of those that are opened", f"{known} of {opened}")
+    return Check(title(standby_knows), enough, "most of the new connections", f"{known} of {opened}")
 
 
 # ---- maintenance ----
 
-_MARK = "index.html"  # the page that the checks ask for: without it, a server is in maintenance
+_MARK = "index.html"  # the page that the checks request: without it, a server is in maintenance
 _OUT = 3  # seconds until a server is out of service, and back
 
 
 def maintenance(running: RunningLab, variant: Variant) -> dict[str, Any]:
-    """Clients talk to every real server, one of which goes into maintenance and comes back.
+    """Clients have connections to every real server, one of which goes into maintenance and comes back.
 
-    `talks`: what those connections answered before (`first`) and meanwhile (`then`); `requests`: how new ones
-    ended meanwhile; `out`: whether the active director had taken the server out of service; `kept`: the
+    `talks`: the answers on those connections before (`first`) and meanwhile (`then`); `requests`: the results
+    of new ones meanwhile; `out`: whether the active director took the server out of service; `kept`: the
     directors that still had a rule for it.
     """
     page = running.farm.root(variant.server) / _MARK
@@ -213,7 +212,8 @@ def users_finish(observations: Observations, variant: Variant) -> Check:
     talks = [talk for talk in observations["maintenance"]["talks"] if talk["first"] in names]
     broken = Counter(talk["then"] for talk in talks if talk["then"] != talk["first"])
     good = bool(talks) and not broken
-    return Check(title(users_finish), good, "all go on", outcomes(broken) if broken else "all go on")
+    kept = "all kept working"
+    return Check(title(users_finish), good, kept, outcomes(broken) if broken else kept)
 
 
 @needs(maintenance)
@@ -227,6 +227,6 @@ def no_new_users(observations: Observations, variant: Variant) -> Check:
 
 @needs(maintenance)
 def both_keep_it(observations: Observations, _variant: Variant) -> Check:
-    """Both directors keep the rule of a server in maintenance."""
+    """Both directors keep the rule for a server in maintenance."""
     kept = observations["maintenance"]["kept"]
     return Check(title(both_keep_it), len(kept) == 2, "both", " and ".join(kept) or "none")

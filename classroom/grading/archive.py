@@ -1,10 +1,10 @@
-"""`./inv student-archive`: the files students need, without the answers.
+"""`./inv student-archive`: the files that students need, without the answers.
 
-Only what is listed here is included, and of that, where the checkout has git, only tracked files. Grading
-and the doctor's causes are left out; solutions are cut out of the exercises, and faults are packed so that
-they are not read by accident. students.md becomes the README, what is marked `<!-- full checkout only -->`
-is cut, other links to missing pages become text, and the class's public key is added. The same checkout and
-secret make the same bytes.
+It includes only files listed here, and in a git checkout only tracked ones. Grading and the doctor's causes
+are left out; solutions are cut out of the exercises, and faults are packed so that they are not read by
+accident. students.md becomes the README, text marked `<!-- full checkout only -->` is cut, other links to
+missing pages become text, and the class's public key is added. The same checkout and secret give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from labs.errors import BadRequest, Unable
 from labs.terminal.screen import make_console
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = "lvs-lab"  # all of it is below
+FOLDER = "lvs-lab"  # the archive's only top folder
 _KEY = "classroom/class.pub"
 _README, _README_THERE = "classroom/grading/students.md", "README.md"
 _PACKAGES = (
@@ -50,7 +50,7 @@ _PAGES = (
     *("availability", "differences", "director", "ebpf", "exercises", "keepalived", "labs"),
     *("operating", "trouble", "view"),
 )
-_WANTED = (  # a * stands for subfolders, too
+_WANTED = (  # a * matches subfolders too
     *("LICENSE", "inv", "packages*.txt", "pyproject.toml", "requirements.txt", "tasks.py"),
     *(f"{package}/*.py" for package in _PACKAGES),
     *("availability/bin/*", "availability/example.conf", "availability/heartbeat/resource.d/*"),
@@ -70,12 +70,12 @@ _PACKED = """\
 exec(unpacked({packed!r}))
 
 """
-_NEVER = {".git", ".venv", "runs", "__pycache__"}  # folders that need not be looked into
-# What names commands or pages that only a full checkout has.
+_NEVER = {".git", ".venv", "runs", "__pycache__"}  # folders that are not searched
+# Text about commands or pages that only a full checkout has.
 _CUT = re.compile(r"<!-- full checkout only -->\n.*?<!-- end -->\n", re.DOTALL)
 _ASIDE = re.compile(r"\s\(\[[\w./-]+\.md\]\(([^)#:]+)(#[^)]*)?\)\)")  # `([oracle.md](oracle.md))`
 _LINK = re.compile(r"!?\[([^]]*)\]\(([^)#:]+)(#[^)]*)?\)")
-_MTIME = 946_684_800  # the year 2000: any, but always the same
+_MTIME = 946_684_800  # the year 2000: any constant time
 
 
 def student_archive(secret: str, output: str) -> int:
@@ -87,7 +87,9 @@ def student_archive(secret: str, output: str) -> int:
     try:
         file.write_bytes(data)
     except OSError as error:
-        raise BadRequest(f"--output {file}: can't be written ({error.strerror}).") from None
+        raise BadRequest(
+            f"--output {file} cannot be written ({error.strerror}): name another file."
+        ) from None
     if is_practice(words):
         make_console().print(NOTICE, soft_wrap=True)
     make_console().print(
@@ -97,7 +99,7 @@ def student_archive(secret: str, output: str) -> int:
 
 
 def archive(key: PublicKey, root: Path, *, without: str = "") -> bytes:
-    """The archive's bytes; a file that holds the words `without` is left out. Raises Unable."""
+    """The archive's bytes; a file whose content is `without` (the secret) is left out. Raises Unable."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as zipped,
@@ -165,7 +167,7 @@ def without_answers(source: str, name: str) -> str:
 
 
 def _without_dead_links(name: str, text: str, names: Collection[str]) -> str:
-    """A page in which links to anything but `names` have become text, or are gone where they stand aside."""
+    """The page without links to missing files: those in parentheses are cut, others become text."""
     folder = posixpath.dirname(name)
 
     def is_there(target: str) -> bool:
@@ -176,10 +178,10 @@ def _without_dead_links(name: str, text: str, names: Collection[str]) -> str:
 
 
 def _files(root: Path) -> list[str]:
-    """What git tracks, or where the checkout has no git, all there is. Raises Unable."""
+    """The files that git tracks, or all files if the checkout has no git. Raises Unable."""
     if not (root / ".git").exists():
         return list(_walked(root))
-    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]  # as under sudo, another's
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]  # under sudo it is another user's
     try:
         listed = subprocess.run([*git, "ls-files", "-z"], capture_output=True, check=True)
     except OSError as error:
@@ -189,8 +191,8 @@ def _files(root: Path) -> list[str]:
     else:
         return os.fsdecode(listed.stdout).rstrip("\0").split("\0")
     raise Unable(
-        f"Which files belong to this checkout is not known ({why}): install or repair git, or make the "
-        "archive from a copy of the checkout without .git."
+        f"git cannot list the files of this checkout ({why}): install or repair git, or make the archive "
+        "from a copy of the checkout without .git."
     )
 
 

@@ -1,7 +1,7 @@
-"""The submitted files below a folder, or in ZIP archives of learning platforms, and who handed them in.
+"""The submitted files below a folder, or in ZIP archives of learning platforms, and their accounts.
 
-The account that handed in a file is the one a platform names, else the folder it lies in: a path, its parts
-from the outside in. Names inside an archive that was itself handed in do not count.
+The account of a file is the one that a platform names, or else its folder: a path, as its parts from the
+outside in. Names inside an archive that was itself handed in do not count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_MEMBERS = 10_000  # of a ZIP archive
 _MAX_DIRECTORY = 2 * 2**20  # bytes of its central directory
 _COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may need gigabytes to unpack a byte
 _TOO_MANY = f"more than {_MAX_MEMBERS:,} files: unpack it into a folder"
-_MAX_RATIO, _SMALL = 2, 1000  # compression of sealed data, in base64, and bytes where it does not matter
+_MAX_RATIO, _SMALL = 2, 1000  # the highest compression of base64, except for files of fewer bytes
 _NO_ZIP = "not a ZIP archive, or a broken one"
 _TOO_LARGE = "too large for a submission"
 _FOLDER = "a folder, not a file"
@@ -48,8 +48,8 @@ def submitted_files(source: Path) -> list[SubmittedFile]:
     Anything else called *.lvs, such as a link, is included: reading it raises Refused.
     """
     if not source.exists():
-        raise BadRequest(f"There is no folder {source}: name the one with the submissions.")
-    opened = lru_cache(maxsize=1)(zipfile.ZipFile)  # files are read by name, so one archive after the other
+        raise BadRequest(f"There is no folder {source}: name the folder with the submissions.")
+    opened = lru_cache(maxsize=1)(zipfile.ZipFile)  # files are read in order of name, archive by archive
     try:
         found = sorted(_all(source, opened), key=lambda submitted: submitted.file)
     except OSError as error:
@@ -77,7 +77,7 @@ def _all(source: Path, opened: _Open) -> Iterator[SubmittedFile]:
 
 def _of(path: Path, name: str, opened: _Open) -> Iterator[SubmittedFile]:
     """The submissions of one entry of a folder."""
-    if path.name.startswith("."):  # macOS leaves ._NAME beside NAME
+    if path.name.startswith("."):  # such as macOS's ._NAME beside NAME
         return
     suffix = path.suffix.lower()
     if suffix == SUFFIX:
@@ -108,7 +108,7 @@ def _reader(path: Path) -> _Read:
 
 
 class _BoundedFile(io.FileIO):
-    """An archive whose central directory zipfile cannot read if it is too long."""
+    """An archive file that refuses to let zipfile read a central directory that is too long."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         left = os.fstat(self.fileno()).st_size - self.tell()

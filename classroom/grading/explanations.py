@@ -1,7 +1,7 @@
-"""What reports and solutions say about a cause: what it means, what settles it, and the lesson to read.
+"""The explanations of causes in reports and solutions: what a cause means, what settles it, and the lesson.
 
-A cause that is not listed here has the first sentence of its file in doctor/causes, and its method's lesson.
-Words in braces are facts of the student's variant.
+For a cause that is not listed here, it is the first sentence of its file in doctor/causes, and the method's
+lesson. Words in braces are facts of the student's variant.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ _KNOWN = "docs/director.md#3-a-packet-of-a-known-connection"
 
 KNOWN = {
     "arp_answered": Explanation(
-        "In VS-DR the real servers have the VIP, too, and only the director may answer ARP for it: the host "
+        "In VS-DR the real servers also have the VIP, and only the director may answer ARP for it: the host "
         "that answers first gets all requests of that router.",
         "On r0, `tcpdump -eni r0-eth1 arp` while it asks again shows more than one reply; `ip neigh` "
-        "there shows whose MAC address it has for {vip}.",
+        "there shows the MAC address that it has for {vip}.",
         _ARP,
     ),
     "arp_ignore_on_lo": Explanation(
-        "arp_ignore takes effect on the interface on which the ARP request arrives, or on all; on lo, which "
-        "has the VIP, and as a default for later interfaces, it has no effect.",
+        "arp_ignore takes effect on the interface on which the ARP request arrives, or if set for all; on "
+        "lo, which has the VIP, and as the default of later interfaces, it has no effect.",
         "`sysctl -a -r arp_ignore` on a real server: 0 for all and for its network card.",
         _ARP,
     ),
     "arp_announced": Explanation(
-        "With arp_announce below 2, a real server that has to ask for its router's MAC address does so "
-        "with the VIP as sender, and the router stores that server's MAC address for the VIP.",
+        "With arp_announce below 2, a real server that asks for its router's MAC address uses the VIP as the "
+        "sender address, and the router stores that server's MAC address for the VIP.",
         "On r0, `tcpdump -eni r0-eth1 arp`: a who-has request with {vip} as its sender, after which the "
         "entry moves.",
         _ARP,
@@ -65,8 +65,8 @@ KNOWN = {
         "`nstat -az TcpExtIPReversePathFilter` on {server} grows with each lost request.",
     ),
     "no_gateway": Explanation(
-        "In VS-NAT replies have to pass the director, which puts the VIP back as their source; so it must "
-        "be the default gateway of every real server.",
+        "In VS-NAT replies must pass the director, which restores the VIP as their source; so it must be the "
+        "default gateway of every real server.",
         "`ip route get {c1}` on {server} does not lead to {inside}.",
     ),
     "direct_route": Explanation(
@@ -76,8 +76,8 @@ KNOWN = {
         "{server} has the line that makes it.",
     ),
     "no_service": Explanation(
-        "A packet for which the director has no service goes to its own kernel, which refuses the "
-        "connection, since no program listens there.",
+        "A packet for which the director has no service goes to the director's own kernel, which refuses the "
+        "connection, because no program listens there.",
         "`ippfvsadm -L` on d has no service for TCP, {vip} and port 80.",
         _NEW,
     ),
@@ -88,8 +88,8 @@ KNOWN = {
         "ruleset`) and not after it.",
     ),
     "persistence": Explanation(
-        "A persistent service sends a client's later connections to the server of its first one: the "
-        "scheduler is not asked while the template lasts.",
+        "A persistent service sends a client's later connections to the server of its first one; the "
+        "scheduler is not used while the template lasts.",
         "`ipvsadm -L -n` on d shows the service as persistent, and `ipvsadm -L -n -c` a template, with "
         "client port 0.",
         _NEW,
@@ -114,7 +114,7 @@ KNOWN = {
     ),
     "ports_apart": Explanation(
         "Each service has its own persistence: a customer's two ports are scheduled separately, and reach "
-        "the same server only by accident.",
+        "the same server only by chance.",
         "`ipvsadm -L -n -c` on d: two templates of one customer with different servers.",
         _NEW,
     ),
@@ -127,20 +127,20 @@ KNOWN = {
         "labs/vs_{method}/README.md#the-real-server",
     ),
     "ip_forward": Explanation(
-        "The director's process rewrites packets; with ip_forward=1 its kernel forwards the same packets, "
-        "too, unchanged, and clients reset what comes from a real server's address.",
+        "The director's process rewrites packets; with ip_forward=1 its kernel also forwards the same "
+        "packets unchanged, and clients reset connections from a real server's address.",
         "A capture on r0 has every reply twice, from {vip} and from a real server; `sysctl "
         "net.ipv4.ip_forward` on d is 1.",
         "labs/vs_nat/README.md#the-director",
     ),
     "port_remapped": Explanation(
-        "VS-TUN and VS-DR do not touch the port: a request arrives at the VIP's port, whatever port the "
-        "rule names, and where no program listens on it, it is refused.",
-        "`ss -ltn` on {server}: its httpd listens on port 8000 alone.",
+        "VS-TUN and VS-DR do not change the port: a request arrives at the VIP's port, whatever port the "
+        "rule names, and is refused if no program listens there.",
+        "`ss -ltn` on {server}: its httpd listens on port 8000 only.",
     ),
     "frozen": Explanation(
         "A stopped process (SIGSTOP) still has its listening socket: the kernel completes handshakes "
-        "for it, and no one answers the request.",
+        "for it, but nothing answers the request.",
         "`ps -o stat,cmd -C nginx` on {server} shows the state T; a capture has the handshake and the "
         "request, and no reply.",
     ),
@@ -150,14 +150,14 @@ KNOWN = {
         "`ip addr show lo` on {server} shows {vip}/24, and `ip route get {dip}` leads to lo.",
     ),
     "duplicate_address": Explanation(
-        "Two hosts with one address both answer ARP for it, and each neighbour sends to the one whose "
-        "reply it has stored: what is meant for one reaches the other.",
+        "Two hosts with the same address both answer ARP for it, and each neighbour sends to the one whose "
+        "reply it has stored: packets for one host reach the other.",
         "`tcpdump -eni any arp` while a neighbour asks for {rip}: two MAC addresses reply.",
         _ARP,
     ),
     "wrong_neighbour": Explanation(
-        "A host never asks for a static neighbour entry again: it keeps the MAC address of a host that has "
-        "been replaced, and packets go to a network card that no longer exists.",
+        "A host never verifies a static neighbour entry: it keeps the MAC address of a host that has been "
+        "replaced, and packets go to a network card that no longer exists.",
         "`ip neigh` on the host before the loss shows a PERMANENT entry with a MAC address that no card has.",
         _ARP,
     ),
@@ -181,13 +181,13 @@ KNOWN = {
         "filter (`nft list ruleset`) and not after it.",
     ),
     "small_mtu": Explanation(
-        "A cable whose MTU is smaller than its neighbours' drops long packets, and tells no one if it is "
-        "within a segment: small requests work, long replies hang.",
+        "A cable whose MTU is smaller than its neighbours' drops long packets, and within a segment no ICMP "
+        "message reports it: small requests work, long replies hang.",
         "`ping -M do -s 1472` along the path, hop by hop, and `ip link`: one interface has a smaller MTU.",
     ),
     "table_full": Explanation(
-        "The director enters each connection in its table; with all entries taken it drops the first "
-        "packet of every new one, until others expire.",
+        "The director enters each connection in its table; when the table is full, it drops the first packet "
+        "of every new connection until others expire.",
         "`ipvsadm -L -n -c` on d counts as many entries as `--conn-limit` in start.sh allows.",
         _NEW,
     ),
@@ -195,7 +195,7 @@ KNOWN = {
 
 
 def explanation(solution: Solution, variant: Variant) -> Explanation:
-    """Of the cause of an exercise, with the student's facts."""
+    """The explanation of an exercise's cause, with the student's facts."""
     found = KNOWN.get(solution.cause) or Explanation(
         _first_sentence(solution.cause), "See the evidence that is accepted."
     )

@@ -23,8 +23,8 @@ _QUIET = 2.0  # seconds before a progress bar appears
 def grade(source: str, secret: str, output: str, count: str = "latest", lessons: str = "") -> int:
     """Grade the submissions in a folder; exit code 1 if any was refused.
 
-    `count`: which of several submissions counts; `lessons`: where the lessons are online. Raises
-    BadRequest, also if all submissions are sealed for other classes: then the secret is the wrong one.
+    `count`: which of several submissions counts; `lessons`: the online address of the lessons. Raises
+    BadRequest, also if all submissions are sealed for other classes, because then the secret is wrong.
     """
     if count not in COUNTS:
         raise BadRequest(f"--count {count!r} is unknown: choose from {', '.join(COUNTS)}.")
@@ -49,8 +49,8 @@ def grade(source: str, secret: str, output: str, count: str = "latest", lessons:
 def _wrong_secret(done: Gradebook, ours: str) -> str:
     given = ", ".join(sorted({refusal.class_name for refusal in done.refusals}))
     return (
-        f"None of the {len(done.refusals)} submissions is sealed for this secret's class, {ours}, but for "
-        f"{given}: give the secret with which their archive was made (--secret FILE)."
+        f"None of the {len(done.refusals)} submissions is sealed for the class of this secret ({ours}); "
+        f"their class is {given}: give the secret with which their archive was made (--secret FILE)."
     )
 
 
@@ -59,7 +59,7 @@ def _beside(source: Path) -> Path:
 
 
 def _watched(files: Sequence[SubmittedFile]) -> Iterator[SubmittedFile]:
-    """The same files, with a progress bar on a terminal if it takes a while."""
+    """The same files, with a progress bar on a terminal if grading takes a while."""
     if not is_terminal():
         yield from files
         return
@@ -91,7 +91,7 @@ def _show(done: Gradebook, folder: Path) -> None:
 
 
 def _table(done: Gradebook, width: int) -> Table:
-    """The table of class.csv; only the sums if all exercises do not fit the screen."""
+    """The table of class.csv; only the sums if the exercises do not fit the screen."""
     rows = [csv_header(done), *(csv_row(done, name, entries) for name, entries in done.students.items())]
     if sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= width:
         rows = [[line[0], *line[len(done.exercises) + 1 :]] for line in rows]

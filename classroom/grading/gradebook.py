@@ -1,12 +1,12 @@
 """The gradebook: each submission with its mark, and each refusal with its reason.
 
-A file is marked as soon as it is opened, and nothing else of it is kept. Then its owner is settled:
+A file is marked as soon as it is opened, and only its mark is kept. Then its owner is decided:
 
     one run, two students         the student for whom it was started; the other is refused
     one student, two accounts     the account with the student's name, or the first of those that have all
                                   runs; otherwise all are refused
-    one account, several files    the latest, by the clock of the student's machine; or, as the teacher
-                                  chooses, the first, or the best: the latest of those with most points
+    one account, several files    the latest, by the clock of the student's machine; or, by the teacher's
+                                  choice, the first, or the best (the latest of those with most points)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from classroom.grading.collect import (
 from classroom.grading.marking import Mark, mark
 from classroom.submission import Refused, names_owner, opened, sanitize
 
-# What judging malformed content may raise.
+# Exceptions that malformed content may cause in judges.
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`class_name` is the class for which the file was sealed, if that is not the teacher's."""
+    """A refused file; `class_name` is the class for which it was sealed, if that is not the teacher's."""
 
     file: str
     reason: str
@@ -82,7 +82,7 @@ Owner = tuple[str, str]  # exercise and student
 
 @dataclass(frozen=True, slots=True)
 class _MarkedFile:
-    """What is kept of a file; `original`: the run's name shows that it was started for this student."""
+    """The data kept of a file; `original`: the run's name shows that it was started for this student."""
 
     file: str
     account: Account
@@ -106,7 +106,7 @@ _Out = TypeVar("_Out")
 
 
 def grade_files(files: Iterable[SubmittedFile], key: PrivateKey, count: str = "latest") -> Gradebook:
-    """Open, mark and compare all files; whatever one contains, the others are graded.
+    """Open, mark and compare all files; no file can keep the others from being graded.
 
     `count`, a key of COUNTS, says which of an account's submissions counts.
     """
@@ -124,7 +124,7 @@ def grade_files(files: Iterable[SubmittedFile], key: PrivateKey, count: str = "l
 
 
 def _collected(things: Iterable[_In], work: Callable[[_In], _Out], refusals: list[Refusal]) -> list[_Out]:
-    """The results of `work`; what it refuses is added to `refusals`."""
+    """The results of `work`; files that it refuses are added to `refusals`."""
     done = []
     for thing in things:
         try:

@@ -1,10 +1,10 @@
 """From a submission to a mark: how the lab behaved at the end, and whether the diagnosis is right.
 
-    behaviour    the checks, judged again on the probes' observations: 70 of 100 points, or all 100 without
-                 a diagnosis, shared among the checks that the fault had failed
-    diagnosis    host, cause and evidence: 10, 15 and 5
+    behaviour    the checks, judged again on the probes' observations: 70 of 100 points (all 100 without a
+                 diagnosis), divided among the checks that the fault had failed
+    diagnosis    host, cause and evidence: 10, 15 and 5 points
 
-Hints cost nothing: their number shows the teacher who may need help.
+Hints cost no points; their number shows the teacher which students may need help.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HALF = "half the points, because something else is broken now"
 class Part:
     """One line of a report: `points` of `most`, and why; `most` is 0 for a check that was not broken.
 
-    Its texts can be printed, whatever was submitted. `answer`: the line gives the fault away.
+    Its texts are safe to print, whatever was submitted. `answer`: the line reveals the fault.
     """
 
     name: str
@@ -97,7 +97,7 @@ def mark(submission: Submission, variant: Variant) -> Mark:
 
 
 def _behaviour(checks: tuple[Check, ...], failed_by_fault: set[str], most: int) -> list[Part]:
-    """Points are for checks that the fault had failed; half of them are lost if another check fails now."""
+    """Points for the checks that the fault had failed; halved if another check fails now."""
     broken = [check for check in checks if check.name in failed_by_fault]
     kept = [check for check in checks if check.name not in failed_by_fault]
     worse = any(not check.ok for check in kept)
@@ -117,7 +117,7 @@ def _part(check: Check, points: int, most: int, why: str = "") -> Part:
 
 
 def _shares(most: int, count: int) -> list[int]:
-    """`most` as `count` whole numbers, as equal as possible."""
+    """`most` as a sum of `count` whole numbers that are as equal as possible."""
     return [most // count + (number < most % count) for number in range(count)] if count else []
 
 

@@ -1,6 +1,6 @@
-"""The provenance of a submission: whether it shows the lab of the exercise and student it names.
+"""The provenance of a submission: whether it shows the lab of the exercise and student that it names.
 
-Both determine the variant, so a lab that ran for another student has other addresses.
+Exercise and student determine the variant, so a lab of another student has other addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from classroom.submission import Refused, Submission, sanitize
 from classroom.variants import variant_for
 from labs.errors import BadRequest
 
-_KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that every archive knows
+_KNOWN = ("method", "vip", "c1", "server", "rip")  # facts that even the oldest archives have
 _SERVERS = re.compile(r"\brs[0-9]+\b", re.ASCII)
 
 
@@ -33,7 +33,7 @@ def require(submission: Submission) -> Variant:
 
 
 def _require_run(submission: Submission) -> None:
-    """The session was started for the named student."""
+    """Raises Refused unless the session was started for the named student."""
     began = submission.journal[0] if submission.journal else {}
     whose = (began.get("what"), began.get("exercise"), began.get("student"))
     if not submission.run or whose != ("started", submission.exercise, submission.student):
@@ -41,14 +41,14 @@ def _require_run(submission: Submission) -> None:
 
 
 def _require_facts(facts: Mapping[str, str], variant: Variant) -> None:
-    """Older archives may know fewer facts."""
+    """Compare the facts, as far as older archives have them."""
     for name, right in variant.facts.items():
         if name in facts or name in _KNOWN:
             _require_same(name, facts.get(name), right, variant)
 
 
 def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
-    """Of the doctor's state, the plan is compared: no one can change it in the lab."""
+    """Compare the planned part of the doctor's state, which students cannot change in the lab."""
     plan = variant.plan
     right: dict[str, Any] = {
         "lab": plan.lab,
@@ -62,7 +62,7 @@ def _require_state(state: Mapping[str, Any], variant: Variant) -> None:
 
 
 def _planned(name: str, value: Any) -> Any:
-    """A part of the state, in the form in which it is compared."""
+    """A part of the state, in the form of the comparison."""
     try:
         if name == "servers":
             return {server["name"]: server["address"] for server in value}

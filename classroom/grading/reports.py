@@ -59,7 +59,7 @@ def remarks(entry: Entry, count: str) -> list[str]:
 
 
 def _online(mark: Mark, lessons: str) -> str:
-    """The address of the lesson, or "" if it is not known where the lessons are."""
+    """The online address of the lesson, or "" if the lessons' address is unknown."""
     return f"{lessons.rstrip('/')}/{mark.lesson_link}" if lessons else ""
 
 
@@ -105,7 +105,7 @@ def _template() -> Template:
 
 
 def gradescope_results(entry: Entry, count: str = "latest", lessons: str = "") -> str:
-    """A results.json as Gradescope's autograders write it: answers stay hidden until marks are published."""
+    """A results.json for Gradescope's autograder; answers stay hidden until marks are published."""
     mark = entry.mark
     summary = " ".join((f"{mark.exercise} of {mark.student}: {mark.title}.", *remarks(entry, count)))
     if mark.lesson:
@@ -135,7 +135,7 @@ def _test(part: Part) -> dict[str, Any]:
 
 # ---- the class: CSV with a line for each student, JUnit with a suite for each submission ----
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what begins a formula in a spreadsheet
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # the beginnings of formulas in spreadsheets
 Row = list[str]
 
 
@@ -220,7 +220,9 @@ def prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadRequest(f"--output {folder}: cannot create this folder ({error.strerror}).") from None
+        raise BadRequest(
+            f"--output {folder}: cannot create this folder ({error.strerror}): name another."
+        ) from None
 
 
 def write(gradebook: Gradebook, folder: Path, lessons: str = "") -> None:
@@ -234,4 +236,4 @@ def write(gradebook: Gradebook, folder: Path, lessons: str = "") -> None:
             for name, report in _PER_SUBMISSION.items():
                 (own / name).write_text(report(entry, gradebook.count, lessons), encoding="utf-8")
     except OSError as error:
-        raise BadRequest(f"--output {folder}: cannot be written ({error.strerror}).") from None
+        raise BadRequest(f"--output {folder} cannot be written ({error.strerror}): name another.") from None

@@ -1,7 +1,7 @@
 """`./inv handout` and `./inv solution`: an exercise on paper, for the student and for the teacher.
 
-A handout is one sheet of A4 for each student: the picture of the lab with that student's addresses, the
-symptom, the task, and room for the diagnosis. A solution has every fault, or that of one student.
+A handout is one A4 sheet per student: the picture of the lab with that student's addresses, the symptom, the
+task, and space for the diagnosis. A solution covers every fault, or the fault of one student.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _page(variants: list[Variant]) -> str:
         {
             "variant": variant,
             "title": catalogue.title(variant.exercise),
-            # Worksheets ask for what the packet table would show.
+            # The packet table would answer a worksheet's questions.
             "picture": Markup(draw(variant.plan, packets=variant.definition.files is None)),
             "sections": [(heading, _html(text)) for heading, text in _sections(variant)],
         }
@@ -75,7 +75,7 @@ def solution(name: str, student: str, output: str) -> int:
 
 
 def solution_text(name: str, student: str = "") -> str:
-    """The solution in Markdown: of the student's fault, or for each fault with an example of a student."""
+    """The solution in Markdown: for the student's fault, or for each fault with an example student."""
     variants = [variant_for(name, student)] if student else _one_of_each(name)
     parts = [f"# {name}: {catalogue.title(name)}", *map(_solution_of, variants)]
     return "\n\n".join(parts) + "\n"
@@ -149,6 +149,8 @@ def _write(file: Path, page: str) -> int:
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise BadRequest(f"--output {file}: can't be written ({error.strerror}).") from None
+        raise BadRequest(
+            f"--output {file} cannot be written ({error.strerror}): name another file."
+        ) from None
     print_wrapped(make_console(), f"Written: {file}")
     return 0

@@ -1,9 +1,9 @@
 """Use an FTP server in both modes: `ftp_session.py ADDRESS FILE CONNECT SECONDS` prints a JSON list.
 
 A `passive` session is followed by an `active` one, unless the first cannot log in. A session logs in, lists
-and downloads FILE, and reports how far it got: `login`, `listed` (number of names) and `got` (bytes), -1
-where that failed; `why` it ended early, after SECONDS without an answer, or CONNECT without a connection;
-`named`, the address in the server's reply to PASV, to which it connects.
+the folder and downloads FILE, and reports its progress: `login`, `listed` (number of names) and `got`
+(bytes), -1 if that failed; `why` it ended early, such as CONNECT seconds without a connection or SECONDS
+without an answer; `named`, the address in the server's reply to PASV, to which it connects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MODES = ("passive", "active")
 
 
 class _Client(FTP):
-    """Connects to the address the server names, as clients did; newer ones ignore it."""
+    """Connects to the address that the server names, as older clients do; newer ones ignore it."""
 
     trust_server_pasv_ipv4_address = True
     named = ""
@@ -33,7 +33,7 @@ def session(mode: str, address: str, file: str, connect: float, seconds: float) 
     client = _Client()
     try:
         client.connect(address, timeout=connect)
-        client.timeout = seconds  # of connections it opens from now on
+        client.timeout = seconds  # for the connections that it opens from now on
         if client.sock is not None:
             client.sock.settimeout(seconds)
         client.login()
@@ -49,7 +49,7 @@ def session(mode: str, address: str, file: str, connect: float, seconds: float) 
 
 
 def _transfer(client: _Client, file: str, outcome: Outcome) -> None:
-    """A list, then a file, each over its own data connection."""
+    """Transfer a list, then a file, each over its own data connection."""
     names: list[str] = []
     client.retrlines("NLST", names.append)
     outcome["listed"] = len(names)

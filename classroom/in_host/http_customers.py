@@ -1,8 +1,8 @@
 """Visit a shop as several customers: `http_customers.py VIP SECONDS FIRST,LAST SOURCE,...` prints JSON.
 
 Each source address is a customer. All of them visit the first port, one after the other, then the last port
-in reverse order, and both once more: a customer who is early at one port is late at the other. The output
-has, for each customer and port, a list of answers: a server's name, or the name of an errno.
+in reverse order, and both once more, so that customers who are early at one port are late at the other. The
+output has, for each customer and port, a list of answers: a server's name, or the name of an errno.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def answer(source: str, to: Address, seconds: float) -> str:
 
 
 def answers(visits: list[tuple[str, Address]], seconds: float) -> list[str]:
-    """One visit after the other while they succeed; after a failure, the rest in parallel."""
+    """The answers to visits that are sequential until one fails; the rest are in parallel."""
     found: list[str] = []
     for source, to in visits:
         found.append(answer(source, to, seconds))

@@ -1,9 +1,9 @@
-"""Download without pause and count: `http_flow.py ADDRESS PORT COUNT PATH WARM SECONDS` prints JSON.
+"""Download continuously and measure: `http_flow.py ADDRESS PORT COUNT PATH WARM SECONDS` prints JSON.
 
-Opens COUNT connections one after the other, requests PATH on each, waits WARM seconds and counts for
-SECONDS: `bytes`, those that reached this host's network cards meanwhile, `seconds`, how long that was, and
-`receiving`, the number of connections on which something arrived. The kernel counts, so it does not matter
-when this process gets its turn on a busy machine.
+Opens COUNT connections one after the other, requests PATH on each, waits WARM seconds and measures for
+SECONDS: `bytes` that reached this host's network cards meanwhile, the actual `seconds`, and `receiving`, the
+number of connections on which data arrived. The kernel counts the bytes, so delays of this process on a busy
+machine do not matter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 
 _CHUNK = 65536
-_WINDOW = 8192  # bytes, which Linux doubles: the queue of a slow link stays short, so nothing is sent twice
+_WINDOW = 8192  # bytes, which Linux doubles: a slow link's queue stays short, without retransmissions
 _CONNECT = 2.0  # seconds
 
 
@@ -41,7 +41,7 @@ def main(address: str, port: str, count: str, path: str, warm: str, seconds: str
 
 
 def _receive(selector: selectors.BaseSelector, seconds: float) -> set[int]:
-    """Read for that long; the descriptors on which something arrived."""
+    """Read for that long; returns the descriptors on which data arrived."""
     receiving: set[int] = set()
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and selector.get_map():

@@ -1,9 +1,9 @@
 """Request /name, be idle, and request it again: `http_idle.py ADDRESS PORT COUNT SECONDS IDLE`.
 
 Opens COUNT connections at once and requests /name on each; then it prints a line, is idle until SIGUSR1 or
-for IDLE seconds, and requests it again. It prints a JSON list: for each connection the answers `first` and
-`then`, or the name of an errno, ETIMEDOUT also after SECONDS without an answer, or `closed` where the other
-side has closed the connection.
+for IDLE seconds, and requests it again. It prints a JSON list with the answers `first` and `then` on each
+connection, or the name of an errno (ETIMEDOUT also after SECONDS without an answer), or `closed` if the other
+side closed the connection.
 """
 
 from __future__ import annotations

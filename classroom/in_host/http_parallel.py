@@ -1,7 +1,7 @@
 """Request /name COUNT times at once: `http_parallel.py ADDRESS PORT COUNT SECONDS` prints a JSON list.
 
-For each request `how` it ended: `answered`, by `server`, or the name of an errno, ETIMEDOUT also after
-SECONDS without an answer.
+For each request `how` it ended: `answered`, by `server`, or the name of an errno (ETIMEDOUT also after
+SECONDS without an answer).
 """
 
 from __future__ import annotations

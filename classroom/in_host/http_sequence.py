@@ -2,7 +2,7 @@
 
 JSON is a list of sequences [PORT, [[LOCAL_PORT, STAYS], ...]]: a connection that does not stay is closed
 before the next one is opened, the others at the end of their sequence. The output has a list for each
-sequence: the server's name, or that of an errno, ETIMEDOUT also after SECONDS without an answer. The first
+sequence, of servers' names or names of errnos (ETIMEDOUT also after SECONDS without an answer). The first
 failure ends everything: later sequences are empty.
 """
 
@@ -18,7 +18,7 @@ _REQUEST = b"GET /name HTTP/1.1\r\nHost: vip\r\n\r\n"
 
 
 class Failed(Exception):
-    """A connection failed; the sequence up to it, ending with the name of the errno."""
+    """A connection failed; `names` are the sequence so far, ending with the name of the errno."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(names[-1])
@@ -26,7 +26,7 @@ class Failed(Exception):
 
 
 def run_sequence(address: str, port: int, steps: list[list[int]], seconds: float) -> list[str]:
-    """Raises Failed."""
+    """The answers to a sequence of connections. Raises Failed."""
     names: list[str] = []
     with ExitStack() as open_connections:
         for local, stays in steps:
@@ -43,7 +43,7 @@ def run_sequence(address: str, port: int, steps: list[list[int]], seconds: float
 
 
 def opened(there: tuple[str, int], local: int, seconds: float) -> socket.socket:
-    """Bound to `local`: with one port for two services, their real server would see one connection."""
+    """A connection from port `local`: a real server of two services must not see the same port twice."""
     peer = socket.socket()
     peer.settimeout(seconds)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,13 +1,13 @@
-"""What a router and the hosts on its segment tell each other (RFC 4861), without anything but the kernel.
+"""Router discovery and neighbour advertisements (RFC 4861), in place of radvd(8) and keepalived(8).
 
-    router_discovery.py advertise INTERFACE SECONDS   router advertisements: at once, every SECONDS, and to
-                                                      each host that asks; until it is ended
+    router_discovery.py advertise INTERFACE SECONDS   router advertisements: at once, every SECONDS, and on
+                                                      each solicitation, until it is ended
     router_discovery.py announce INTERFACE FLAGS      an unsolicited neighbour advertisement to all hosts: the
                                                       router's link-local address has this MAC address. FLAGS
                                                       are letters: R router, S solicited, O override
-    router_discovery.py solicit INTERFACE             a host asks for routers
+    router_discovery.py solicit INTERFACE             a router solicitation from a host
 
-radvd(8) and keepalived(8) do the first two. Uses the standard library only, so it starts fast.
+Uses the standard library only, so it starts fast.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SOLICITATION, _ADVERTISEMENT, _NEIGHBOUR = 133, 134, 136  # types of ICMPv6
 _ALL_NODES, _ALL_ROUTERS = "ff02::1", "ff02::2"
 _SOURCE_LINK, _TARGET_LINK = 1, 2  # options with a MAC address
 _FLAGS = {"R": 0x80, "S": 0x40, "O": 0x20}
-_HOPS = 255  # any other comes from another network
-_LIFETIME = 9000  # seconds that hosts keep the router, the longest of RFC 4861
+_HOPS = 255  # receivers ignore packets with any other hop limit
+_LIFETIME = 9000  # seconds that hosts keep the router, RFC 4861's maximum
 _LINK_LOCAL = "fe8"  # as /proc/net/if_inet6 begins
 
 
@@ -40,7 +40,7 @@ def advertise(interface: str, seconds: str) -> None:
             asked, _, _ = select.select([wire], [], [], max(0.0, due - time.monotonic()))
             if not asked or wire.recv(1500)[0] == _SOLICITATION:
                 body = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 64, 0, _LIFETIME, 0, 0)
-                with suppress(OSError):  # the interface is down: later, it may be up
+                with suppress(OSError):  # the interface is down, and may come up later
                     wire.sendto(body + _option(_SOURCE_LINK, interface), (_ALL_NODES, 0, 0, index))
             if not asked:
                 due += float(seconds)
@@ -62,7 +62,7 @@ def solicit(interface: str) -> None:
 
 
 def _socket(interface: str) -> socket.socket:
-    """For ICMPv6 on an interface, from its link-local address; the kernel computes the checksum."""
+    """A socket for ICMPv6 on an interface, from its link-local address; the kernel computes the checksum."""
     wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
     index = socket.if_nametoindex(interface)
     wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)

@@ -313,13 +313,13 @@ def test_an_exercise_and_its_other_terminals(tmp_path: Path, mark: str) -> None:
             for typed in (b"\xe4\xff", b"99", back, b"d", back, host, *cause, back, b"4", b"I don't know"):
                 form.expect("Number or words")
                 form.send_bytes(typed + b"\r")
-            form.expect("This is what is sealed:")
+            form.expect("The file will contain:")
             message = " ".join(form.expect("Enter writes it").split())
             shown = " ".join(form.shown.split())
             assert "'99' is none of these: type a number from 0 to" in shown
             assert "This is the first question" in shown
             assert "Did you mean vip_missing?" in shown
-            assert re.search(r"'arp' fits [2-9] of these", shown)
+            assert re.search(r"'arp' matches [2-9] words", shown)
             for part in ("student ada", "class none", "1 of 3 pass now", f"host {variant.server}", "file /"):
                 assert part in message
             assert "cause vip_missing (a real server does not have the VIP)" in message

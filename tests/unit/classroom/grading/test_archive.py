@@ -331,7 +331,7 @@ def test_with_git_only_tracked_files_are_included(tmp_path: Path) -> None:
 def test_missing_or_failing_git_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "tasks.py").write_text("1")
-    with pytest.raises(Unable, match=r"not known \(fatal: not a git repository.*without \.git") as failed:
+    with pytest.raises(Unable, match=r"cannot list.*\(fatal: not a git repository.*without \.git") as failed:
         archive(key().public_key, tmp_path)
     assert "\n" not in str(failed.value)
     monkeypatch.setenv("PATH", str(tmp_path))
