@@ -1,6 +1,6 @@
-"""The commands of the lab, for Invoke: each parses its options, calls one function and exits with its code.
+"""The commands of ./inv, for Invoke: each parses its options, calls one function and exits with its code.
 
-Exit codes: 0 every check passed, 1 a check failed, 2 the request makes no sense or the machine can't do it.
+Exit codes: 0 every check passed, 1 a check failed, 2 the request is invalid or the machine can't do it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ STUDENT = "Student id; each gets a slightly different variant (default: your use
 
 
 def _run(work: Callable[[], int]) -> None:
-    """Do the work and exit with its code. Errors become one sentence."""
+    """Do the work and exit with its code. Prints an error as one sentence."""
     from labs.hosts.environment import keep_out_of_home
     from labs.machine import limits
     from labs.terminal.exits import exit_code_of
@@ -77,7 +77,7 @@ def _task_with(options: type, **settings: Any) -> Callable[[Callable[..., None]]
 def _lab_task(method: str, description: str, options: type[LabOptions] = LabOptions) -> Any:
     def lab(_context: Context, **words: Any) -> None:
         def work() -> int:
-            from labs.run.lab import run_lab  # late: --list needs none of this
+            from labs.run.lab import run_lab  # late: --list does not need it
 
             return run_lab(method, from_words(options, words), {"state": _state}, _watcher)
 
@@ -316,7 +316,7 @@ def run_failover(_context: Context, **words: Any) -> None:
 
 
 def _teachers_module(name: str) -> ModuleType:
-    """A module of the classroom that a student's archive lacks."""
+    """A module of classroom.grading. Raises Exit in a student's archive, which does not contain it."""
     try:
         return importlib.import_module(f"classroom.grading.{name}")
     except ModuleNotFoundError as missing:

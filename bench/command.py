@@ -1,4 +1,4 @@
-"""./inv bench: what was asked for, how far the run is, and where its results are kept."""
+"""./inv bench: checks the options, shows progress, and keeps the results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PROGRAMS = {"iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx", "ip": "iproute2
 
 
 def bench(options: BenchOptions) -> int:
-    """Measure, show and keep; 0 when everything that can run here was measured. Raises LabError."""
+    """Measure, print and keep the results; 0 if all that can run here was measured. Raises LabError."""
     work, keep = _work(options), options.keep
     patient(1)
     _require()
@@ -47,7 +47,7 @@ def bench(options: BenchOptions) -> int:
 
 
 def _work(options: BenchOptions) -> Callable[[Path], int]:
-    """What to do inside the sandbox, given the folder for results. Raises BadRequest."""
+    """The function to run in the sandbox, which takes the folder for results. Raises BadRequest."""
     seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
     chosen = _chosen("--only", options.only, contenders.names())
     if options.growth:
@@ -64,7 +64,7 @@ def _work(options: BenchOptions) -> Callable[[Path], int]:
 
 
 def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The words between commas. Raises BadRequest for an unknown one."""
+    """The words of a comma-separated list. Raises BadRequest for an unknown one."""
     words = tuple(word for word in text.split(",") if word)
     for word in words:
         if word not in known:
@@ -73,13 +73,13 @@ def _chosen(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _require() -> None:
-    """Raise Unable where a program is missing."""
+    """Raise Unable if a program is missing."""
     os.environ["PATH"] = capabilities.search_path()
     capabilities.require_programs(_PROGRAMS)
 
 
 def _side_by_side(plan: Plan, folder: Path) -> int:
-    """As root of the sandbox. What has been measured is kept even when the run is interrupted."""
+    """Runs as root in the sandbox. An interrupted run keeps what it has measured so far."""
     results = Results(describe(), plan.as_dict())
     try:
         with _progress(steps(plan)) as say:
@@ -94,7 +94,7 @@ def _side_by_side(plan: Plan, folder: Path) -> int:
 
 
 def _growth(plan: growth_run.Plan, folder: Path) -> int:
-    """The same for a run about growth."""
+    """The same for a run with --growth."""
     results = GrowthResults(describe(), plan.as_dict())
     try:
         with _progress(growth_run.steps(plan)) as say:
@@ -109,7 +109,7 @@ def _growth(plan: growth_run.Plan, folder: Path) -> int:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Say]:
-    """A function to call at each step: it advances a bar on a terminal, and prints a line elsewhere."""
+    """A function to call at each step: advances a bar on a terminal, else prints a line."""
     if not is_terminal():
         yield lambda text: print(f"  {text}", flush=True)
         return

@@ -1,4 +1,4 @@
-"""All figures of a run side by side: what was measured when, medians, and ratios within each round."""
+"""The figures of a side-by-side run: each sample with its round, medians, and ratios within each round."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = ("method", "contender", "figure", "unit", "median", "least", "most", 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A figure as it was measured in a round."""
+    """The value of a figure in one round."""
 
     round: int
     method: str
@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, least and most of several values."""
+    """Median, minimum and maximum of several values."""
 
     median: float
     least: float
@@ -54,13 +54,13 @@ class Results:
     complete: bool = False
 
     def lacks(self, method: str, contender: str, figure: str, why: str) -> None:
-        """Note what could not be measured; an empty `figure` stands for all of them."""
+        """Note that a figure could not be measured; an empty `figure` stands for all figures."""
         entry = {"method": method, "contender": contender, "figure": figure, "why": why}
         if entry not in self.missing:
             self.missing.append(entry)
 
     def values(self, method: str, contender: str, figure: str) -> dict[int, float]:
-        """By round."""
+        """The values of a figure, by round."""
         wanted = (method, contender, figure)
         return {
             sample.round: sample.value
@@ -72,7 +72,7 @@ class Results:
         return Spread.of(list(self.values(method, contender, figure).values()))
 
     def ratio(self, method: str, contender: str, figure: str, to: str) -> Spread | None:
-        """To another contender, round by round: the machine may have been slow in one of them."""
+        """The ratio to another contender, within each round: the machine may have been slow in some round."""
         own, others = self.values(method, contender, figure), self.values(method, to, figure)
         return Spread.of([own[at] / others[at] for at in own.keys() & others.keys() if others[at]])
 
@@ -80,17 +80,17 @@ class Results:
         return list(dict.fromkeys(sample.method for sample in self.samples))
 
     def figures(self, method: str = "") -> dict[str, measures.Figure]:
-        """Those that were measured, in the order of the tables."""
+        """The measured figures, in the order of the tables."""
         measured = {sample.figure for sample in self.samples if method in ("", sample.method)}
         return {name: figure for name, figure in measures.figures().items() if name in measured}
 
     def measured(self, method: str = "") -> list[str]:
-        """The contenders that have a figure, by a method or any."""
+        """The contenders with a value of a figure, by one method or by any."""
         found = (sample.contender for sample in self.samples if method in ("", sample.method))
         return list(dict.fromkeys(found))
 
     def contenders(self, method: str) -> list[str]:
-        """Those that were measured, then those with a reason why not."""
+        """The measured contenders, then those with a reason why they were not."""
         without = (entry["contender"] for entry in self.missing if entry["method"] == method)
         return list(dict.fromkeys([*self.measured(method), *without]))
 
@@ -109,12 +109,12 @@ class Results:
 
     @classmethod
     def from_dict(cls, kept: dict[str, Any]) -> Results:
-        """What results.json holds."""
+        """The results that `as_dict` has stored in results.json."""
         samples = [Sample(**fields) for fields in kept["samples"]]
         return cls(kept["machine"], kept["settings"], samples, kept["missing"], kept["complete"])
 
     def write(self, folder: Path) -> None:
-        """Make results.json and results.csv."""
+        """Write results.json and results.csv."""
         (folder / "results.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n")
         with (folder / "results.csv").open("w", newline="") as file:
             table = csv.writer(file)

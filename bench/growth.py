@@ -1,6 +1,6 @@
 """How the cost of a packet grows, in VS-DR: with connections, real servers and virtual services.
 
-Each of these is a dimension. growth_run.py goes from point to point, growth_results.py keeps what was found.
+Each of these is a dimension. growth_run.py measures point after point, growth_results.py keeps the results.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from labs.machine.load import memory_available
 
 METHOD = "dr"
 FIRST_SERVER = IPv4Address(SERVER)
-_ENOUGH = 50_000  # new connections, to see what they take of the machine's memory
+_ENOUGH = 50_000  # new connections, to measure the memory that a connection takes
 _NEW = 10_000  # new connections at each point of servers and services
 _KNOWN = Figure("packets of established connections", "packets/s")
 
@@ -34,10 +34,11 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Dimension:
     name: str
-    axis: str  # what there is more and more of
+    axis: str  # the label of the x axis: what is counted
     points: tuple[int, ...]
     figures: Mapping[str, Figure]
-    rules: Callable[[int, int], Sequence[str]]  # of ipvsadm, that a point needs besides the one before
+    # lines of ipvsadm that a point adds to those of the point before
+    rules: Callable[[int, int], Sequence[str]]
     measure: Callable[[Testbed, Step], dict[str, float]]  # may raise LabError
 
 
@@ -80,7 +81,7 @@ def _measure_services(testbed: Testbed, step: Step) -> dict[str, float]:
 
 
 def _unused(dimension: Dimension, step: Step) -> int:
-    """The first of `_NEW` clients that have not asked for anything yet."""
+    """The first of `_NEW` clients that have not sent a packet yet."""
     return _NEW * (step.turn * len(dimension.points) + dimension.points.index(step.point))
 
 
@@ -92,7 +93,7 @@ CONNECTIONS = Dimension(
     _more_connections,
     _measure_connections,
 )
-SERVERS = Dimension(  # of one service; wlc looks at each of them for a new connection
+SERVERS = Dimension(  # of one service; wlc examines every server for a new connection
     "servers",
     "real servers",
     (1, 10, 100, 1_000),

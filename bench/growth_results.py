@@ -1,4 +1,4 @@
-"""What a run about growth has measured: as JSON, as CSV, and as tables whose columns are the points."""
+"""The results of a run with --growth: as JSON, as CSV, and as tables whose columns are the points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.tables import CUT_SHORT, Titled, markdown, number
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A figure as it was measured at a point in a round."""
+    """The value of a figure at a point in one round."""
 
     growth: str
     contender: str
@@ -46,7 +46,7 @@ class GrowthResults:
         self.points += [Point(name, contender, figure, point, turn, value) for figure, value in found.items()]
 
     def line(self, name: str, contender: str, figure: str) -> dict[int, Spread]:
-        """By point."""
+        """The values of a figure, by point."""
         values: dict[int, list[float]] = {}
         for at in self.points:
             if (at.growth, at.contender, at.figure) == (name, contender, figure):
@@ -55,7 +55,7 @@ class GrowthResults:
         return {point: spread for point, spread in spreads.items() if spread}
 
     def charts(self) -> Iterator[tuple[str, str, Figure]]:
-        """What there is to show: name of a dimension, name of a figure, figure."""
+        """The charts: (name of the dimension, name of the figure, figure)."""
         for name, dimension in DIMENSIONS.items():
             for figure, about in dimension.figures.items():
                 if self._at(name, figure):
@@ -68,7 +68,7 @@ class GrowthResults:
         return list(dict.fromkeys(at.contender for at in self._at(name, figure)))
 
     def rows(self, name: str, figure: str) -> tuple[list[str], list[list[str]]]:
-        """A table's head and rows: medians, and in brackets their ratios to the contender's first point."""
+        """The head and rows of a table: medians, in brackets their ratios to the contender's first point."""
         points = sorted({at.point for at in self._at(name, figure)})
         rows = []
         for contender in self.contenders(name, figure):
@@ -83,24 +83,24 @@ class GrowthResults:
             yield title, *self.rows(name, figure)
 
     def notes(self) -> list[str]:
-        """What the ratios are to, and what is missing."""
+        """Lines that say what the ratios refer to, and what is missing."""
         lines = ["Medians of the rounds; in brackets the ratio to the same contender's first point."]
         lines += [] if self.complete else [CUT_SHORT]
         lines += [f"- {entry['contender']}: {entry['why']}" for entry in self.missing]
         return lines
 
     def page(self) -> str:
-        """All of it in Markdown."""
+        """The whole page in Markdown."""
         return markdown(self.machine, self.settings, self.tables(), self.notes())
 
     @classmethod
     def from_dict(cls, kept: dict[str, Any]) -> GrowthResults:
-        """What growth.json holds."""
+        """The results that were stored in growth.json."""
         points = [Point(**fields) for fields in kept["points"]]
         return cls(kept["machine"], kept["settings"], points, kept["missing"], kept["complete"])
 
     def write(self, folder: Path) -> None:
-        """Make growth.json, growth.csv and growth.md."""
+        """Write growth.json, growth.csv and growth.md."""
         (folder / "growth.md").write_text(self.page())
         figures = {f"{name}.{figure}": asdict(about) for name, figure, about in self.charts()}
         everything = {

@@ -1,4 +1,4 @@
-"""A run that measures growth: all contenders at a point, round after round in turns, then the next point."""
+"""A run with --growth: all contenders at a point, in turns for each round, then the next point."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from director import engines
 from labs.errors import LabError
 
 CONTENDERS = (DIRECT, "ipvs", "ebpf")
-MOST = 1_000_000  # connections; there are fewer servers and services
+MOST = 1_000_000  # connections; servers and services stop earlier
 _SCRATCH = Path("/run/bench/growth")
-_SERVERS = 1000  # real servers that a testbed's one machine stands for
+_SERVERS = 1000  # real servers, all of them addresses of the testbed's one server
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ def names() -> tuple[str, ...]:
 
 
 def steps(plan: Plan) -> int:
-    """How often `say` is called."""
+    """The number of calls of `say`."""
     points = sum(len(plan.points(dimension)) for dimension in DIMENSIONS.values())
     return points * plan.rounds * len(plan.contenders)
 
 
 def measure(plan: Plan, results: GrowthResults, say: Progress) -> Iterator[None]:
-    """Yield after each point, so that it can be kept. To be called by root of a sandbox."""
+    """Measure everything; yield after each point, so that the caller can keep it. Needs root of a sandbox."""
     for dimension in DIMENSIONS.values():
         testbeds: dict[str, Testbed] = {}
         try:
@@ -83,7 +83,7 @@ def _set_up(dimension: Dimension, name: str, testbeds: dict[str, Testbed], resul
 
 
 def _add_neighbours(testbed: Testbed) -> None:
-    """Every real server's address leads to the one machine that stands for all of them."""
+    """Make the address of every real server lead to the testbed's one server."""
     mac = testbed.mac("s", "s-d")
     servers = [FIRST_SERVER + number for number in range(_SERVERS)]
     lines = [f"neigh replace {server} lladdr {mac} dev d-s nud permanent" for server in servers]

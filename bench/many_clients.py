@@ -5,8 +5,8 @@ arrives at the server. The program:
 
     python -m bench.many_clients INTERFACE MAC ADDRESS PORT PORTS FIRST CLIENTS
 
-prints `ready`. A line on its input is a number of seconds: for so long it sends from one client after
-another, at least once from each, and then prints as JSON how much it has sent and how long that took.
+prints `ready`. For each line of its input, a number of seconds, it sends for that long from one client
+after another, at least once from each, and prints as JSON how many packets it has sent in what time.
 Client i asks for port PORT + i % PORTS.
 """
 
@@ -26,7 +26,7 @@ from time import perf_counter
 from bench.testbed import Testbed
 from labs.errors import BuildFailed
 
-PORT = 1000  # the first that they ask for
+PORT = 1000  # the first port they send to
 _DROP = f"""table ip bench {{
     chain before {{
         type filter hook prerouting priority raw
@@ -42,7 +42,7 @@ _AT_ONCE = 1000  # frames between two looks at the clock
 
 
 def drop_all(testbed: Testbed) -> None:
-    """Have the server's kernel drop their packets once its card has counted them. Raises BuildFailed."""
+    """Make the server's kernel drop the packets after its interface has counted them. Raises BuildFailed."""
     testbed.run("s", "nft", "-f", "-", text=_DROP)
 
 
@@ -53,7 +53,7 @@ class Clients:
     _counter: str  # file with the number of packets that the server has received
 
     def rate(self, seconds: float = 0) -> float:
-        """Packets per second that have arrived, at least one from each client. Raises BuildFailed."""
+        """Packets per second that arrive at the server in `seconds`. Raises BuildFailed."""
         assert self._process.stdin
         before = self._received()
         print(seconds, file=self._process.stdin, flush=True)
@@ -61,7 +61,7 @@ class Clients:
         return (self._received() - before) / took
 
     def next_line(self) -> str:
-        """Of the program's output. Raises BuildFailed."""
+        """The next line of the program's output. Raises BuildFailed."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
@@ -74,7 +74,7 @@ class Clients:
 
 @contextmanager
 def clients(testbed: Testbed, number: int, *, first: int = 0, ports: int = 1) -> Iterator[Clients]:
-    """`number` clients, starting with client `first`, that ask for `ports` ports in turn."""
+    """`number` clients, starting with client `first`, that send to `ports` ports in turn."""
     interface, host, ingress = ("c-d", "d", "s-d") if testbed.method else ("c-s", "s", "s-c")
     peer = "-".join(reversed(interface.split("-")))
     numbers = (str(PORT), str(ports), str(first), str(number))
@@ -112,7 +112,7 @@ def frames(source: bytes, dest: bytes, address: str, ports: range, clients: rang
 
 
 def _ip_header(source: IPv4Address, destination: IPv4Address) -> bytes:
-    """With its checksum (RFC 791)."""
+    """An IPv4 header with its checksum (RFC 791)."""
     length = 20 + 8 + len(_DATA)
     start = struct.pack("!BBHHHBB", 0x45, 0, length, 0, 0, 64, socket.IPPROTO_UDP)
     addresses = source.packed + destination.packed
@@ -123,7 +123,7 @@ def _ip_header(source: IPv4Address, destination: IPv4Address) -> bytes:
 
 
 def send(wire: socket.socket, made: Sequence[bytes], seconds: float) -> dict[str, float]:
-    """Send every frame once, then go round again until the time is over."""
+    """Send every frame once, then repeat from the first until the time is over."""
     emit = wire.send
     sent, place, began = 0, 0, perf_counter()
     while sent < len(made) or perf_counter() < began + seconds:

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on."""
+"""The machine on which figures were measured: kernel, processors, distribution, versions of programs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+
+from labs.machine.capabilities import distribution
 
 _PROGRAMS = {
     "iperf3": ("iperf3", "--version"),
@@ -18,7 +20,7 @@ _PROGRAMS = {
 
 
 def describe() -> dict[str, object]:
-    """JSON-ready."""
+    """This machine as a dictionary for JSON."""
     return {
         "kernel": platform.release(),
         "architecture": platform.machine(),
@@ -26,14 +28,14 @@ def describe() -> dict[str, object]:
         "processors": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "emulated": _is_emulated(),
-        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
+        "system": distribution(),
         "python": platform.python_version(),
         "programs": {name: _version(command) for name, command in _PROGRAMS.items()},
     }
 
 
 def sentence(machine: dict[str, object], settings: dict[str, object]) -> str:
-    """A described machine, and how often and how long it measured."""
+    """A sentence about a machine from `describe`, and the run's rounds and seconds per measurement."""
     emulated = ", emulated" if machine["emulated"] else ""
     return (
         f"Linux {machine['kernel']} on {machine['processors']} x {machine['processor']}{emulated}, "
@@ -55,9 +57,9 @@ def _is_emulated() -> bool:
 
 
 def _version(command: tuple[str, ...]) -> str:
-    """The first line that a program prints about itself; empty where it is missing."""
+    """The first line of a program's version output, or "" if the program is missing or does not answer."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return next(iter((done.stdout or done.stderr).splitlines()), "").strip()

@@ -12,7 +12,7 @@ _IPV4 = 4
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What a person may ask of a benchmark; raises BadRequest for a value that makes no sense."""
+    """The options of ./inv bench. Raises BadRequest for an invalid value."""
 
     methods: str = option("", "Methods to measure, separated by commas (default nat,tun,dr; in IPv6 nat,dr).")
     family: int = option(

@@ -1,7 +1,7 @@
 """Results as pictures, PNG and SVG: bars or lines with the spread of the rounds.
 
-Names, marks and dashes tell the contenders apart, so no colour is needed. The same figures make the same
-file, whenever it is drawn.
+Names, marks and dashes distinguish the contenders without colours. The same figures always give the same
+file.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _MARKS, _STYLES = "osd^v", ("-", "--", ":", "-.")
 @contextmanager
 def picture(file: Path, width: float, height: float, dpi: int) -> Iterator[Any]:
     """Axes to draw on, `width` by `height` inches; written to FILE.png and FILE.svg at the end."""
-    getLogger("matplotlib").setLevel(ERROR)  # it tells where it caches its fonts
-    import matplotlib  # takes a second, so only those who draw wait for it
+    getLogger("matplotlib").setLevel(ERROR)  # it logs where it caches its fonts
+    import matplotlib  # late: it takes a second
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = file.name
@@ -44,7 +44,7 @@ def picture(file: Path, width: float, height: float, dpi: int) -> Iterator[Any]:
 
 @contextmanager
 def _chart(file: Path, figure: Figure) -> Iterator[Any]:
-    """The axes of a picture whose title says what the figure is."""
+    """The axes of a picture with the figure's title and unit."""
     with picture(file, 8, 4, dpi=120) as axes:
         axes.set_ylabel(figure.unit)
         better = "more is better" if figure.more else "less is better"
@@ -89,7 +89,7 @@ def _draw_bars(results: Results, name: str, axes: Any) -> None:
 
 
 def _spreads(results: Results, method: str, name: str) -> Iterator[tuple[str, Spread]]:
-    """By contender, of those that have the figure."""
+    """The spread of a figure, for each contender that has it."""
     for contender in contenders.names():
         spread = results.spread(method, contender, name)
         if spread is not None:
@@ -103,7 +103,7 @@ def _thousands(axis: Any) -> None:
 
 
 def _whiskers(spreads: list[Spread]) -> list[list[float]]:
-    """Below and above the medians."""
+    """The lengths of the error bars below and above the medians."""
     below = [spread.median - spread.least for spread in spreads]
     above = [spread.most - spread.median for spread in spreads]
     return [below, above]

@@ -1,4 +1,4 @@
-"""A run side by side: every contender gets a testbed, then all are measured in turns, round after round."""
+"""A side-by-side run: sets up a testbed for every contender, then measures all in turns, round by round."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be measured; `seconds` is how long one measurement takes."""
+    """The contenders, methods and measures of a run; `seconds` is the length of one measurement."""
 
     methods: tuple[str, ...] = METHODS
     contenders: tuple[str, ...] = field(default_factory=contenders.usual)
@@ -32,12 +32,12 @@ class Plan:
 
 
 def steps(plan: Plan) -> int:
-    """How often `say` is called, at most."""
+    """The maximum number of calls of `say`."""
     return len(plan.methods) * len(plan.contenders) * (1 + plan.rounds * len(plan.measures))
 
 
 def measure(plan: Plan, results: Results, say: Progress) -> Iterator[None]:
-    """Yield after each round, so that it can be kept. To be called by root of a sandbox."""
+    """Measure everything; yield after each round, so that the caller can keep it. Needs root of a sandbox."""
     for method in plan.methods:
         yield from _measure_method(plan, method, results, say)
     results.complete = True
@@ -63,7 +63,7 @@ def _measure_method(plan: Plan, method: str, results: Results, say: Progress) ->
 
 
 def _set_up(method: str, name: str, results: Results) -> Testbed | None:
-    """A contender's testbed; None where it can't be set up, with the reason in the results."""
+    """A contender's testbed; None if it can't be set up, with the reason in the results."""
     contender = contenders.get(name)
     reason = contender.obstacle()
     if contender.methods and method not in contender.methods:
@@ -96,7 +96,7 @@ def _set_up(method: str, name: str, results: Results) -> Testbed | None:
 def _measure(
     name: str, testbed: Testbed, seconds: float, where: tuple[int, str, str], results: Results
 ) -> None:
-    """One measure of one contender; `where`: round, method, contender."""
+    """Take one measure of one contender; `where`: round, method, contender."""
     measure = measures.get(name)
     number, method, contender = where
     found: dict[str, float] = {}

@@ -1,7 +1,7 @@
 """Results as tables: on a terminal, piped, and in Markdown for the documentation.
 
-A cell has the median, and in brackets the ratio to kernel IPVS where that was measured, else to the direct
-path: the median of the rounds' own ratios. Of latency and CPU, less is better.
+A cell has the median, and in brackets the ratio to kernel IPVS if measured, else to the direct path: the
+median of the ratios within each round. For latency and CPU, less is better.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from bench.measured_on import sentence
 from labs.methods import TITLES
 from labs.terminal.screen import WIDE, make_console, tables_that_fit
 
-CUT_SHORT = "Cut short: some of what was asked for was not measured."
+CUT_SHORT = "Cut short: the run measured only a part of what was requested."
 Titled = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
-_BASES = {  # of the ratios: the first that was measured
+_BASES = {  # what ratios refer to: the first of these that was measured
     YARDSTICK: "kernel IPVS",
     DIRECT: "the direct path",
     f"{YARDSTICK}_ipv6": "kernel IPVS over IPv6",
@@ -31,7 +31,7 @@ _OURS = ("ebpf", "ebpf_short_cut", "redirect")
 
 
 def show(tables: Iterable[Titled], notes: Iterable[str]) -> None:
-    """Print them, one below the other; a table that is too wide in parts."""
+    """Print tables one below the other; a table that is too wide is split."""
     console = make_console(WIDE)
     for title, head, rows in tables:
         for table in tables_that_fit(console, title, head, rows, head[1:]):
@@ -43,13 +43,13 @@ def show(tables: Iterable[Titled], notes: Iterable[str]) -> None:
 def markdown(
     machine: dict[str, object], settings: dict[str, object], tables: Iterable[Titled], notes: Iterable[str]
 ) -> str:
-    """A page: what the figures were measured on, the tables with their titles, the notes."""
+    """A page: the machine, the tables with their titles, the notes."""
     sections = [f"## {title}\n\n{markdown_table(head, rows)}" for title, head, rows in tables]
     return "\n\n".join([sentence(machine, settings), *sections, "\n".join(notes)]) + "\n"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> str:
-    """`align`: that of all columns but the first."""
+    """A Markdown table; `align` is the alignment of all columns but the first."""
     lines = [" | ".join(head), " | ".join(["---", *[align] * (len(head) - 1)])]
     lines += [" | ".join(row) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
@@ -63,7 +63,7 @@ def number(value: float) -> str:
 
 
 def of_results(results: Results) -> Iterator[Titled]:
-    """The summary, where there is one, and a table for each method."""
+    """The summary, if there is one, and a table for each method."""
     ratios = summary(results)
     if ratios[2]:
         yield ratios
@@ -93,7 +93,7 @@ def _cell(results: Results, method: str, contender: str, name: str) -> str:
 
 
 def summary(results: Results) -> Titled:
-    """Ratios to kernel IPVS: what our program reaches, and what any program could reach in its place."""
+    """Ratios to kernel IPVS: of our program, and of the smallest program in its place (the upper bound)."""
     methods = results.methods()
     rows = []
     for name, figure in measures.figures().items():
@@ -110,7 +110,7 @@ def summary(results: Results) -> Titled:
 
 
 def notes(results: Results) -> list[str]:
-    """What the ratios are to, and what is missing."""
+    """Lines that say what the ratios refer to, and what is missing."""
     lines = []
     for method in results.methods():
         base = next((base for base in _BASES if base in results.measured(method)), DIRECT)
@@ -124,7 +124,7 @@ def notes(results: Results) -> list[str]:
 
 
 def page(results: Results) -> str:
-    """All of it in Markdown."""
+    """The whole page in Markdown."""
     measured = results.measured()
     rows = [[name, contenders.get(name).about] for name in contenders.names() if name in measured]
     legend = markdown_table(("contender", "what it is"), rows, "---")

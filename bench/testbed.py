@@ -79,12 +79,12 @@ _IPV6_SETTINGS = {
 
 
 class Testbed(Namespaces):
-    """`name` tells several at a time apart; `folder` holds the configurations and logs of its programs."""
+    """Three hosts. `name` distinguishes testbeds; `folder` has its configurations and logs."""
 
     def __init__(
         self, name: str, method: str, folder: Path, *, offload: bool = True, family: Family = IPV4
     ) -> None:
-        """`method`: nat, tun, dr, or empty for the direct path. Raises BuildFailed."""
+        """Build it. `method`: nat, tun, dr, or empty for the direct path. Raises BuildFailed."""
         super().__init__(name, folder)
         self.method = method
         self.family, self._addresses = family, ADDRESSES[family]
@@ -98,10 +98,10 @@ class Testbed(Namespaces):
             self._route()
 
     def _route(self) -> None:
-        """The VIP's addresses and routes."""
+        """Set the addresses and routes for the VIP."""
         of, vip = self._addresses, f"{self._addresses.vip}/{self.family.bits}"
         self.run("d", "ip", "addr", "add", vip, "dev", "d-c")
-        # Forwarding is measured, and not path MTU discovery, which takes seconds where the processor is
+        # Forwarding is measured, not path MTU discovery, which takes seconds where the processor is
         # emulated and the director is Python.
         mtu = ("mtu", str(_TUNNEL_MTU)) if self.method == "tun" else ()
         self.run("c", "ip", "route", "add", of.vip, "via", of.director, *mtu)
@@ -117,7 +117,7 @@ class Testbed(Namespaces):
         self.run("s", "sysctl", "-qw", "net.ipv4.conf.tunl0.rp_filter=0")
 
     def start_servers(self) -> None:
-        """On the real server: nginx for http, iperf3 for everything else. Raises BuildFailed."""
+        """Start nginx for http and iperf3 for everything else on the real server. Raises BuildFailed."""
         file = self.folder / "httpd.conf"
         file.write_text(configuration("bench/httpd.conf.j2", port=HTTP, family=self.family.version))
         self.start("s", "nginx", "-p", str(self.folder), "-c", str(file))
@@ -128,7 +128,7 @@ class Testbed(Namespaces):
 
     @contextmanager
     def without_segmentation_offload(self) -> Iterator[None]:
-        """Meanwhile client and server cut what they send into segments themselves."""
+        """In this context, client and server send TCP segments no larger than the MTU (no TSO, GSO)."""
         self._segmentation_offload("off")
         try:
             yield
@@ -155,5 +155,5 @@ def rules(method: str, family: Family = IPV4) -> list[str]:
 
 
 def server_line(service: str, method: str, server: str = SERVER) -> str:
-    """A real server for a service, at the same port."""
+    """The ipvsadm line that adds a real server to a service, at the same port."""
     return f"-a {service} -r {Endpoint(server, int(service.rpartition(':')[2]))} {FLAGS[method]} -w 1"

@@ -1,8 +1,8 @@
-"""Clients that download without end: `clients.py HOST CONNECTIONS PATH SECONDS`, on a client host of the lab.
+"""Clients that download until killed: `clients.py HOST CONNECTIONS PATH SECONDS`, on a client host.
 
 Keeps that many downloads going, replacing each connection that ends or fails, and prints a line of JSON ten
-times a second until it is killed: the time, and what has arrived so far. The first connections are opened
-one after another within SECONDS, because a queue would grow faster than TCP's timers if they came at once.
+times a second: the time, and the bytes that have arrived so far. The first connections are opened one after
+another within SECONDS: all at once, they would fill a queue faster than TCP's retransmission timers adapt.
 It runs on a host of the lab, so it needs the standard library only.
 """
 
@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 
-_EVERY = 0.1  # seconds between two lines
+_EVERY = 0.1  # seconds between two lines of output
 _AGAIN = 0.5  # seconds after which a failed connection is tried again
 _CHUNK = 65536
 # Linux doubles this to a window of some 8 kB, as in 1999: any number of clients that share a link fill its
@@ -63,7 +63,7 @@ class Load:
             connection = socket.socket(self._family)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
             connection.setblocking(False)
-            connection.connect_ex(self._address)  # errors show at the first write
+            connection.connect_ex(self._address)  # the first write reports errors
             self._selector.register(connection, selectors.EVENT_WRITE, True)
         self._due = [at for at in self._due if at > now]
 

@@ -1,4 +1,4 @@
-"""./inv compare: its options, its parts in one sandbox after another, and the result of the journal."""
+"""./inv compare: checks the options, runs each part in a sandbox, and shows the result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INTERRUPTED = 130
 
 
 def compare(options: CompareOptions) -> int:
-    """Measure, show and keep; 0 when everything that was planned has been measured. Raises LabError."""
+    """Measure, print and keep the result; 0 if all that was planned was measured. Raises LabError."""
     settings = settings_of(options)
     patient(1)
     capabilities.require({**capabilities.PROGRAMS, **(approaches.PROGRAMS if options.dispatch else {})})
@@ -42,7 +42,7 @@ def compare(options: CompareOptions) -> int:
 
 
 def settings_of(options: CompareOptions) -> Settings:
-    """Raises BadRequest for a value that makes no sense."""
+    """The settings that these options mean. Raises BadRequest for an invalid value."""
     most = (_MOST_QUICK if options.quick else _MOST) if options.servers is None else options.servers
     counts = counts_up_to(most, quick=options.quick)
     chosen = tuple(word for word in options.methods.split(",") if word) or METHODS
@@ -52,7 +52,7 @@ def settings_of(options: CompareOptions) -> Settings:
 
 
 def carry_out(settings: dict[str, Any], work: Sequence[Part]) -> int:
-    """Run every part in a sandbox of its own; an interrupt ends them all. The result so far is shown."""
+    """Run every part in its own sandbox. An interrupt ends all of them; the result so far is shown."""
     folder = new_folder(runs_folder(), "compare")
     journal = Journal(folder / JOURNAL)
     planned = {name: seconds for part in work for name, seconds in part.steps.items()}

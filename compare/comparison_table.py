@@ -1,8 +1,8 @@
-"""The published table, each cell with what this run has observed for it.
+"""The published table, each cell with the observation of this run.
 
 Published: "OS: any / must tunnel / any", "server mods: none / tunl / lo", "server network: private / on
-Internet / local", "return packet rate, scalability: low (10) / high (100s?) / high (100s?)". A cell says
-only what was observed: what was not tried is "not measured".
+Internet / local", "return packet rate, scalability: low (10) / high (100s?) / high (100s?)". A cell has only
+what was observed, else "not measured".
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _scalability(results: Results, method: str) -> Cell:
 
 
 def _typical(points: list[Point]) -> Point:
-    """The largest of those that the servers limit; if there is none, the smallest."""
+    """The largest point that the servers' links limit; if there is none, the smallest point."""
     free = [point for point in points if point.limited_by == "the servers' links"]
     return free[-1] if free else points[0]
 

@@ -1,6 +1,6 @@
-"""The parts of a comparison, each in a sandbox of its own: results go to the journal.
+"""The parts of a comparison, each in its own sandbox. Results go to the journal.
 
-A part that fails leaves its reason in the journal, and the next part begins.
+If a part fails, the journal gets the reason, and the next part begins.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _BUILD, _PER_SERVER, _READING, _TRIAL = 2.0, 0.1, 0.3, 4.0  # seconds, for the p
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The work of one sandbox: its steps by name, with the seconds that each usually takes."""
+    """The work in one sandbox: its steps by name, with the expected seconds of each."""
 
     steps: Mapping[str, float]
     work: Callable[[Journal, Progress], int]
 
 
 def parts(settings: Settings) -> Iterator[Part]:
-    """The points of every method, then the trials of every method."""
+    """First the points of every method, then the trials of every method."""
     for method in settings.methods:
         yield Part(_scaling_steps(method, settings), _scaling(method, settings))
     for method in settings.methods:
@@ -102,7 +102,7 @@ def build(plan: Plan, options: LabOptions, folder: Path) -> RunningLab:
 
 @contextmanager
 def noting(journal: Journal, names: Iterable[str]) -> Iterator[None]:
-    """Note an error in the journal as the reason for the steps that are missing."""
+    """In this context, an error goes to the journal as the reason why steps are missing."""
     try:
         yield
     except EXPECTED_ERRORS as error:

@@ -1,4 +1,4 @@
-"""Where a curve of delivered rate over servers stops rising, found in measured points by one rule.
+"""The knee: the number of servers at which the delivered rate stops rising, fitted to measured points.
 
 The curve is modelled as a straight line through zero that turns into a plateau: min(a * servers, b).
 Every division of the points, in order, into those on the line and those on the plateau is tried, and the

@@ -1,9 +1,9 @@
-"""What is calculated beyond the measured points: the published arithmetic, and a model of the links.
+"""Calculations beyond the measured points: the published arithmetic, and a model of the links.
 
-The arithmetic says how many real servers a director in VS-NAT carries. Published: packets have 536 bytes on
-average, rewriting one takes 60 us, so the director passes 536 / 60 us = 8.93 MB/s, which is 22 servers of
-400 kB/s or 15 of 600 kB/s. The same is calculated with what a packet costs here: the scapy engine in this
-run, and every engine in a kept result of `./inv bench`.
+The arithmetic gives the number of real servers that a director in VS-NAT supports. Published: packets have
+536 bytes on average, rewriting one takes 60 us, so the director passes 536 / 60 us = 8.93 MB/s, which is 22
+servers of 400 kB/s or 15 of 600 kB/s. The same is calculated with what a packet costs here: the scapy engine
+in this run, and every engine in a kept result of `./inv bench`.
 
 The model extends the curves to thousands of real servers and several directors. It is deterministic and has
 two figures: servers deliver what their links carry, until the director's link is full. Both come from one
@@ -47,7 +47,7 @@ _ENGINES = ("scapy", "ebpf", "ipvs")
 
 SEED = 1999
 RESOLVERS = 2000
-_ANSWERS = 20  # times that every resolver's answer expires; the mean of the deliveries counts
+_ANSWERS = 20  # rounds in which every resolver asks once; the result is their mean
 _FIRST_DIRECTOR = int(IPv4Address("203.0.113.1"))
 
 
@@ -68,7 +68,7 @@ class Capacity:
         return PACKET / self.cost
 
     def servers(self, rate: float) -> float:
-        """How many real servers of that rate fill it."""
+        """The number of real servers of that rate that fill it."""
         return self.rate / rate
 
 
@@ -76,12 +76,12 @@ PUBLISHED = Capacity("published", REWRITING, "Pentium, kernel 2.0.36")
 
 
 def capacities(results: Results, kept: Path = BENCH) -> list[Capacity]:
-    """Those of the published director, of the engine in this run, and of every engine in a kept result."""
+    """The capacities of the published director, this run's engine, and every engine in a kept result."""
     return [PUBLISHED, *of_run(results), *_of_bench(kept)]
 
 
 def of_run(results: Results) -> Iterator[Capacity]:
-    """From the point at which VS-NAT's director sent most: its process's time over its packets."""
+    """From VS-NAT's point with the highest rate: processor time of the director per packet."""
     points = [point for point in results.sound("nat") if point.packet_cost]
     if points and results.settings["engine"] == "scapy":  # the other engines work in the kernel's time
         busiest = max(points, key=lambda point: point.director_packets)
@@ -118,7 +118,7 @@ class Model:
 
     @classmethod
     def from_point(cls, point: Point, director_rate: float) -> Model:
-        """Calibrated by a point that the servers' links limit."""
+        """A model calibrated by a point that the servers' links limit."""
         own = point.director_link * director_rate / point.delivered  # bytes on its busiest link per byte
         return cls(point.method, point.delivered / point.servers, director_rate / own)
 
@@ -132,7 +132,7 @@ class Model:
         return min(servers * self.server, self.director)
 
     def shared(self, servers: float, rounds: Sequence[Sequence[float]]) -> float:
-        """With as many directors as each round has shares; the mean over the rounds."""
+        """Bytes per second with several directors: the mean over rounds, each with a share per director."""
         wanted = servers * self.server
         return fmean(
             sum(min(wanted * share, self.delivered(servers / len(shares))) for share in shares)
@@ -140,12 +140,12 @@ class Model:
         )
 
     def directors_for(self, servers: int) -> int:
-        """How many it takes so that none of them is full if all get the same share of requests."""
+        """The number of directors with none of them full, if all get the same share of requests."""
         return max(1, -(-servers // max(1, int(FULL * self.knee))))
 
 
 def calibrated(results: Results, method: str) -> Model | None:
-    """Calibrated by the largest point with at most half the servers that fill the director's link."""
+    """A model calibrated by the largest point with at most half the servers that fill the director's link."""
     points = [point for point in results.sound(method) if point.servers <= TIMES // 2 and point.delivered]
     rate = bytes_a_second(results.settings["director_kbit"])
     return Model.from_point(points[-1], rate) if points else None
@@ -165,7 +165,7 @@ def deviations(results: Results, method: str) -> dict[int, float]:
 
 @lru_cache
 def by_dns(directors: int, seed: int = SEED) -> list[list[float]]:
-    """Each director's share of the clients: a list for every time that the resolvers ask again."""
+    """Each director's share of the clients: a list for every round in which the resolvers ask."""
     sizes = [1 / rank for rank in range(1, RESOLVERS + 1)]
     chance, whole = random.Random(seed), sum(sizes)
     rounds = []
@@ -180,7 +180,7 @@ def by_dns(directors: int, seed: int = SEED) -> list[list[float]]:
 
 @lru_cache
 def by_hashing(directors: int) -> list[list[float]]:
-    """Shares of the places in the hash table, which are the shares of very many clients."""
+    """Each director's share of the hash table, which is its share of a large number of clients."""
     backends = [
         RealServer(Endpoint(str(IPv4Address(_FIRST_DIRECTOR + number)), 80), 1, Method.DR)
         for number in range(directors)

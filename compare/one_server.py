@@ -1,4 +1,4 @@
-"""Small labs with one real server that lacks something or is in another network.
+"""Small labs with one real server that is misconfigured or in another network.
 
     near        the server is on the director's own segment (VS-NAT: on its private net)
     elsewhere   a router is between them
@@ -77,7 +77,7 @@ def _nat_elsewhere(plan: Plan) -> Plan:
 
 
 class Trial:
-    """A running lab; `findings` breaks it and repairs it again."""
+    """A running lab; `findings` breaks and repairs it."""
 
     def __init__(self, run: RunningLab, method: str, place: str) -> None:
         self._run, self._method, self._place = run, method, place
@@ -119,16 +119,16 @@ class Trial:
         return Finding(self._method, question, works, evidence)
 
     def _take_tunnel(self) -> str:
-        """As on a system that can't decapsulate IP in IP."""
+        """Disable decapsulation: set the tunnel device down. Returns what was done."""
         device = TUNNELS[self._run.plan.version]
         if self._server.run(["ip", "link", "set", device, "down"]).exit_code:
             return f"no {device} there"
         return f"{device} switched off"
 
     def _forget_arp_control(self) -> str:
-        """As in Linux 2.2: the server answers ARP requests for every address that it has.
+        """Make the server answer ARP requests for all of its addresses, as Linux 2.2 does.
 
-        In IPv6 there is nothing to forget: it answers solicitations for addresses of that interface only.
+        IPv6 needs no setting: a host answers solicitations only for addresses of the receiving interface.
         """
         if self._run.plan.version == _IPV6:
             return "IPv6 has no setting for it"
@@ -155,7 +155,7 @@ def _commands(method: str, family: int) -> list[str]:
 
 
 def _shape(command: str) -> str:
-    """A command without its addresses."""
+    """A command with placeholders for its addresses."""
     return " ".join("ADDRESS" if _is_address(word) else word for word in command.split())
 
 

@@ -12,7 +12,7 @@ _IPV4 = 4
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """What a person may ask of a comparison; raises BadRequest for options that exclude each other.
+    """The options of ./inv compare. Raises BadRequest for options that exclude each other.
 
     None stands for a number that was not given.
     """

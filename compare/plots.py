@@ -1,6 +1,6 @@
-"""A comparison as pictures, PNG and SVG, whose lines have labels at their ends and no legend.
+"""A comparison as pictures, PNG and SVG. Labels at the ends of lines replace a legend.
 
-Marks and dashes tell the methods apart where colours do not.
+Marks and dashes distinguish the methods without colours.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from labs.methods import TITLES
 
 Fill = Callable[[Results, Any], None]
 MARKS = {"nat": "o", "tun": "s", "dr": "^"}
-COLOURS = {"nat": "#d55e00", "tun": "#0072b2", "dr": "#009e73"}  # Okabe and Ito: for all eyes
+# Okabe and Ito's palette, for colour-blind readers too
+COLOURS = {"nat": "#d55e00", "tun": "#0072b2", "dr": "#009e73"}
 _SIZES = {"nat": 8, "tun": 11, "dr": 6}  # the marks of VS-DR lie within those of VS-TUN
 _FAR = 10_000  # servers
 _APART = 0.045  # labels, as a share of the axis
@@ -35,7 +36,7 @@ class _Label:
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw each picture that the results allow as PNG and SVG; the SVG files."""
+    """Draw each picture that the results allow as PNG and SVG; returns the SVG files."""
     pictures: dict[str, Fill] = {}
     if results.points:
         pictures["scaling"] = _scaling
@@ -48,7 +49,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def _scaling(results: Results, axes: Any) -> None:
-    """The measured points, and after how many servers the arithmetic has a director that rewrites full."""
+    """The measured points, and the number of servers at which a rewriting director is full (calculated)."""
     most = max(point.servers for point in results.points)
     xs = _spread(most)
     axes.plot(xs, xs, color="0.85", linewidth=1, zorder=1)
@@ -77,7 +78,7 @@ def _scaling(results: Results, axes: Any) -> None:
 
 
 def _limits(results: Results) -> list[tuple[str, float]]:
-    """What the arithmetic says: a label, and after how many servers a director is full."""
+    """The published arithmetic: a label, and the number of servers that fill a director."""
     limits = [
         (f"published: full with {{:.0f}} servers of {rate / 1e3:.0f} kB/s", PUBLISHED.servers(rate))
         for rate in SERVERS
@@ -104,7 +105,7 @@ def _mark_knee(results: Results, method: str, axes: Any) -> None:
 
 
 def _simulation(results: Results, axes: Any) -> None:
-    """The model's curves, and on them the points that were measured."""
+    """The model's curves with the measured points."""
     xs = _spread(_FAR)
     ends: list[_Label] = []
     for method in results.methods:
@@ -126,7 +127,7 @@ def _curves(model: models.Model, xs: Sequence[int]) -> list[tuple[str, list[floa
     """One director, and as many as are needed behind DNS round robin or consistent hashing."""
     single = ("one director", [model.delivered(x) for x in xs])
     if model.method == "tun":
-        return [single]  # as VS-DR, but for 20 bytes: a third pair of lines would show nothing new
+        return [single]  # VS-TUN differs from VS-DR by 20 bytes: more lines would show nothing new
     dns = [model.shared(x, models.by_dns(model.directors_for(x))) for x in xs]
     hashed = [model.shared(x, models.by_hashing(model.directors_for(x))) for x in xs]
     return [single, ("several behind DNS round robin", dns), ("several behind consistent hashing", hashed)]
@@ -145,7 +146,7 @@ def _style(method: str) -> dict[str, Any]:
 
 
 def _finish(axes: Any, ticks: Sequence[int], most: int, ends: Sequence[_Label]) -> None:
-    """Logarithmic axes, and the labels at the right, as near to the ends of the lines as they have room."""
+    """Set logarithmic axes, and put labels at the right, as near to the ends of the lines as possible."""
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     low, high = 0.7, most * 1.6
@@ -165,5 +166,5 @@ def _finish(axes: Any, ticks: Sequence[int], most: int, ends: Sequence[_Label]) 
 
 
 def _spread(most: int) -> list[int]:
-    """Numbers of servers from 1 on, evenly apart on a logarithmic axis."""
+    """Numbers of servers from 1 on, evenly spaced on a logarithmic axis."""
     return sorted({round(most ** (step / 60)) for step in range(61)})

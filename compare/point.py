@@ -1,7 +1,7 @@
-"""A measured point: a number of real servers by one method, what they delivered, and what was the limit.
+"""A measured point: a method, a number of real servers, the rate they delivered, and the limit.
 
 Rates are in bytes per second, frames with their Ethernet header; shares are 0 to 1. The second half reads
-what a point is made of: the logs of the clients, and the times of the processors in proc(5).
+the sources of a point: the logs of the clients, and processor times in proc(5).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")  # a second's
 class Point:
     method: str  # nat, tun, dr
     servers: int
-    seconds: float  # how long the figures were taken
+    seconds: float  # the length of the measurement
     delivered: float  # payload that reached the clients' programs, per second
     connections: int  # open at a time
-    delivering: int  # those that had received something at the end
-    failed: int  # connections that failed in between
+    delivering: int  # connections with at least one byte received, at the end
+    failed: int  # connections that failed during the measurement
     director_out: float  # what the switches received from the director, per second
     director_in: float
     director_packets: float  # sent by the director, per second
@@ -36,16 +36,16 @@ class Point:
     server_links: float  # what the servers in use sent, as a share of their links' rates
     idle: float  # of all processors of the machine
     director_cpu: float  # of one processor
-    troubles: tuple[str, ...] = ()  # what failed while it was measured
+    troubles: tuple[str, ...] = ()  # failures during the measurement
 
     @property
     def by_machine(self) -> bool:
-        """Whether it shows a limit of the machine and not of the method."""
+        """Whether the limit is the machine, not the method."""
         return self.limited_by == PROCESSOR
 
     @property
     def limited_by(self) -> str:
-        """What was used up. The link next to the director comes first, because others wait for it."""
+        """The resource that was full. The director's link comes first: the servers' links wait for it."""
         if self.director_link >= FULL:
             return "the director's link"
         if self.server_links >= FULL:
@@ -65,7 +65,7 @@ class Point:
         return self.director_cpu / self.director_packets if self.director_packets else None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The point as a dictionary for JSON."""
         return asdict(self)
 
     @classmethod
@@ -92,7 +92,7 @@ def samples_in(log: Path) -> list[Sample]:
 
 
 def bytes_at(samples: list[Sample], at: float) -> float:
-    """Bytes that had arrived at a time, interpolated between two samples."""
+    """The bytes received up to a time, interpolated between two samples."""
     before = [sample for sample in samples if sample.at <= at]
     after = [sample for sample in samples if sample.at > at]
     if not before or not after:
@@ -124,5 +124,5 @@ class Processors:
         return (later.idle - self.idle) / (later.total - self.total)
 
     def used_until(self, later: Processors) -> float:
-        """How much of one processor the process has used, 0 to 1."""
+        """The share of one processor's time that the process used, 0 to 1."""
         return (later.process - self.process) / (later.at - self.at)

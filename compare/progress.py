@@ -1,7 +1,7 @@
-"""How far a comparison is: a bar over all of its steps, by the seconds that each usually takes.
+"""The progress of a comparison: a bar over all steps, weighted by their expected seconds.
 
-Steps run in sandboxes, that is in other processes, so each knows its place by its name alone. The time left
-is estimated from the pace so far.
+Steps run in sandboxes, in other processes, and find their place by name. The remaining time is estimated
+from the pace so far.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Progress:
         self._console.print(line)
 
     def left(self, name: str, into: float) -> tuple[float, float]:
-        """The share that is done, and the seconds left, `into` seconds after step `name` began."""
+        """The share that is done, and the remaining seconds, `into` seconds after step `name` began."""
         names = list(self._planned)
         before = sum(self._planned[earlier] for earlier in names[: names.index(name)])
         own = min(into, self._planned[name])

@@ -1,6 +1,6 @@
-"""A comparison for people: tables on the terminal, and an HTML page that needs nothing else.
+"""The report of a comparison: tables on the terminal, and a self-contained HTML page.
 
-Both have the published table with what was observed, the points, and what is missing.
+Both have the published table with the observations, the points, and what is missing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IPV4 = 4
 
 
 def show(results: Results) -> None:
-    """Print all of it."""
+    """Print the report."""
     console = make_console(WIDE)
     for table in _tables(results, table_box()):
         console.print()
@@ -36,7 +36,7 @@ def show(results: Results) -> None:
 
 
 def shortcomings(results: Results) -> list[str]:
-    """What is missing, and what failed while it was measured."""
+    """Lines that say what is missing, and what failed during a measurement."""
     missing = [f"Not measured: {step.what} ({step.why})" for step in results.missing]
     broken = [
         f"{TITLES[point.method]}, {point.servers} servers: {'; '.join(point.troubles)}: left out of the knee"
@@ -74,7 +74,7 @@ def _dispatch(results: Results, style: box.Box) -> Table:
 
 
 def shares(counts: Mapping[str, int]) -> str:
-    """Per server, in per cent: `25 25 26 24`."""
+    """The shares of the servers in per cent: `25 25 26 24`."""
     whole = sum(counts.values())
     return " ".join(f"{100 * count / whole:.0f}" for count in counts.values()) if whole else "-"
 
@@ -130,7 +130,7 @@ def _points(results: Results, style: box.Box) -> Table:
 
 
 def write_page(results: Results, folder: Path, pictures: Sequence[Path]) -> Path:
-    """Make compare.html, with the pictures inside and no script; `pictures` are SVG files."""
+    """Write compare.html with the pictures inline and without scripts; `pictures` are SVG files."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True
     )
@@ -153,6 +153,6 @@ def write_page(results: Results, folder: Path, pictures: Sequence[Path]) -> Path
 
 
 def _inline(picture: Path) -> Markup:
-    """The svg element of a file, without what only a file of its own has before it."""
+    """The svg element of a file, without its XML declaration and doctype."""
     text = picture.read_text()
     return Markup(text[text.index("<svg") :])

@@ -1,6 +1,6 @@
-"""Everything that a comparison has found, and what is missing and why, as JSON and CSV.
+"""The results of a comparison, with what is missing and why, as JSON and CSV.
 
-It is made from the journal of a run, so it can be made again, and for a run that was cut short as well.
+They come from the journal of a run, so they can be computed again, also for an interrupted run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CHANGES = "changes on the server"
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What is measured, written to a file at once: whatever ends a run, its points are there."""
+    """A file with every result, written at once, so an interrupted run keeps its points."""
 
     file: Path
 
@@ -73,7 +73,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What was planned and not measured."""
+    """A step that was planned and not measured, with the reason."""
 
     what: str
     why: str
@@ -90,7 +90,7 @@ class Results:
 
     @classmethod
     def of(cls, journal: Journal) -> Results:
-        """Everything in a journal; planned steps that are not in it are missing."""
+        """The results in a journal; planned steps that are not in it are missing."""
         begun: dict[str, Any] = next(iter(journal.all("begun")))
         done = {entry["what"] for entry in journal.all("done")}
         reasons = {entry["what"]: entry["why"] for entry in journal.all("failed")}
@@ -124,7 +124,7 @@ class Results:
         return sorted(points, key=lambda point: point.servers)
 
     def sound(self, method: str) -> list[Point]:
-        """The points that show the method: nothing failed, and the machine was fast enough."""
+        """The points that characterise the method: nothing failed, and the machine was fast enough."""
         return [point for point in self.of_method(method) if not point.troubles and not point.by_machine]
 
     def too_much(self, method: str) -> list[Point]:
@@ -140,7 +140,7 @@ class Results:
 
     @property
     def server_rate(self) -> float:
-        """That of a real server's link, in bytes per second."""
+        """The rate of a real server's link, in bytes per second."""
         return bytes_a_second(self.settings["server_kbit"])
 
     def in_servers(self, rate: float) -> float:
@@ -159,7 +159,7 @@ class Results:
     # ---- kept ----
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The results as a dictionary for JSON."""
         knees = {method: self.knee(method) for method in self.methods}
         return {
             "machine": self.machine,
@@ -172,7 +172,7 @@ class Results:
         }
 
     def write(self, folder: Path) -> None:
-        """Make compare.json and compare.csv."""
+        """Write compare.json and compare.csv."""
         (folder / "compare.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n")
         with (folder / "compare.csv").open("w", newline="") as file:
             table = csv.writer(file)

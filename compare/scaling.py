@@ -1,7 +1,7 @@
 """The scaling experiment of one method: a lab with all its servers, then point after point.
 
 The lab is built once. For each point the director gets the first N real servers, clients download from the
-VIP without end, and for some seconds the arriving bytes are counted. All counters are read at the beginning
+VIP without pause, and for some seconds the arriving bytes are counted. All counters are read at the beginning
 and at the end of these seconds. There are as many connections as real servers, and by round robin (rr) each
 server gets one.
 """
@@ -41,7 +41,7 @@ class Scaling:
         shape_links(run, settings.server_kbit, settings.director_kbit)
 
     def measure(self, count: int) -> Point:
-        """One point, with the first `count` real servers. Raises LabError, ChannelError, OSError."""
+        """Measure a point with the first `count` real servers. Raises LabError, ChannelError, OSError."""
         servers = self._run.plan.servers[:count]
         give_rules(self._run, servers)
         clients = self._start(count)
@@ -142,17 +142,17 @@ def _interfaces(topology: Topology, host: str) -> list[str]:
 
 
 def _delivering(logs: list[Path]) -> int:
-    """Connections of all clients that have received something."""
+    """The number of connections, over all clients, that have received data."""
     return sum(samples[-1].delivering for samples in map(samples_in, logs) if samples)
 
 
 def _cover(time: float, samples: list[list[Sample]]) -> bool:
-    """Whether every client has a sample that is later than `time`."""
+    """Whether every client has a sample after `time`."""
     return all(log and log[-1].at > time for log in samples)
 
 
 def _differences(before: dict[str, PortCounters], after: dict[str, PortCounters]) -> dict[str, PortCounters]:
-    """The counts in between."""
+    """The differences of the counters."""
     return {
         name: PortCounters(
             later.switch,
@@ -173,7 +173,7 @@ def _differences(before: dict[str, PortCounters], after: dict[str, PortCounters]
 
 
 def shape_links(run: RunningLab, server_kbit: int, director_kbit: int) -> None:
-    """Give every link of a lab its rate. Raises BuildFailed.
+    """Set the rate of every link of a lab. Raises BuildFailed.
 
     A real server's link is slow in the direction of its replies. The director's is slow in both directions
     and on each of its interfaces: input and output each have the whole rate, as on a full duplex cable.
@@ -204,7 +204,7 @@ def _on_host(run: RunningLab, host: str, commands: str) -> None:
 
 
 def _tc(commands: str) -> None:
-    """At the switches' ends of the cables, in the namespace of this process."""
+    """Run tc for the switches' ends of the cables, in the namespace of this process."""
     done = subprocess.run(
         ["tc", "-batch", "-"],
         input=commands,

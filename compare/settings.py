@@ -1,8 +1,8 @@
-"""What is compared, and for how long. Rates are scaled down from the published ones.
+"""The settings of a comparison. Rates are scaled down from the published ones.
 
 A real server of 200 kbit/s is the published one of 400 kB/s, sixteen times slower; the director's link
-has ten times that. They are so slow because two processor cores carry all hosts of the lab: the links should
-be the limit, and each point records whether they were.
+has ten times that. Two processor cores run all hosts of the lab, so the links must be this slow to be the
+limit; each point records whether they were.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from labs.methods import METHODS
 from labs.run.options import MOST_SERVERS
 
 SERVER_KBIT = 200  # a real server's link by default
-TIMES = 10  # the director's link, in links of a real server
+TIMES = 10  # the director's link has this many times a real server's rate
 _COUNTS = (1, 2, 5, 10, 20, 50, 100, 200)
 _QUICK = (1, 5, 10, 20)
 _STEADY = 25  # connections; with more, the warm-up grows with their number
@@ -61,7 +61,7 @@ class Settings:
 
     @property
     def server_rate(self) -> float:
-        """Of a real server's link, in bytes a second."""
+        """The rate of a real server's link, in bytes per second."""
         return bytes_a_second(self.server_kbit)
 
     @property
@@ -73,7 +73,7 @@ class Settings:
 
 
 def counts_up_to(servers: int, *, quick: bool) -> tuple[int, ...]:
-    """1, 2, 5, 10, ... and `servers` itself. Raises BadRequest."""
+    """The numbers of servers to measure: 1, 2, 5, 10, ... and `servers`. Raises BadRequest."""
     if not 1 <= servers <= MOST_SERVERS:
         raise BadRequest(f"--servers {servers}: a comparison has 1 to {MOST_SERVERS} real servers.")
     steps = _QUICK if quick else _COUNTS

@@ -57,12 +57,10 @@ class Finding:
 
 
 def system() -> Finding:
-    try:
-        name = platform.freedesktop_os_release()["PRETTY_NAME"]
-    except OSError:  # no os-release file
-        name = "an unknown distribution"
     python = platform.python_version()
-    observed = f"{name} on {platform.machine()}, Linux {platform.release()}, Python {python}"
+    observed = (
+        f"{capabilities.distribution()} on {platform.machine()}, Linux {platform.release()}, Python {python}"
+    )
     if tuple(map(int, platform.python_version_tuple()[:2])) < _OLDEST_PYTHON:
         return Finding("system", State.NO, observed, "Python 3.10 or later is needed.")
     return Finding("system", State.OK, observed)

@@ -6,14 +6,14 @@ from classroom.checks.packet_properties import only_the_vip
 from classroom.checks.service import all_served, fair_shares
 from classroom.model import Edit, Exercise, Fault, Repair, Solution
 
-_WAY = """
+_ROUTE = """
 # The administrators reach the real servers through the director.
 route add -net 172.16.0.0 netmask 255.255.255.0 gw {dip}"""
 
 EXERCISE = Exercise(
     methods=("nat",),
     checks=(all_served, fair_shares, only_the_vip),
-    base=(Edit("r0", "router.sh", put=_WAY),),
+    base=(Edit("r0", "router.sh", put=_ROUTE),),
 )
 
 # ---- Faults ----

@@ -18,7 +18,7 @@ _OLD = "02:00:cb:00:71:c8"  # of no host in any lab
 
 
 def _entry(on: str, script: str, address: str, mac: str, why: str, *methods: str) -> Fault:
-    put = f"\n# {why}: no other host shall be able to claim this address.\narp -s {address} {mac}"
+    put = f"\n# {why}: no other host may claim this address.\narp -s {address} {mac}"
     return Fault((Edit(on, script, put=put),), methods)
 
 

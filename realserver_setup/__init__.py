@@ -4,5 +4,5 @@
     render    values -> scripts        ftpd, httpd, tunl0   the daemons
     apply     scripts -> hosts         files     what the daemons serve
 
-Nothing here depends on a lab, on Mininet or on the director, except for the names of the forwarding methods.
+Nothing here depends on labs, Mininet or the director, except for the names of the forwarding methods.
 """

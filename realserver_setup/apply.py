@@ -1,6 +1,6 @@
-"""Apply: a host runs a script, and an error names the host, the script and the command.
+"""Apply: run a script on a host. An error names the host, the script and the command.
 
-A host is anything that can run a command: a lab's host, a container, a fake in a test.
+A host is anything that runs commands: a host of a lab, a container, a fake in a test.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Result:
 
 
 class Runner(Protocol):
-    """A host that runs commands to completion. `text`, if any, is the standard input."""
+    """A host: `run` waits for the command to end; `text` is its standard input."""
 
     @property
     def name(self) -> str: ...
@@ -39,7 +39,7 @@ class Runner(Protocol):
 
 
 def apply(script: Script, host: Runner) -> Result:
-    """Run `script` on `host`, with every command traced (sh -x), up to the first that fails.
+    """Run `script` on `host` up to the first command that fails, and trace every command (sh -ex).
 
     Raises ScriptFailed.
     """
@@ -51,9 +51,9 @@ def apply(script: Script, host: Runner) -> Result:
 
 
 def apply_all(work: Iterable[tuple[Script, Runner]], at_once: int = 4) -> list[Result]:
-    """Run scripts on different hosts, a few at once; results in the order of `work`.
+    """Run scripts on different hosts, `at_once` in parallel; returns the results in the order of `work`.
 
-    Raises ScriptFailed for the first that fails, once those already running have ended.
+    Raises ScriptFailed for the first script that fails, after the running scripts have ended.
     """
     pool = ThreadPoolExecutor(at_once)
     try:
@@ -65,7 +65,7 @@ def apply_all(work: Iterable[tuple[Script, Runner]], at_once: int = 4) -> list[R
 def failing_command(script: Script, trace: str) -> str:
     """The command that failed, from the output of `sh -ex`.
 
-    It is the last one traced, unless the shell itself reported an error in a later line.
+    It is the last traced command, or the line in which the shell itself has reported an error since.
     """
     for line in reversed(trace.splitlines()):
         if line.startswith("+ "):

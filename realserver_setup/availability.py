@@ -1,7 +1,7 @@
-"""The values of the programs that make two directors highly available: checks, takeover, synchronisation.
+"""The values in the configuration of two directors with high availability: checks, takeover, synchronisation.
 
-One `AvailabilitySetup` per director; the templates of their configurations (templates/keepalived.conf.j2)
-print its fields, as those of the set-up scripts do (build.py).
+One `AvailabilitySetup` per director; the configuration templates (templates/keepalived.conf.j2) print its
+fields, as the templates of set-up scripts print those in build.py.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from director.core.real_server import Method
 from realserver_setup import validators
 from realserver_setup.build import Interface
 
-VRID = 51  # the number of the virtual router, and of the synchronisation daemons
-CHECKED_PATH = "/name"  # of the page that checks ask for
-DEADTIME = 10  # heartbeats that may be missed
-PREEMPT_DELAY = 3  # seconds after which a director that comes back takes over: the connections come first
+VRID = 51  # the virtual router ID, which the synchronisation daemons use as well
+CHECKED_PATH = "/name"  # the page that HTTP checks request
+DEADTIME = 10  # missed heartbeats after which a director counts as dead
+PREEMPT_DELAY = 3  # seconds for which a returning director waits, to receive the connections first
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedServer:
-    """A real server that is checked at its RIP; `is_http`: by a page, not only by a connection."""
+    """A real server, checked at its RIP: by an HTTP request (`is_http`) or only by a TCP connection."""
 
     address: str
     port: int
@@ -32,7 +32,7 @@ class CheckedServer:
 class CheckedService:
     """A virtual service with its real servers, at least one.
 
-    `persistence` in seconds, or 0: ftp needs it where the director does not see replies (VS-TUN, VS-DR).
+    `persistence` in seconds, or 0. ftp needs it if the director does not see replies (VS-TUN, VS-DR).
     """
 
     port: int
@@ -44,8 +44,8 @@ class CheckedService:
 class AvailabilitySetup:
     """One of two directors: `pair` is its interface on the network that both share.
 
-    `virtual` are the addresses that the active one owns, each with the interface that has it. `interval`
-    is between two signs of life, in seconds.
+    `virtual` has the addresses of the active director, each with its interface. `interval` is the time
+    between two adverts or heartbeats, in seconds.
     """
 
     name: str
@@ -76,12 +76,12 @@ class AvailabilitySetup:
 
     @property
     def priority(self) -> int:
-        """The first is the master as long as it runs."""
+        """The VRRP priority; the first director is master while it runs."""
         return 150 if self.number == 1 else 100
 
     @property
     def tracked(self) -> bool:
-        """Whether a director without `pair` is of no use: in VS-NAT it leads to the real servers."""
+        """Whether the director fails with its interface `pair`: in VS-NAT it leads to the real servers."""
         return self.method is Method.NAT
 
     @property
@@ -104,12 +104,12 @@ class AvailabilitySetup:
 
     @property
     def deadtime(self) -> int:
-        """Milliseconds: ten heartbeats, as was usual."""
+        """Milliseconds without a heartbeat after which the peer counts as dead."""
         return DEADTIME * self.milliseconds
 
     @property
     def initdead(self) -> int:
-        """The lab starts the first director alone."""
+        """`deadtime` at the start, in milliseconds: longer, as the lab starts the first director alone."""
         return self.deadtime + self.milliseconds
 
     @property

@@ -1,7 +1,7 @@
-"""Build: the values in a node's set-up script, validated so that no illegal value exists.
+"""Build: the validated values in a node's set-up script.
 
-One class per role. Everything a template prints is a field or property here, computed and validated, so
-templates hold only loops and names. Nothing here renders or runs anything.
+One class per role. Every value that a template prints is a field or property here, so templates contain only
+loops and names. An illegal value raises InvalidValue. Nothing here renders or runs anything.
 
     from director.core.decision import Method
     RealServerSetup(Method.NAT, "rs1", Interface("rs1-eth0", "172.16.0.2", 24),
@@ -27,7 +27,7 @@ TUNNELS = {4: TUNNEL, 6: TUNNEL6}  # by the IP version of the outer packet
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface with an address, of either IP version, and the length of its prefix."""
+    """A network interface with an IPv4 or IPv6 address and its prefix length."""
 
     name: str
     address: str
@@ -77,13 +77,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: connections to `port` of the VIP may go to `server`:`server_port`, with this weight."""
+    """A rule: the director may forward connections to `port` of the VIP to `server`:`server_port`."""
 
     protocol: str  # tcp or udp
     port: int
     server: str
     server_port: int
-    weight: int | None = None  # None is 1: no -w, as published
+    weight: int | None = None  # None: no -w, as in the published rules, which means 1
 
     def __post_init__(self) -> None:
         validators.one_of("protocol", self.protocol, ("tcp", "udp"))
@@ -104,21 +104,21 @@ class Rule:
         return () if self.weight in (None, 1) else ("-w", str(self.weight))
 
     def words(self, vip: str) -> tuple[str, ...]:
-        """The arguments of ippfvsadm that give the rule to the director of `vip`."""
+        """The arguments of ippfvsadm that add the rule to the director of `vip`."""
         virtual, real = endpoint(vip, self.port), endpoint(self.server, self.server_port)
         return ("-A", self.option, virtual, "-R", real, *self.options)
 
 
 class Line(str):
-    """A line of a list in a script: nothing in it is quoted, because no shell reads it."""
+    """A line of a here-document in a script, which is not quoted: ippfvsadm reads it, not the shell."""
 
     __slots__ = ()
 
 
 class Host:
-    """What the set-ups of all roles have in common, by the IP version of their addresses.
+    """The common part of the set-ups of all roles.
 
-    A host of a lab with both versions has a set-up for each (`dual`), and a script for each.
+    In a lab with IPv4 and IPv6, a host has a set-up and a script for each version (`dual`).
     """
 
     __slots__ = ()
@@ -137,12 +137,12 @@ class Host:
 
     @property
     def is_second(self) -> bool:
-        """Whether it is the one of two with IPv6; its scripts are called so."""
+        """Whether it is the IPv6 set-up of a host with two; the names of its scripts end in 6."""
         return self.dual and self.version == 6
 
     @property
     def tunnel(self) -> str:
-        """The device that packets come out of in VS-TUN."""
+        """The device that decapsulates packets in VS-TUN."""
         return TUNNELS[self.version]
 
 
@@ -150,8 +150,8 @@ class Host:
 class RealServerSetup(Host):
     """A real server: its interface, its gateway, and the VIP.
 
-    In VS-NAT the gateway is the director, which has to rewrite the replies; in VS-TUN and VS-DR it is the
-    router of the server's own network, and the server has the VIP as well.
+    In VS-NAT the gateway is the director, which rewrites the replies. In VS-TUN and VS-DR it is the router of
+    the server's own network, and the server also has the VIP.
     """
 
     method: Method
@@ -176,7 +176,7 @@ class RealServerSetup(Host):
 
     @property
     def serving_address(self) -> str:
-        """The address that requests arrive for: its own in VS-NAT, else the VIP."""
+        """The destination of the requests that it receives: its RIP in VS-NAT, else the VIP."""
         return self.interface.address if self.method is Method.NAT else self.vip
 
 
@@ -184,8 +184,7 @@ class RealServerSetup(Host):
 class DirectorSetup(Host):
     """The director: the VIP on an alias of `outside`; `inside` only if it connects two networks.
 
-    One of two directors does not own the VIP from the start (`owns_vip`): it gets and loses it as long as
-    it runs.
+    Without `owns_vip`, the set-up does not add the VIP: of two directors, the active one gets it at run time.
     """
 
     method: Method
@@ -198,7 +197,8 @@ class DirectorSetup(Host):
     routes: tuple[Route, ...] = ()
     owns_vip: bool = True
     dual: bool = False
-    second: DirectorSetup | None = None  # its set-up with the other IP version, whose rules it gets as well
+    # the same host's set-up with the other IP version; rules.sh has its rules too
+    second: DirectorSetup | None = None
 
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
@@ -223,7 +223,7 @@ class DirectorSetup(Host):
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """The same as lines of a list."""
+        """`commands` as lines of a here-document."""
         return tuple(Line(" ".join(command)) for command in self.commands)
 
 

@@ -1,4 +1,4 @@
-"""Errors while a node is set up.
+"""Errors in the set-up of a node.
 
 SetupError            one sentence that says what, where and what to do next
 ├── InvalidValue      an illegal value; nothing was rendered
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 
 class SetupError(Exception):
-    """Its text is for the person who sets up the node."""
+    """The text is a sentence for users."""
 
 
 class InvalidValue(SetupError, ValueError):

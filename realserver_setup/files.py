@@ -1,14 +1,14 @@
 """The files that a real server serves: its own name, and files that all servers share.
 
-The shared files are created once per run and hard-linked into each server's folder, so that two hundred
-servers need no more space than one. (A symbolic link would lead out of the folder that ftpd may show.)
-Their bytes are pseudo-random and the same in every run.
+A run creates the shared files once and hard-links them into each server's folder, so 200 servers take no more
+space than one. (A symbolic link would lead out of the folder to which ftpd is confined.) Their bytes are
+pseudo-random, and the same in every run.
 
     name  index.html            the name of the real server
     1k.bin 100k.bin 1m.bin 10m.bin
     upload/                     writable for clients
 
-`python -m realserver_setup.files FOLDER NAME` fills the folder of a real server again.
+`python -m realserver_setup.files FOLDER NAME` restores the files in a real server's folder.
 """
 
 from __future__ import annotations

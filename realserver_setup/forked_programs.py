@@ -1,13 +1,13 @@
-"""Runs our own small Python programs on hosts by forking the fork server, which has their modules already.
+"""Runs our small Python programs on hosts by forking the fork server, which has imported their modules.
 
-A start of Python takes ten times as long as a fork, and a check or the doctor starts one for each host. The
-program is a file that uses the standard library only and does nothing unless its name is `__main__`; by hand
+Starting Python takes ten times as long as a fork, and a check or the doctor needs a program on each host. The
+program is a file that uses only the standard library and does nothing unless its name is `__main__`; by hand
 it is `python -S -E FILE ARGUMENT...` inside the host.
 
 The two sides talk on a Unix socket of packets (SOCK_SEQPACKET). The client sends JSON
     {"pid": 4711, "argv": ["/lab/labs/hosts/in_host.py", "arp", "r0-eth1"]}
 with three descriptors, for standard input, output and errors; `pid` is any process in the host's namespaces.
-It gets the program's own pid, then its exit code, or the end of the connection if the program was killed.
+The answer is the program's pid, then its exit code, or the end of the connection if the program was killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STREAMS = 3
 
 
 class ForkedPrograms:
-    """The server's side: `accept` is to be called when `listening` is readable, what it returns likewise."""
+    """The server's side. Call `accept` when `listening` is readable, and `serve` when the connection is."""
 
     def __init__(self, path: Path) -> None:
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -46,7 +46,7 @@ class ForkedPrograms:
         return self.listening.accept()[0]
 
     def serve(self, connection: socket.socket) -> None:
-        """Fork for the request that has arrived; malformed ones are ignored."""
+        """Read one request and fork its program; a malformed request is logged and ignored."""
         data, streams, _, _ = socket.recv_fds(connection, _MOST, _STREAMS)
         try:
             request = json.loads(data)
@@ -62,7 +62,7 @@ class ForkedPrograms:
             connection.close()
 
     def _code(self, file: str) -> CodeType:
-        """Compiled once; what it imports is imported here once, by running it under another name."""
+        """The compiled file, cached until it changes. At first it runs as a module, to import others."""
         changed = os.stat(file).st_mtime_ns
         known = self._known.get(file)
         if known and known[0] == changed:
@@ -83,7 +83,7 @@ def _run(code: CodeType, file: str, name: str) -> None:
 def _become(
     request: dict[str, Any], code: CodeType, connection: socket.socket, streams: Sequence[int], parent: int
 ) -> NoReturn:
-    """In the child: enter the host's namespaces and be the program."""
+    """In the child: enter the host's namespaces and run the program."""
     ended = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -109,7 +109,7 @@ def _become(
 
 
 def _exit_code(work: Callable[[], None]) -> int:
-    """As Python ends: a traceback is printed, and so is the text of a SystemExit."""
+    """Run `work` and return an exit code as Python would: print a traceback or the text of a SystemExit."""
     try:
         work()
     except SystemExit as end:
@@ -124,9 +124,9 @@ def _exit_code(work: Callable[[], None]) -> int:
 
 
 def run_forked(path: Path, pid: int, argv: Sequence[str], text: str | None, timeout: float) -> Result | None:
-    """Run the program `argv` on the host of process `pid`; None if no fork server at `path` has read of it.
+    """Run the program `argv` on the host of process `pid`; None if no fork server at `path` took the request.
 
-    Raises TimeoutExpired, as subprocess does.
+    Raises TimeoutExpired after `timeout` seconds, as subprocess does; the program is killed.
     """
     began = monotonic()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server, contextlib.ExitStack() as stack:

@@ -4,10 +4,10 @@ Input is a line of JSON for each daemon:
     {"name": "rs1", "pid": 4711, "daemon": "ftpd", "log": "/run/rs1.log", "options": {"root": "/srv"}}
 where `pid` is any process in the daemon's future network namespace. Output is a line
     {"name": "rs1", "daemon": "ftpd", "pid": 4720, "ready": true}
-once it listens (ftpd) or its device exists (tunl0), or "error" with a sentence in place of the last two
-fields. The daemons end with this process, and it ends with its standard input. Its client is
-realserver_setup.forkserver_client. An argument names a socket at which it forks small programs as well
-(forked_programs.py).
+once it listens (ftpd) or its device exists (tunl0). If it fails, "error" with a sentence replaces the last
+two fields. The daemons end with this process, which ends when its standard input does. Its client is
+realserver_setup.forkserver_client. With a socket's path as argument, it also forks small programs for
+requests there (forked_programs.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from realserver_setup.errors import SetupError
 from realserver_setup.forked_programs import ForkedPrograms
 
 _absent: Any = None
-sys.modules.setdefault("OpenSSL", _absent)  # pyftpdlib wants it for FTPS: half of the time of its import
+# pyftpdlib imports it for FTPS, which takes half of its import time
+sys.modules.setdefault("OpenSSL", _absent)
 from realserver_setup import ftpd  # noqa: E402
 
 Message = dict[str, Any]
@@ -62,7 +63,7 @@ class ForkServer:
         self._selector.register(requests, selectors.EVENT_READ, self._read)
 
     def fork_programs(self, path: Path) -> None:
-        """Take requests for programs at `path` as well."""
+        """Also accept requests for programs on the socket `path`."""
         programs = ForkedPrograms(path)
 
         def accept() -> None:
@@ -115,7 +116,7 @@ class ForkServer:
         if word == _READY:
             self._answer(starting.request, {"pid": starting.pid, "ready": True})
         else:
-            message = word.decode(errors="replace") or f"ended at once; {starting.request['log']} may say why"
+            message = word.decode(errors="replace") or f"it ended at once: see {starting.request['log']}."
             self._answer(starting.request, {"error": message})
 
     def _answer(self, request: Message, what: Message) -> None:

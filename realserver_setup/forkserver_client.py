@@ -1,4 +1,4 @@
-"""The client of forkserver.py: requests daemons without waiting, waits for all, reads the log of ftpd.
+"""The client of forkserver.py: requests daemons, waits for all of them, and reads the log of ftpd.
 
 with Launcher(log) as launcher:
     for host in hosts:
@@ -48,9 +48,9 @@ class Daemon:
 
 
 class Launcher:
-    """A running fork server; its daemons end when it is closed.
+    """A running fork server. Closing it ends its daemons.
 
-    `log` gets the errors of the fork server itself; at the socket `programs` it forks programs
+    `log` gets the errors of the fork server itself. On the socket `programs` it accepts requests for programs
     (forked_programs.py).
     """
 
@@ -76,9 +76,9 @@ class Launcher:
         return self._process.pid
 
     def ask(self, daemon: Daemon) -> None:
-        """Request that `daemon` be started; `wait` returns the result."""
+        """Request a daemon; `wait` returns its pid. Raises DaemonFailed if the fork server has ended."""
         assert self._process.stdin is not None
-        self._read(0)  # so that neither side blocks because the other does not read
+        self._read(0)  # else each side could block because the other does not read
         try:
             self._process.stdin.write(daemon.request())
         except OSError:
@@ -86,9 +86,9 @@ class Launcher:
         self._outstanding += 1
 
     def wait(self, timeout: float = 30.0) -> dict[tuple[str, str], int]:
-        """The pids of all daemons requested since the last call, by (name, kind), once all are ready.
+        """Wait until all daemons requested since the last call are ready; returns their pids by (name, kind).
 
-        Raises DaemonFailed if one does not start, or not within `timeout` seconds.
+        Raises DaemonFailed if one fails or is not ready within `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while len(self._answers) < self._outstanding:
@@ -104,7 +104,7 @@ class Launcher:
         return {(answer["name"], answer["daemon"]): answer["pid"] for answer in answers}
 
     def start(self, daemon: Daemon) -> int:
-        """Start one daemon and return its pid once it is ready."""
+        """Start a daemon, wait until it is ready, and return its pid. Raises DaemonFailed."""
         self.ask(daemon)
         return self.wait()[daemon.name, daemon.kind]
 
@@ -125,7 +125,7 @@ class Launcher:
         self.close()
 
     def _read(self, timeout: float) -> bool:
-        """Read answers of the fork server; False if there are none in time."""
+        """Read answers of the fork server; False if none arrives in time."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         poller = select.poll()  # select(2) only accepts descriptors below 1024
@@ -142,7 +142,7 @@ class Launcher:
 
 @dataclass(frozen=True, slots=True)
 class FtpCommand:
-    """A command in the log of an ftpd: its client, its argument, and the code of the reply."""
+    """A command in the log of an ftpd: client, command, argument, and reply code."""
 
     client: str
     command: str

@@ -1,9 +1,9 @@
-"""ftpd: an ftp server (pyftpdlib), anonymous and for one user, with a folder for uploads.
+"""ftpd: an ftp server (pyftpdlib) for anonymous and one user, with a folder for uploads.
 
 A virtual server relies on two properties. Active data connections come from the port below that of the
-control connection (RFC 959, 3.2: 20 for 21), by which a director recognises them. Passive replies contain
-the address at which the control connection arrived: the VIP in VS-TUN and VS-DR, the RIP in VS-NAT, where
-the director rewrites it.
+control connection (RFC 959, 3.2: 20 for 21), so the director recognises them. Passive replies contain the
+destination address of the control connection: the VIP in VS-TUN and VS-DR, the RIP in VS-NAT, where the
+director rewrites it.
 
 By hand: python -m realserver_setup.ftpd --root FOLDER [--port 21]
 """
@@ -30,12 +30,12 @@ from realserver_setup import validators
 from realserver_setup.errors import DaemonFailed, InvalidValue
 from realserver_setup.files import UPLOAD
 
-_READ, _WRITE = "elr", "elradfmwMT"  # permissions of pyftpdlib: enter, list, retrieve; and all that write
+_READ, _WRITE = "elr", "elradfmwMT"  # pyftpdlib's permissions: enter, list, retrieve; plus all that write
 
 
 @dataclass(frozen=True, slots=True)
 class Ftpd:
-    """Settings of an ftp server: it serves `root` on `port` of every address of these versions of IP."""
+    """The settings of an ftp server, which serves `root` on `port` of all addresses of these IP versions."""
 
     root: str
     port: int = 21
@@ -59,7 +59,7 @@ class _Active(ActiveDTP):  # type: ignore[misc, unused-ignore]
     """The data connection of PORT and EPRT."""
 
     def bind(self, address: tuple[str, int]) -> None:
-        """Bind to the port below that of the control connection, even if earlier transfers still hold it."""
+        """Bind to the port below that of the control connection, even with earlier transfers in TIME_WAIT."""
         self.set_reuse_addr()
         control = self.cmd_channel.socket.getsockname()[1]
         super().bind((address[0], control - 1))
@@ -78,20 +78,20 @@ class _Handler(FTPHandler):  # type: ignore[misc, unused-ignore]
 
 
 def serve(ready: Callable[[], None], **options: Any) -> None:
-    """Serve ftp for ever; `ready` is called once the server listens. Raises DaemonFailed."""
+    """Serve ftp for ever, and call `ready` when the server listens. Raises DaemonFailed."""
     settings = Ftpd(**options)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     handler = _handler_for(settings)
     *_, server = [FTPServer(_listen(settings.port, version), handler) for version in settings.versions]
     ready()
-    server.serve_forever(handle_exit=False)  # all of them: they share a loop
+    server.serve_forever(handle_exit=False)  # serves all versions: the servers share a loop
 
 
 _WILDCARDS = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
 
 
 def _listen(port: int, version: int) -> socket.socket:
-    """A bound socket; pyftpdlib's own would resolve names, which costs each daemon 3 MB."""
+    """A bound socket. pyftpdlib's own code resolves names, which costs each daemon 3 MB."""
     family, address = _WILDCARDS[version]
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,7 +105,7 @@ def _listen(port: int, version: int) -> socket.socket:
 
 
 def _handler_for(settings: Ftpd) -> type[_Handler]:
-    """pyftpdlib is configured by attributes of the class."""
+    """A handler class with these settings: pyftpdlib reads them from class attributes."""
 
     class Handler(_Handler):
         authorizer = _authorizer(settings)
@@ -115,7 +115,7 @@ def _handler_for(settings: Ftpd) -> type[_Handler]:
 
 
 def _authorizer(settings: Ftpd) -> DummyAuthorizer:
-    """All users may read everything and write into the upload folder."""
+    """Let all users read everything and write to the upload folder."""
     authorizer = DummyAuthorizer()
     authorizer.add_user(settings.user, settings.password, settings.root, perm=_READ)
     authorizer.add_anonymous(settings.root, perm=_READ)

@@ -1,7 +1,7 @@
-"""httpd: one nginx per real server, in a folder of its own, and the requests in its log.
+"""httpd: one nginx per real server, each in its own folder, and the requests in its log.
 
 By hand, after `prepare`: nginx -p FOLDER -c FOLDER/nginx.conf
-nginx.conf.orig beside it is what `prepare` has written.
+nginx.conf.orig beside it is an unchanged copy of the configuration.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from realserver_setup.render import configuration
 
 PROGRAM = "nginx"
 CONFIGURATION, ORIGINAL = "nginx.conf", "nginx.conf.orig"
-FAILING, SLOW = ".answers-500", ".too-slow"  # files in `root` with which it misbehaves, for tests of checks
+FAILING, SLOW = ".answers-500", ".too-slow"  # files in `root` that make it fail, to test checks
 
 
 @dataclass(frozen=True, slots=True)
 class Httpd:
-    """An nginx that writes only below `folder`, serves `root`, and listens on `ports` of every address.
+    """An nginx that serves `root` on `ports` of all addresses of `versions`, and writes only to `folder`.
 
-    `versions` are those of IP that its addresses have.
-
-    With `can_fail`, files named FAILING and SLOW in `root` make it answer 500, or a byte a second.
+    With `can_fail`, a file FAILING in `root` makes it answer 500; a file SLOW limits it to a byte per second.
     """
 
     name: str
@@ -44,7 +42,7 @@ class Httpd:
         validators.versions("versions", self.versions)
 
     def prepare(self) -> list[str]:
-        """Write the configuration; returns the command that runs nginx in the foreground."""
+        """Write the configuration; return the command that runs nginx in the foreground."""
         for sub in ("logs", "tmp"):
             (self.folder / sub).mkdir(parents=True, exist_ok=True)
         self._pid.unlink(missing_ok=True)
@@ -62,7 +60,7 @@ class Httpd:
 
     @property
     def _endpoints(self) -> tuple[str, ...]:
-        """What it listens on, in nginx's words: `[::]` has no IPv4 clients."""
+        """The values of nginx's `listen`; `[::]` does not accept IPv4."""
         wildcards = {4: "", 6: "[::]:"}
         return tuple(f"{wildcards[version]}{port}" for version in self.versions for port in self.ports)
 
@@ -87,7 +85,7 @@ class Httpd:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the real server saw it; `connection` identifies its connection."""
+    """A request in the log; `connection` is nginx's serial number of its connection."""
 
     client: str
     server: str

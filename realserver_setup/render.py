@@ -1,7 +1,7 @@
-"""Render: values into scripts and configurations, with the templates in templates/.
+"""Render: scripts and configurations from values and the templates in templates/.
 
-Templates hold loops and names only. An undefined name is an error (StrictUndefined), and every value is
-quoted when it is inserted (Jinja2's `finalize`), so no template can forget it. Nothing here runs a script.
+Templates contain only loops and names. An undefined name is an error (StrictUndefined). Jinja2's `finalize`
+quotes every inserted value, so no template can forget it. Nothing here runs a script.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Script:
 
 
 def script_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> Script:
-    """The script that sets up a node with the commands of `dialect`, or the one that undoes it."""
+    """The script that sets up a node with the commands of `dialect`, or with `undo` its undo script."""
     one_of("dialect", dialect, DIALECTS)
     name = name_for(setup, dialect, undo)
     folder = f"{dialect}/{setup.method.name.lower()}" if isinstance(setup, RealServerSetup) else dialect
@@ -58,7 +58,7 @@ def script_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> Scrip
 
 
 def name_for(setup: Setup, dialect: str = "1999", undo: bool = False) -> str:
-    """The name of that script, without rendering it. Of two, that of IPv6 is called so: realserver6.sh."""
+    """The name of that script. The IPv6 script of a host with both versions ends in 6: realserver6.sh."""
     return f"{setup.name}/{dialect}/{_ROLES[type(setup)]}{'6' if setup.is_second else ''}{_undo(undo)}.sh"
 
 
@@ -80,7 +80,7 @@ def start_for(name: str, command: Sequence[str]) -> Script:
 
 
 def program_for(script: str, folder: Path, command: Sequence[str]) -> Script:
-    """The script that starts a program in `folder`, where its configuration is."""
+    """The script that starts a program in `folder`, which has its configuration."""
     name, _, file = script.rpartition("/")
     values = {"name": name, "script": file, "folder": folder, "command": command}
     return Script(script, _render(_template("program.sh.j2", quote_for_shell), values))
@@ -102,7 +102,7 @@ def configuration(template: str, **names: object) -> str:
 def quote_for_shell(value: object) -> object:
     """`value` as one word of a shell command (shlex.quote).
 
-    Raises RenderError for control characters: a newline would end a comment, quoted or not.
+    Raises RenderError for control characters: a newline would end a comment even if quoted.
     """
     if isinstance(value, Undefined):
         return value
@@ -110,7 +110,7 @@ def quote_for_shell(value: object) -> object:
 
 
 def quote_for_nginx(value: object) -> object:
-    """`value` as one parameter of nginx's configuration, in double quotes if needed."""
+    """`value` as one parameter in nginx's configuration, in double quotes if needed. Raises RenderError."""
     if isinstance(value, Undefined):
         return value
     text = _one_line(value)

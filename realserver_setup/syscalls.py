@@ -1,7 +1,4 @@
-"""The few kernel calls that Python has no name for, or has only from 3.12 on: thin, and without policy.
-
-Python has os.setns and os.unshare from 3.12 on, and no mount or prctl at all; the C library is called.
-"""
+"""System calls that Python lacks, by the C library: mount, prctl, and before 3.12 setns and unshare."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ def join(pid: int) -> None:
 
 
 def enter(path: str) -> None:
-    """Move this thread into the network namespace that a file stands for (setns(2)). Raises OSError."""
+    """Move this thread into the network namespace of a file as /proc/1/ns/net (setns(2)). Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         check(libc.setns(descriptor, _CLONE_NEWNET), "setns")
@@ -30,8 +27,9 @@ def enter(path: str) -> None:
 
 
 def enter_host(pid: int) -> None:
-    """Move this process, which has one thread, to the network and mount namespaces of process `pid`, as
-    `mnexec -a` does. Raises OSError.
+    """Move this single-threaded process into the network and mount namespaces of process `pid`.
+
+    `mnexec -a` does the same. Raises OSError.
     """
     folder = os.getcwd()
     descriptors = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt")]
@@ -42,9 +40,9 @@ def enter_host(pid: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent `parent` ends (prctl(2)). Raises OSError."""
+    """Make the kernel kill this process when its parent `parent` ends (prctl(2)). Raises OSError."""
     check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
-    if os.getppid() != parent:  # it was gone before the line above
+    if os.getppid() != parent:  # the parent ended before prctl
         os._exit(1)
 
 
@@ -65,15 +63,15 @@ _MS_REC, _MS_PRIVATE = 0x4000, 1 << 18
 
 
 def unshare(flags: int) -> None:
-    """Move this process, or its future children, into new namespaces (unshare(2))."""
+    """Move this process, or its future children, into new namespaces (unshare(2)). Raises OSError."""
     check(libc.unshare(flags), "unshare")
 
 
 def mount(source: str, target: str, kind: str, options: str = "") -> None:
-    """Mount a file system (mount(2))."""
+    """Mount a file system (mount(2)). Raises OSError."""
     check(libc.mount(source.encode(), target.encode(), kind.encode(), 0, options.encode()), f"mount {target}")
 
 
 def make_mounts_private() -> None:
-    """Keep later mounts inside this mount namespace."""
+    """Make later mounts invisible outside this mount namespace (MS_PRIVATE). Raises OSError."""
     check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount /")

@@ -1,4 +1,4 @@
-"""Validators of single values: each returns the value, or raises InvalidValue with the field.
+"""Validators for single values: each returns the value or raises InvalidValue with the name of the field.
 
 Valid values need no quoting in a shell or a configuration file, but are quoted anyway (render.py).
 """
@@ -14,7 +14,7 @@ from realserver_setup.errors import InvalidValue
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", re.ASCII)
 _ALIAS_ROOM = 2  # characters that `:0` takes of a label's fifteen (IFNAMSIZ, linux/if.h)
-_SETTINGS = ("all", "default")  # folders of /proc/sys/net/ipv4/conf that are not interfaces
+_SETTINGS = ("all", "default")  # in /proc/sys/net/ipv4/conf, but not interfaces
 Network = IPv4Network | IPv6Network
 
 
@@ -33,7 +33,7 @@ def interface(field: str, value: str) -> str:
 
 
 def aliased_interface(field: str, value: str) -> str:
-    """An interface with room for an alias such as eth0:0, in 15 characters."""
+    """An interface name short enough for an alias such as eth0:0 (15 characters in all)."""
     longest = 15 - _ALIAS_ROOM
     if len(interface(field, value)) > longest:
         raise InvalidValue(
@@ -68,7 +68,7 @@ def same_family(field: str, value: str, other: str) -> str:
 
 
 def address_in_network(field: str, value: str, bits: int) -> str:
-    """A host's address, neither that of the network (in IPv6, of its routers) nor its broadcast address."""
+    """A host's address, not the network's (IPv6: the subnet-router anycast address) nor the broadcast one."""
     network = ip_network(f"{address(field, value)}/{_prefix('prefix', bits, value)}", strict=False)
     reserved = [network.network_address]
     if network.version == 4:
@@ -79,13 +79,13 @@ def address_in_network(field: str, value: str, bits: int) -> str:
 
 
 def _prefix(field: str, value: int, of: str) -> int:
-    """The length of the prefix of an address, in bits: 1 to 32, or 1 to 128."""
+    """A prefix length in bits: 1 to 32, or 1 to 128 for IPv6."""
     most = ip_address(of).max_prefixlen
     return _whole(field, value, 1, most, f"a prefix length of 1 to {most}")
 
 
 def neighbour(field: str, value: str, network: Network, own: str) -> str:
-    """A gateway: another host on a network of this host."""
+    """A gateway: another host in `network`, a network of this host."""
     if ip_address(address(field, value)) not in network or value == own:
         raise InvalidValue(field, f"another host of {network}", value)
     return value
@@ -119,7 +119,7 @@ def versions(field: str, value: Sequence[int]) -> tuple[int, ...]:
 
 
 def one_of(field: str, value: str, known: Iterable[str]) -> str:
-    """One of these words."""
+    """One of the `known` words."""
     words = tuple(known)
     if value not in words:
         raise InvalidValue(field, f"one of {', '.join(words)}", value)

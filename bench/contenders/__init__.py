@@ -1,8 +1,8 @@
-"""What can stand between client and server. A file of this package adds its contenders by a tuple CONTENDERS.
+"""The systems compared, each between client and server. A file adds its own in a tuple CONTENDERS.
 
-yardsticks.py   no director at all, a plain router, and the least that any BPF program costs
-directors.py    our director with each of its engines; kernel IPVS is one of them
-others.py       what people use instead: nftables, HAProxy, nginx
+yardsticks.py   no director, a plain router, and the smallest possible BPF program
+directors.py    our director with each of its engines, one of which is kernel IPVS
+others.py       alternatives: nftables, HAProxy, nginx
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Contender:
     name: str
     about: str  # one line for the table
     set_up: Callable[[Testbed], object]  # start it on a testbed; may raise LabError
-    methods: tuple[str, ...] = METHODS  # that it can forward by; () for the direct path
+    methods: tuple[str, ...] = METHODS  # the forwarding methods it supports; () for the direct path
     family: Family = IPV4
     offload: bool = True  # False: the hosts compute their checksums in software
-    obstacle: Callable[[], str] = _nothing  # why it can't run on this machine; empty where it can
+    obstacle: Callable[[], str] = _nothing  # why it can't run on this machine, or ""
     lacks: Mapping[str, str] = field(default_factory=dict)  # measures without a value, and why
 
 
 @cache
 def _all() -> dict[str, Contender]:
-    """By name: those of `_ORDER`, then the others in alphabetical order."""
+    """By name: first `_ORDER`, then the others in alphabetical order."""
     modules = (
         importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
     )
@@ -56,12 +56,12 @@ def names() -> tuple[str, ...]:
 
 
 def usual() -> tuple[str, ...]:
-    """Those that are measured unless others are asked for: IPv4's."""
+    """The contenders that are measured by default: those of IPv4."""
     return of_family(4)
 
 
 def of_family(family: int) -> tuple[str, ...]:
-    """Those of an IP version, 4 or 6, or of both (46)."""
+    """The contenders of IPv4 (4), IPv6 (6) or both (46)."""
     return tuple(name for name, contender in _all().items() if str(contender.family.version) in str(family))
 
 

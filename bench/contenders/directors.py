@@ -22,7 +22,7 @@ _METHODS_IPV6 = ("nat", "dr")
 
 
 def start(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | None = None) -> None:
-    """Start a director with `lines` of ipvsadm as its rules, by default the testbed's. Raises BuildFailed."""
+    """Start a director with `lines` of ipvsadm as its rules (default: the testbed's). Raises BuildFailed."""
     command = (sys.executable, "-m", "director", "--method", testbed.method, "--engine", engine)
     log = testbed.folder / "director.log"
     program = testbed.start("d", *command, "--socket", _socket(testbed), *options, "d-c", "d-s", log=log)
@@ -39,7 +39,7 @@ def start(testbed: Testbed, engine: str, *options: str, lines: Sequence[str] | N
 
 
 def add_rules(testbed: Testbed, lines: Sequence[str]) -> None:
-    """Give the director more rules, as lines of ipvsadm."""
+    """Add rules, as lines of ipvsadm, to the running director."""
     commands = [command for line in lines for command in save_format.read(line)]
     call(_socket(testbed), {"do": "apply", "commands": commands}, timeout=patient(20))
 
@@ -49,7 +49,7 @@ def _socket(testbed: Testbed) -> str:
 
 
 def _obstacle(engine: str) -> str:
-    """Why the engine can't run here; empty where it can."""
+    """Why the engine can't run here, or ""."""
     try:
         engines.require(engine)
     except EngineError as missing:
@@ -58,7 +58,7 @@ def _obstacle(engine: str) -> str:
 
 
 def _contender(name: str, about: str, *options: str, engine: str = "", offload: bool = True) -> Contender:
-    """A director; over IPv6 if its name says so, where this kernel's real servers have no tunnel."""
+    """A director; with IPv6 if its name says so, without VS-TUN: this kernel has no ip6tnl for the server."""
     engine, ipv6 = engine or name, name.endswith("_ipv6")
 
     def set_up(testbed: Testbed) -> None:

@@ -1,4 +1,4 @@
-"""What people use who have no load balancer in the kernel: destination NAT, and proxies.
+"""Alternatives to a load balancer in the kernel: destination NAT, and proxies.
 
 A proxy ends the client's connection and opens another one to the server.
 """
@@ -36,7 +36,7 @@ def _nftables(testbed: Testbed) -> None:
 
 
 def _haproxy(testbed: Testbed) -> None:
-    """In TCP mode."""
+    """HAProxy in TCP mode."""
     file = testbed.folder / "haproxy.cfg"
     file.write_text(configuration("bench/haproxy.cfg.j2", vip=VIP, server=SERVER, ports=(HTTP, IPERF)))
     testbed.start("d", "haproxy", "-db", "-f", str(file))
@@ -44,7 +44,7 @@ def _haproxy(testbed: Testbed) -> None:
 
 
 def _nginx(testbed: Testbed) -> None:
-    """As a proxy for TCP and UDP (ngx_stream_proxy_module)."""
+    """nginx as a proxy for TCP and UDP (ngx_stream_proxy_module)."""
     file = testbed.folder / "stream.conf"
     ports = {"ports": (HTTP, IPERF), "datagrams": IPERF}
     text = configuration("bench/stream.conf.j2", module=_STREAM_MODULE, vip=VIP, server=SERVER, **ports)

@@ -1,4 +1,4 @@
-"""Yardsticks: what the testbed carries without a director, and with one that does next to nothing."""
+"""Yardsticks: the testbed without a director, and with one that does next to nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SOURCE_AT, _DESTINATION_AT = 26, 30  # offsets of the IP addresses in a frame
 
 
 def _leave_as_it_is(_testbed: Testbed) -> None:
-    """The cable from client to server is there already."""
+    """Do nothing: the testbed already has a cable from client to server."""
 
 
 def _route(testbed: Testbed) -> None:
@@ -45,7 +45,7 @@ def _redirect(testbed: Testbed) -> None:
 
 
 def _attach(testbed: Testbed, ingress: str, egress: str, **rewriting: int) -> None:
-    """Compile the program for the two interfaces, and send by `egress` whatever arrives on `ingress`."""
+    """Compile the program for two interfaces; it sends all packets from `ingress` out of `egress`."""
     near, far = egress.split("-")
     constants: dict[str, object] = {
         "INTERFACE": testbed.run("d", "cat", f"/sys/class/net/{egress}/ifindex").strip(),
@@ -64,7 +64,7 @@ def _attach(testbed: Testbed, ingress: str, egress: str, **rewriting: int) -> No
 
 
 def _number(address: str) -> int:
-    """An address as the integer that has its bytes in the order of the wire."""
+    """An IPv4 address as the integer whose bytes in memory are in network byte order."""
     return int.from_bytes(inet_aton(address), sys.byteorder)
 
 

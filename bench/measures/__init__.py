@@ -1,5 +1,4 @@
-"""What is measured between a testbed's client and its server. A file of this package adds its measures by a
-tuple MEASURES.
+"""The measurements between a testbed's client and its server. A file adds its own in a tuple MEASURES.
 
 iperf.py   throughput and small packets; wrk.py   new connections and latency
 """
@@ -19,7 +18,7 @@ _ORDER = ("throughput", "segments", "packets", "connections", "latency")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that a measure finds: its title and unit, and whether `more` is better."""
+    """A number that a measure returns: its title and unit, and whether `more` is better."""
 
     title: str
     unit: str
@@ -40,7 +39,7 @@ class Measure:
 
 @cache
 def _all() -> dict[str, Measure]:
-    """By name: those of `_ORDER`, then the others in alphabetical order."""
+    """By name: first `_ORDER`, then the others in alphabetical order."""
     modules = (
         importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
     )
@@ -59,5 +58,5 @@ def get(name: str) -> Measure:
 
 
 def figures() -> dict[str, Figure]:
-    """Those of all measures by name, in the order of the tables."""
+    """The figures of all measures by name, in the order of the tables."""
     return {name: figure for measure in _all().values() for name, figure in measure.figures.items()}

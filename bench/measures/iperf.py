@@ -1,10 +1,9 @@
 """iperf3 from the client to the server: throughput of TCP, and small UDP packets.
 
-throughput   TCP through one stream and through four: what the server has received
-segments     TCP with each segment in a packet of its own, as on a wire, and not many in one buffer
-packets      UDP datagrams of 18 bytes, in the shortest Ethernet frames (64 bytes with their check), as fast
-             as the client can send; what the server has received counts, and the time of all the machine's
-             processors divided by that
+throughput   TCP with one stream and with four: the rate at the server
+segments     TCP with one segment per packet, as on a wire, without segmentation offload
+packets      UDP datagrams of 18 bytes, in the shortest Ethernet frames (64 bytes with the FCS), as fast as
+             the client can send: the rate at the server, and processor time of the whole machine per packet
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _PAYLOAD = 18  # bytes
 
 
 def iperf(testbed: Testbed, seconds: float, *options: str) -> dict[str, Any]:
-    """What iperf3 reports at its end. Raises BuildFailed."""
+    """The `end` part of iperf3's JSON report. Raises BuildFailed."""
     target = ("-c", testbed.target, "-p", str(IPERF))
     output = testbed.run("c", "iperf3", *target, "-t", f"{seconds:.0f}", "-J", *options, seconds=seconds + 20)
     report: dict[str, Any] = json.loads(output)
@@ -42,7 +41,7 @@ def _segments(testbed: Testbed, seconds: float) -> dict[str, float]:
 
 
 def _megabits(end: dict[str, Any]) -> float:
-    """Received per second."""
+    """Mbit/s at the receiver."""
     return float(end["sum_received"]["bits_per_second"]) / 1e6
 
 
@@ -57,7 +56,7 @@ def _packets(testbed: Testbed, seconds: float) -> dict[str, float]:
 
 
 def _busy() -> float:
-    """Seconds that the machine's processors have worked."""
+    """Seconds for which the machine's processors were busy."""
     idle, whole = processor_times()
     return whole - idle
 

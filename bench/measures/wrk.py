@@ -1,7 +1,7 @@
 """wrk against nginx: small http requests.
 
 connections   new connections: requests with `Connection: close`, 16 connections at a time
-latency       how long a request takes on an open connection, one at a time
+latency       the time of a request on an open connection, one request at a time
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
 def wrk(testbed: Testbed, seconds: float, *options: str) -> str:
-    """What wrk prints. Raises BuildFailed."""
+    """The output of wrk. Raises BuildFailed."""
     times = ("-t", "1", "-d", f"{seconds:.0f}s", "--timeout", "10s")
     return testbed.run(
         "c", "wrk", *times, *options, f"http://{Endpoint(testbed.target, HTTP)}/", seconds=seconds + 20
@@ -25,7 +25,7 @@ def wrk(testbed: Testbed, seconds: float, *options: str) -> str:
 
 
 def number_after(words: str, output: str) -> float:
-    """The number that follows these words; microseconds where it is a time. Raises BuildFailed."""
+    """The number after these words in wrk's output, a time in microseconds. Raises BuildFailed."""
     found = re.search(rf"{re.escape(words)}\s+([\d.]+)(us|ms|s)?\b", output)
     if found is None:
         raise BuildFailed(f"wrk printed no number after {words!r}: {output.strip().splitlines()[-1:]}")

@@ -1,4 +1,4 @@
-"""The approaches to dispatching: what each needs besides clients and servers, and how a server is removed.
+"""The approaches to dispatching: the programs of each, and how it removes a server.
 
 pick       the client has the list of servers
 dns        an authoritative server that rotates its list with every answer, and caching resolvers
@@ -25,9 +25,9 @@ from labs.run.running import RunningLab
 from labs.wait import wait_for
 from realserver_setup.render import configuration
 
-TTL = 3  # seconds for which an answer of the name server may be cached
+TTL = 3  # seconds for which a resolver may cache an answer
 GROUPS = {"c1": (9, 3), "c2": (1, 1)}  # clients behind each of a host's resolvers
-TakeOut = Callable[[Sequence[RealServer]], str]  # given the servers that are left; what was done
+TakeOut = Callable[[Sequence[RealServer]], str]  # takes the remaining servers, returns what it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _director(run: RunningLab) -> TakeOut:
     give_rules(run, run.plan.servers)
 
     def take_out(left: Sequence[RealServer]) -> str:
-        """As mon does: delete the server's rule, and leave connections and other rules alone."""
+        """As mon does: delete the server's rule; keep connections and other rules."""
         (gone,) = set(run.plan.servers) - set(left)
         command = ["ippfvsadm", "-D", "-t", f"{addresses.VIP}:80", "-R", f"{gone.address}:{gone.http_port}"]
         done = run.network.hosts["d"].run(command)
@@ -97,7 +97,7 @@ def _names(run: RunningLab) -> TakeOut:
 
 
 def _dnsmasq() -> list[str]:
-    """In the foreground, without the machine's own configuration."""
+    """dnsmasq in the foreground, without the machine's own configuration."""
     return [
         *("dnsmasq", "-k", "-C", "/dev/null", "--no-hosts", "--no-resolv", "--bind-interfaces"),
         *("--user=root", "--pid-file=", "--log-facility=-"),

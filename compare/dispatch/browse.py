@@ -1,11 +1,11 @@
 """Clients that fetch page after page: `browse.py PATIENCE APPROACH TARGETS SEED GROUPS...`, on a client host.
 
-PATIENCE is how many seconds a client waits for an answer.
+PATIENCE is the time in seconds that a client waits for an answer.
 
-APPROACH is how a client finds its server: `plain` (the only target), `redirect` (the target names another),
-`pick` (it picks one of the targets, and another if that fails), `dns` (it asks its resolver and takes the
-first address). Each of GROUPS is a number of clients that share a resolver, 127.0.0.11 for the first group.
-Each page is a line of JSON: when it ended, how long it took, whether it came, and its bytes.
+APPROACH is how a client finds its server: `plain` (the only target), `redirect` (the target's Location),
+`pick` (one of the targets at random, and another if that fails), `dns` (the first address in the answer of
+its resolver). Each of GROUPS is a number of clients that share a resolver, 127.0.0.11 for the first group.
+For each page it prints a line of JSON: when it ended, its duration, whether it arrived, and its bytes.
 It runs on a host of the lab, so it needs the standard library only.
 """
 
@@ -22,17 +22,17 @@ import time
 from urllib.parse import urlsplit
 
 NAME = "www.lvs.example"
-FILES = {"/1k.bin": 3, "/100k.bin": 1}  # and their relative frequencies
+FILES = {"/1k.bin": 3, "/100k.bin": 1}  # with their relative frequencies
 PATIENCE = 2.0  # seconds that a client waits for an answer, on an idle machine
 _PAUSE = 0.05  # between two pages, on average
 
 
 class Failed(Exception):
-    """No page: no connection, no answer in time, or another answer."""
+    """A page failed: no connection, no answer in time, or an answer other than 200."""
 
 
 def fetch(host: str, path: str) -> tuple[int, str, int]:
-    """Status, the address that a redirection names, and bytes."""
+    """The status, the address in the Location header, and the bytes of the page."""
     connection = http.client.HTTPConnection(host, 80)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
@@ -95,7 +95,7 @@ FIND_SERVER = {"plain": plain, "redirect": redirect, "pick": pick, "dns": dns}
 
 
 def browse(approach: str, targets: list[str], resolver: str, seed: int) -> None:
-    """One client, which never ends."""
+    """Run one client for ever."""
     chance = random.Random(seed)
     while True:
         (path,) = chance.choices(list(FILES), list(FILES.values()))

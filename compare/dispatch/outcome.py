@@ -1,4 +1,4 @@
-"""The result of one approach to dispatching: before a server died, after that, and after its removal."""
+"""The result of one approach to dispatching: before a server dies, after its death, after its removal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labs.run import json_lines
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as a client saw it; `at` is when it was complete or given up."""
+    """A page in a client's log; `at` is when it was complete or had failed."""
 
     at: float
     seconds: float
@@ -37,8 +37,8 @@ class Outcome:
     median: float
     p95: float
     failed_before: float
-    failed_dead: float  # a server is dead but still in the rule or record
-    failed_out: float  # its rule or record has been deleted
+    failed_dead: float  # while a server is dead but still in the rule or record
+    failed_out: float  # after its rule or record was deleted
     taken_out: str  # how it was removed
     visitors: tuple[str, ...]  # client addresses in the servers' logs
     clients: tuple[str, ...]  # all client addresses
@@ -62,7 +62,7 @@ def pages_in(log: Path) -> list[Page]:
 
 
 def between(pages: Sequence[Page], begin: float, end: float) -> list[Page]:
-    """Those that began and ended in between."""
+    """The pages that began and ended in this interval."""
     return [page for page in pages if begin <= page.at - page.seconds and page.at < end]
 
 
@@ -79,7 +79,7 @@ def times(pages: Sequence[Page]) -> tuple[float, float]:
 
 
 def busiest_share(counts: Sequence[Mapping[str, int]]) -> float:
-    """The largest share of a server in a window; `counts` are running totals at the ends of windows."""
+    """The largest share of one server in any window; `counts` are running totals at the end of each."""
     shares = []
     for before, after in pairwise(counts):
         new = [after[name] - before[name] for name in after]

@@ -1,4 +1,4 @@
-"""One approach to dispatching in a lab: clients browse, a server dies, and then it is removed."""
+"""One approach to dispatching in a lab: clients browse, a server dies, then it is removed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BUILD = 2.5  # seconds, for the progress bar
 
 
 def parts(engine: str) -> Iterator[Part]:
-    """Every approach in a sandbox of its own."""
+    """A part for every approach, each in its own sandbox."""
     for number, approach in enumerate(APPROACHES):
         yield Part({_name(approach): _BUILD + 3 * _PHASE}, _work(approach, engine, _SEED + 1000 * number))
 
@@ -110,7 +110,7 @@ def _start(approach: Approach, run: RunningLab, seed: int) -> list[Path]:
 
 
 def _begun(pages: Sequence[Page], begin: float, end: float) -> list[Page]:
-    """Pages that began in between, however long they took."""
+    """The pages that began in this interval, including those that ended later."""
     return [page for page in pages if begin <= page.at - page.seconds < end]
 
 
@@ -123,12 +123,12 @@ def _addresses(run: RunningLab) -> list[str]:
 
 
 def _requests(run: RunningLab) -> dict[str, int]:
-    """So far, per server."""
+    """The number of requests so far, per server."""
     return {name: len(run.farm.requests(name)) for name in _names(run)}
 
 
 def _bytes(run: RunningLab) -> dict[str, int]:
-    """Of the files requested so far, per server."""
+    """The bytes of all files requested so far, per server."""
     sizes = {path: SIZES[path.removeprefix("/")] for path in FILES}
     return {
         name: sum(sizes.get(request.request.split()[1], 0) for request in run.farm.requests(name))

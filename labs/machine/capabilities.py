@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -41,6 +42,14 @@ SETTINGS = {  # sysctls that can disable user namespaces, each with the value th
     "user/max_user_namespaces": "0",
     "kernel/apparmor_restrict_unprivileged_userns": "1",
 }
+
+
+def distribution() -> str:
+    """The distribution's name and version (os-release(5): PRETTY_NAME)."""
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:  # no os-release file
+        return "an unknown distribution"
 
 
 def require(programs: dict[str, str] | None = None) -> None:

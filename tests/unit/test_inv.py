@@ -266,7 +266,7 @@ def test_a_missing_apt_is_one_sentence(checkout: Checkout) -> None:
     checkout.remove_program("apt-get")
     ended = checkout.run("lab-nat")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("There is no apt-get here: ")
+    assert ended.stderr.startswith("apt-get is missing: ")
     assert ended.stderr.count("\n") == 1
     assert not checkout.is_set_up
 
