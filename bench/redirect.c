@@ -1,9 +1,10 @@
-/* The least that a program can do at this place: every IP packet goes to one host, whatever it is.
+/* The smallest program for a director's place: it sends every IP packet to one host.
  *
- * A director without rules, tables or counters: the upper bound for any program that does more.
- * INTERFACE is where packets leave, TO and FROM are their MAC addresses, as initialisers. Besides, in
- * VS-NAT: AT, the place of an address in the frame, which becomes NEW; in VS-TUN: OUTER_FROM and
- * OUTER_TO. Addresses are in the network's order.
+ * It has no rules, tables or counters, so its rate is the upper bound for a director in BPF.
+ *
+ * Macros: INTERFACE, where packets leave; TO and FROM, their MAC addresses, as initialisers. For VS-NAT
+ * also AT, the offset of an address in the frame, and NEW, its new value. For VS-TUN also OUTER_FROM and
+ * OUTER_TO, the outer addresses. IP addresses are in network byte order.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

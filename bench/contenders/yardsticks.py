@@ -77,7 +77,7 @@ CONTENDERS = (
     Contender("direct_ipv6", "the direct path over IPv6", _leave_as_it_is, methods=(), family=IPV6),
     Contender(
         "redirect",
-        "a BPF program without rules, tables or counters: the least that any can cost at this place",
+        "a BPF program without rules, tables or counters: the minimum cost of a director in BPF",
         _redirect,
         obstacle=_no_compiler,
     ),

@@ -8,34 +8,34 @@ set -e
 # The loopback device, through which a host talks to itself.
 ip link set lo up
 
-# IPv6, where it is switched off.
+# Enable IPv6, in case it is disabled.
 sysctl -q -w net.ipv6.conf.all.disable_ipv6=0
 
 # rs1-eth0: a veth device leaves TCP checksums to hardware that does not exist; compute them in software.
 ethtool -K rs1-eth0 tx off
 
-# IPv6 off and on again removes the addresses and routes of an earlier run. From then on an address can be
-# used at once: without a second of duplicate address detection (RFC 4862), in which the kernel neither
-# answers for it nor sends from it, nor has its link-local address for neighbour discovery. The plan of the
-# lab has no duplicates. Nor does it need what routers announce (accept_ra).
+# Disabling and enabling IPv6 removes the addresses and routes of an earlier run. Duplicate address detection
+# (RFC 4862) is off: it would make new addresses tentative for about a second, the link-local one included,
+# and the kernel would neither answer for them nor send from them. The lab's addresses are unique, and its
+# routes are static, without router advertisements (accept_ra).
 sysctl -q -w net.ipv6.conf.rs1-eth0.disable_ipv6=1
 sysctl -q -w net.ipv6.conf.rs1-eth0.accept_dad=0 \
              net.ipv6.conf.rs1-eth0.accept_ra=0
 sysctl -q -w net.ipv6.conf.rs1-eth0.disable_ipv6=0
 
-# Its address, beside the link-local one that it has by itself.
+# Its address, besides the link-local address that the kernel adds.
 ip link set rs1-eth0 up
 ip addr replace 2001:db8:cb00:71::11/64 dev rs1-eth0
 
 # Replies go to the client through the router, not through the director.
 ip -6 route replace default via 2001:db8:cb00:71::254
 
-# This host will have the VIP, but only the director may answer for it. In IPv4 that takes two sysctls,
+# This host will have the VIP, but only the director may answer for it. IPv4 needs two sysctls for that,
 # arp_ignore and arp_announce. IPv6 has neither, because it needs neither: the kernel answers a neighbour
-# solicitation only for addresses of the interface that receives it, and the VIP will be on another one. Nor
-# is the VIP ever the source of a solicitation: that is an address of the interface which sends it. But on
-# rs1-eth0 itself the VIP would be answered for, by every real server that has it there.
+# solicitation only for addresses of the receiving interface, and the VIP will be on another one. Nor is the
+# VIP ever the source of a solicitation: that is an address of the sending interface. With the VIP on
+# rs1-eth0 itself, however, every real server would answer for it.
 
-# The VIP on the loopback device, as a network of one address. Nobody looks for duplicates there: nodad would
-# be of no use.
+# The VIP on the loopback device, as a network of one address. Without nodad: the kernel does no duplicate
+# address detection on lo.
 ip addr replace 2001:db8:cb00:71::1/128 dev lo

@@ -16,5 +16,5 @@ ethtool -K c1-eth0 tx off
 ifconfig c1-eth0 0.0.0.0
 ifconfig c1-eth0 198.51.100.101 netmask 255.255.255.0 broadcast 198.51.100.255 up
 
-# Everything outside of its own network goes to the router.
+# Packets for all other networks go to the router.
 route add default gw 198.51.100.254

@@ -16,5 +16,5 @@ ethtool -K c1-eth0 tx off
 ip addr replace 198.51.100.101/24 broadcast 198.51.100.255 dev c1-eth0
 ip link set c1-eth0 up
 
-# Everything outside of its own network goes to the router.
+# Packets for all other networks go to the router.
 ip route replace default via 198.51.100.254

@@ -18,5 +18,5 @@ ifconfig rs1-eth0 0.0.0.0
 ifconfig rs1-eth0 172.16.0.2 netmask 255.255.255.0 broadcast 172.16.0.255 up
 
 # Replies must go through the director, which makes the VIP their source again:
-# the client has no connection to 172.16.0.2, and would reject them.
+# the client has no connection to 172.16.0.2, and would answer with RST.
 route add default gw 172.16.0.1

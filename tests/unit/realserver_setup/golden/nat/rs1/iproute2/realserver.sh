@@ -18,5 +18,5 @@ ip addr replace 172.16.0.2/24 broadcast 172.16.0.255 dev rs1-eth0
 ip link set rs1-eth0 up
 
 # Replies must go through the director, which makes the VIP their source again:
-# the client has no connection to 172.16.0.2, and would reject them.
+# the client has no connection to 172.16.0.2, and would answer with RST.
 ip route replace default via 172.16.0.1

@@ -1,53 +1,53 @@
 #!/bin/sh
 # r0: a router with IPv6, in the commands of 1999.
 # May be run twice; router-undo.sh undoes it.
-# LVS had no IPv6 in 1999: the kernel has it for virtual servers since Linux 2.6.28 (2008). With the tools of
-# those days, whose ifconfig and route knew IPv6 already, it would have looked like this.
+# In 1999 LVS had no IPv6: IPVS has supported it since Linux 2.6.28 (2008). ifconfig and route of that time
+# did support IPv6: with them, the set-up would have been this one.
 set -e
 
 # The loopback device, through which a host talks to itself.
 ifconfig lo up
 
-# IPv6, where it is switched off.
+# Enable IPv6, in case it is disabled.
 echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6
 
 # r0-eth0: a veth device leaves TCP checksums to hardware that does not exist; compute them in software.
 ethtool -K r0-eth0 tx off
 
-# IPv6 off and on again removes the addresses and routes of an earlier run. From then on an address can be
-# used at once: without a second of duplicate address detection (RFC 4862), in which the kernel neither
-# answers for it nor sends from it, nor has its link-local address for neighbour discovery. The plan of the
-# lab has no duplicates. Nor does it need what routers announce (accept_ra).
+# Disabling and enabling IPv6 removes the addresses and routes of an earlier run. Duplicate address detection
+# (RFC 4862) is off: it would make new addresses tentative for about a second, the link-local one included,
+# and the kernel would neither answer for them nor send from them. The lab's addresses are unique, and its
+# routes are static, without router advertisements (accept_ra).
 echo 1 > /proc/sys/net/ipv6/conf/r0-eth0/disable_ipv6
 echo 0 > /proc/sys/net/ipv6/conf/r0-eth0/accept_dad
 echo 0 > /proc/sys/net/ipv6/conf/r0-eth0/accept_ra
 echo 0 > /proc/sys/net/ipv6/conf/r0-eth0/disable_ipv6
 
-# Its address, beside the link-local one that it has by itself.
+# Its address, besides the link-local address that the kernel adds.
 ifconfig r0-eth0 up
 ifconfig r0-eth0 add 2001:db8:c633:64::254/64
 
 # r0-eth1: a veth device leaves TCP checksums to hardware that does not exist; compute them in software.
 ethtool -K r0-eth1 tx off
 
-# IPv6 off and on again removes the addresses and routes of an earlier run. From then on an address can be
-# used at once: without a second of duplicate address detection (RFC 4862), in which the kernel neither
-# answers for it nor sends from it, nor has its link-local address for neighbour discovery. The plan of the
-# lab has no duplicates. Nor does it need what routers announce (accept_ra).
+# Disabling and enabling IPv6 removes the addresses and routes of an earlier run. Duplicate address detection
+# (RFC 4862) is off: it would make new addresses tentative for about a second, the link-local one included,
+# and the kernel would neither answer for them nor send from them. The lab's addresses are unique, and its
+# routes are static, without router advertisements (accept_ra).
 echo 1 > /proc/sys/net/ipv6/conf/r0-eth1/disable_ipv6
 echo 0 > /proc/sys/net/ipv6/conf/r0-eth1/accept_dad
 echo 0 > /proc/sys/net/ipv6/conf/r0-eth1/accept_ra
 echo 0 > /proc/sys/net/ipv6/conf/r0-eth1/disable_ipv6
 
-# Its address, beside the link-local one that it has by itself.
+# Its address, besides the link-local address that the kernel adds.
 ifconfig r0-eth1 up
 ifconfig r0-eth1 add 2001:db8:cb00:71::254/64
 
 # Remote networks, and the routers that lead to them.
 route -A inet6 add 2001:db8:c000:200::/64 gw 2001:db8:c633:64::11
 
-# In VS-TUN the source of the replies is the VIP, an address of another network. No router that knows IPv6
-# drops them for that unless a filter says so: its kernel has no rp_filter.
+# In VS-TUN the source of the replies is the VIP, an address of another network. An IPv6 router drops them
+# only if a packet filter says so: its kernel has no rp_filter.
 
 # Forward packets.
 echo 1 > /proc/sys/net/ipv6/conf/all/forwarding

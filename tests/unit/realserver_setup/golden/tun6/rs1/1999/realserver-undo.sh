@@ -2,15 +2,16 @@
 # rs1: undoes what realserver.sh has set. May be run twice; lo stays up, and IPv6 on.
 set -e
 
-# If the tunnel device still exists, remove the VIP, and heed routers as on a new device.
+# If the tunnel device still exists, remove the VIP, and accept router advertisements
+# as on a new device.
 if [ -e /proc/sys/net/ipv6/conf/ip6tnl0 ]; then
     ifconfig ip6tnl0 del 2001:db8:cb00:71::1/128 2> /dev/null || :
     ifconfig ip6tnl0 down
     cat /proc/sys/net/ipv6/conf/default/accept_ra > /proc/sys/net/ipv6/conf/ip6tnl0/accept_ra
 fi
 
-# rs1-eth0: IPv6 off and on again removes its addresses and all routes through it; in between,
-# detect duplicates and heed routers as on a new interface; offload checksums again.
+# rs1-eth0: disabling and enabling IPv6 removes its addresses and all routes through it; in
+# between, duplicate detection and router advertisements as on a new interface. Offload checksums again.
 echo 1 > /proc/sys/net/ipv6/conf/rs1-eth0/disable_ipv6
 cat /proc/sys/net/ipv6/conf/default/accept_dad > /proc/sys/net/ipv6/conf/rs1-eth0/accept_dad
 cat /proc/sys/net/ipv6/conf/default/accept_ra > /proc/sys/net/ipv6/conf/rs1-eth0/accept_ra

@@ -2,15 +2,16 @@
 # rs1: undoes what realserver.sh has set. May be run twice; lo stays up, and IPv6 on.
 set -e
 
-# If the tunnel device still exists, remove the VIP, and heed routers as on a new device.
+# If the tunnel device still exists, remove the VIP, and accept router advertisements
+# as on a new device.
 if [ -e /proc/sys/net/ipv6/conf/ip6tnl0 ]; then
     ip -6 addr flush dev ip6tnl0 to 2001:db8:cb00:71::1/128
     ip link set ip6tnl0 down
     sysctl -q -w net.ipv6.conf.ip6tnl0.accept_ra="$(sysctl -n net.ipv6.conf.default.accept_ra)"
 fi
 
-# rs1-eth0: IPv6 off and on again removes its addresses and all routes through it; in between,
-# detect duplicates and heed routers as on a new interface; offload checksums again.
+# rs1-eth0: disabling and enabling IPv6 removes its addresses and all routes through it; in
+# between, duplicate detection and router advertisements as on a new interface. Offload checksums again.
 sysctl -q -w net.ipv6.conf.rs1-eth0.disable_ipv6=1
 sysctl -q -w net.ipv6.conf.rs1-eth0.accept_dad="$(sysctl -n net.ipv6.conf.default.accept_dad)" \
              net.ipv6.conf.rs1-eth0.accept_ra="$(sysctl -n net.ipv6.conf.default.accept_ra)"
