@@ -191,7 +191,7 @@ class Variant:
         return drawn(options, self.exercise, self.student, purpose)
 
     def hosts(self, word: str) -> tuple[str, ...]:
-        """The hosts that a word of an exercise stands for."""
+        """The hosts that a word in an exercise means."""
         if word == SERVERS:
             return tuple(server.name for server in self.plan.servers)
         if word == DIRECTORS:

@@ -280,7 +280,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         look += "nft list ruleset; tc -s qdisc show"
     if host and host.legacy_tables:
         look += f"\niptables-legacy-save (tables {', '.join(host.legacy_tables)}, which nft does not list)"
-    # The director's own filter, in front of its kernel, is no suspect.
+    # The director's own filter, which keeps packets from its kernel, is not the cause.
     shown = host.filters if host and host.role != DIRECTOR else ()
     drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]
     filters = [("filters", Text("\n".join(drops[:_FEW])))]

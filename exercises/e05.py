@@ -33,9 +33,9 @@ for setting in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > "$setting"; done
 FAULTS = (_strict("tunl0"), _strict("all"), Fault((Edit(SERVER, "realserver.sh", put=_HARDENED),)))
 
 # ---- Solutions ----
-# Packets from the tunnel are accepted whatever the route back to their source.
+# The kernel accepts packets from the tunnel, whatever the route back to their source.
 
-# In the order of the faults. The larger value counts; 2 only requires that there is a route at all.
+# In the order of the faults. The larger value counts; 2 only requires that a route exists.
 _REPAIRS = (
     ("sysctl -w net.ipv4.conf.tunl0.rp_filter=0",),
     ("sysctl -w net.ipv4.conf.all.rp_filter=0",),

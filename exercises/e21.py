@@ -30,7 +30,7 @@ FAULTS = (
 )
 
 # ---- Solutions ----
-# Delete the entry; the host asks by itself.
+# Delete the entry; the host resolves the address again.
 
 _SOME, _SHARES = ("all_served", "fair_shares", "neighbours_learnt"), ("fair_shares", "neighbours_learnt")
 _ENTRIES = (

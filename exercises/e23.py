@@ -13,7 +13,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# The director may have few connections at a time.
+# The director accepts only a few connections at once.
 
 FAULTS = (Fault((Edit("d", "start.sh", "exec lvs-director", "{line} --conn-limit 24"),)),)
 

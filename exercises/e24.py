@@ -28,7 +28,7 @@ FAULTS = tuple(
 )
 
 # ---- Solutions ----
-# A check of what users need, on both directors; lvs-monitor reads its file again.
+# Check what users need, on both directors; lvs-monitor rereads its file.
 
 _REPAIRS = ("s,path /health,path /name,", "s,connect_port 8080,connect_port 80,")
 SOLUTIONS = tuple(

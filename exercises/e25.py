@@ -1,4 +1,4 @@
-"""Two directors: both have the VIP, because one of them does not hear the other."""
+"""Two directors: both have the VIP, because one does not receive the other's adverts."""
 
 from __future__ import annotations
 

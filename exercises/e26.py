@@ -1,4 +1,4 @@
-"""Two directors: the standby is not told about connections, and a takeover would cut them all off."""
+"""Two directors: the standby does not receive connections, so a takeover would break them all."""
 
 from __future__ import annotations
 

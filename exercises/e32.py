@@ -13,7 +13,7 @@ EXERCISE = Exercise(
 )
 
 # ---- Faults ----
-# A firewall that knows which ICMP a network needs from IPv4; neighbour discovery works.
+# A firewall that drops ICMPv6 except ping, and packet too big with it; neighbour discovery works.
 
 _NO_PING = "icmpv6 type != { echo-request, echo-reply }"
 _NO_PING_HERE = (

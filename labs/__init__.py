@@ -1,4 +1,4 @@
-"""The labs: networks built with Mininet, traffic in them, and checks of what it does.
+"""The labs: networks built with Mininet, traffic in them, and checks of that traffic.
 
 vs_nat, vs_tun, vs_dr   the three methods: plan, packet table, lesson
 network                 namespaces, Open vSwitch, topology, addresses

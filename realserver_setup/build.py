@@ -244,7 +244,7 @@ class RouterSetup(Host):
 
 @dataclass(frozen=True, slots=True)
 class ClientSetup(Host):
-    """A client: knows its router, and nothing about virtual servers."""
+    """A client: it has a default route, and no configuration for virtual servers."""
 
     name: str
     interface: Interface

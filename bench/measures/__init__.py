@@ -27,7 +27,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """`take` measures on a testbed for that many seconds and returns the figures it has found by name.
+    """`take` measures on a testbed for a number of seconds and returns its figures by name.
 
     It may raise LabError.
     """

@@ -3,7 +3,7 @@
 pick       the client has the list of servers
 dns        an authoritative server that rotates its list with every answer, and caching resolvers
 proxy      HAProxy on the director's host: terminates the client's connection and opens another
-redirect   HAProxy, which answers with the address of a server
+redirect   HAProxy, which redirects the client to a server's address
 nat tun dr the director
 """
 

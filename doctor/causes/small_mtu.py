@@ -13,7 +13,7 @@ _LEAST = 88  # bytes: the smallest segment (TCP_MIN_SND_MSS, which includes its 
 
 
 def find(state: LabState) -> Iterator[Cause]:
-    # TCP's MSS tells each end of a connection the other's largest segment. It does not include a tunnel's
+    # Each end of a TCP connection announces its largest segment (MSS). The MSS does not allow for a tunnel's
     # header, and no sender goes below a minimum.
     senders = (CLIENT,) if state.method == "tun" else (CLIENT, SERVER)
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):

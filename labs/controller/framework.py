@@ -1,4 +1,4 @@
-"""Ryu, or os-ken if Ryu does not build: the only module that knows which.
+"""Imports Ryu, or os-ken if Ryu could not be built. All other modules import from here.
 
 The environment variable LVS_CONTROLLER ("ryu" or "os-ken") decides when this module is imported. With Ryu,
 the import also makes the standard library's sockets and threads green (eventlet): import it first, and only

@@ -7,8 +7,8 @@
     {"do": "forget-arp"}           delete them
     {"do": "framework"}            name and version of the OpenFlow framework
 
-An answer has "ok": true and its data, or "ok": false and an "error" for people. A `StateQueries` answers;
-nothing here knows sockets or OpenFlow.
+An answer has "ok": true and its data, or "ok": false and an "error" for users. A `StateQueries` answers;
+this module uses neither sockets nor OpenFlow.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Prober:
             self._give_up(time.monotonic())
 
     def is_due(self, now: float) -> bool:
-        """One at a time while they are answered, so that they do not saturate a user-space director."""
+        """Whether to send the next. It waits for an answer, so as not to saturate a user-space director."""
         quiet = self._quiet
         waits = bool(self._open) and now - max(self.last, self.sent) < quiet and now - self.last < quiet
         return now - self.sent >= self._pause and not waits

@@ -84,7 +84,7 @@ class LabProgram(Program):
 
     def parse_cleanup(self) -> None:
         with self._refusal(self.argv):
-            if isinstance(self.args.list.value, str):  # `--list COLLECTION`: there are none
+            if isinstance(self.args.list.value, str):  # `--list COLLECTION`: ./inv has no collections
                 self.args.list.set_value(True, cast=False)
             super().parse_cleanup()
 

@@ -151,7 +151,7 @@ def width_of(console: Console, table: Table) -> Measurement:
 
 
 def check_table(checks: Iterable[Check], title: str = "") -> Table:
-    """A row for each check; `ok` and `FAIL` are words, so colour alone never tells them apart."""
+    """A row for each check; the words `ok` and `FAIL` distinguish them without colour."""
     rows = [(_mark(check.ok), check.name, check.expected, check.observed) for check in checks]
     return text_table(("", "check", "expected", "observed"), rows, title)
 

@@ -1,4 +1,4 @@
-// A button for each command that can be given from the page, with the command beside it.
+// A button for each command that the page can run, with the command's text next to it.
 
 import { make } from "./dom.js";
 import { act } from "./source.js";

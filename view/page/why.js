@@ -169,7 +169,7 @@ function slotTable(store, choice, owners, slot) {
   ]));
 }
 
-// More slots than can be told apart: the number that each server has.
+// Too many slots to distinguish: the number of slots of each server.
 function shares(store, choice, count, owners, slot) {
   const line = 26;
   const most = Math.max(1, ...owners.map(([, share]) => share));
