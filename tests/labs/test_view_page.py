@@ -595,9 +595,11 @@ def test_a_page_left_open_says_that_its_lab_was_killed(exercise: tuple[Any, Any]
     assert page.locator("#network .host").count() > 4  # what had arrived can still be looked at
     press(page, "8")
     page.get_by_role("button", name="Request a page", exact=True).click()
-    said = page.locator("#panel-act .failed")
-    assert poll_until(said.count, bool, 30)
-    assert said.inner_text() == "No answer: what served this page has ended, or the network is interrupted."
+    message = page.locator("#panel-act .failed")
+    assert poll_until(message.count, bool, 30)
+    assert (
+        message.inner_text() == "No answer: the server of this page has ended, or the network is interrupted."
+    )
     page.goto("about:blank")  # it would try again for ever
     page.problems.clear()
 
