@@ -2,8 +2,9 @@
 
 Labs mostly wait, so there are more of them at a time than processors, as pytest-xdist's workers. Unit tests
 compute, and each of xdist's workers would import all of them to run its part. So they have a process of
-their own, which with mypy takes what the labs leave of the processors (nice(1)). `--unit` divides their
-modules among processes that import only their own, one more than there are processors: some tests wait.
+their own, which with mypy takes what the labs leave of the processors (nice(1)) until these have finished:
+beside other busy programs it would take hours. `--unit` divides their modules among processes that import
+only their own, one more than there are processors: some tests wait.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ class _Beside:
         self._process = stack.enter_context(_started(command, self._output))
 
     def finish(self) -> int:
-        """Its exit code."""
+        """Its exit code, at the priority of this process from now on."""
+        with suppress(PermissionError, ProcessLookupError):  # only root may raise it
+            os.setpriority(os.PRIO_PGRP, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0))
         code = self._process.wait()
         self._output.seek(0)
         text = self._output.read().decode(errors="replace").strip()

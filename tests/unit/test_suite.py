@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.suite import (
     QUICK_CHECKS,
     ROOT,
     TYPES,
+    _Beside,
     divided,
     pytest_commands,
     suitable_workers,
@@ -90,6 +92,14 @@ def test_an_interrupt_ends_everything_that_was_started(
     _, output = process.communicate(timeout=patient(20))
     assert (process.returncode, output) == (code, message)
     assert poll_until(lambda: processes_with(mark), lambda left: not left, 10) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise a priority (CAP_SYS_NICE)")
+def test_what_ran_beside_the_labs_is_not_nice_after_them() -> None:
+    waits = 'began=$(nice); until [ "$(nice)" -lt "$began" ]; do sleep 0.05; done'
+    command = ("nice", "-n", "5", "timeout", "--foreground", f"{patient(20):.0f}", "sh", "-c", waits)
+    with ExitStack() as stack:
+        assert _Beside(stack, command).finish() == 0
 
 
 def test_one_worker_is_this_process() -> None:
