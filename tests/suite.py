@@ -114,13 +114,13 @@ class _Beside:
     def __init__(self, stack: ExitStack, command: Sequence[str]) -> None:
         self._command = command
         self._output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
-        self._process = stack.enter_context(_started(command, self._output))
+        self.process = stack.enter_context(_started(command, self._output))
 
     def finish(self) -> int:
         """Its exit code, at the priority of this process from now on."""
         with suppress(PermissionError, ProcessLookupError):  # only root may raise it
-            os.setpriority(os.PRIO_PGRP, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0))
-        code = self._process.wait()
+            os.setpriority(os.PRIO_PGRP, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0))
+        code = self.process.wait()
         self._output.seek(0)
         text = self._output.read().decode(errors="replace").strip()
         print(f"\n{_shown(self._command)}\n{text}", flush=True)

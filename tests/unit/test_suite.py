@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -96,10 +97,16 @@ def test_an_interrupt_ends_everything_that_was_started(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise a priority (CAP_SYS_NICE)")
 def test_what_ran_beside_the_labs_is_not_nice_after_them() -> None:
-    waits = 'began=$(nice); until [ "$(nice)" -lt "$began" ]; do sleep 0.05; done'
+    nice = os.getpriority(os.PRIO_PROCESS, 0) + 5
+    waits = f'until [ "$(nice)" -lt {nice} ]; do sleep 0.05; done'
     command = ("nice", "-n", "5", "timeout", "--foreground", f"{patient(20):.0f}", "sh", "-c", waits)
     with ExitStack() as stack:
-        assert _Beside(stack, command).finish() == 0
+        beside = _Beside(stack, command)
+        group = beside.process.pid
+        assert (
+            poll_until(partial(os.getpriority, os.PRIO_PGRP, group), lambda found: found == nice, 10) == nice
+        )
+        assert beside.finish() == 0
 
 
 def test_one_worker_is_this_process() -> None:
