@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 
 from director.engines.ebpf import compiler
 from director.engines.ebpf.libbpf import BpfError, library
@@ -18,8 +19,7 @@ def require() -> None:
     """Raises EngineError, which says what is missing, and that another engine needs none of it."""
     if os.geteuid() or not is_initial_root():
         raise EngineError(f"The ebpf engine needs root, for the kernel's bpf(): run it with sudo, {_INSTEAD}")
-    version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
-    if version < _OLDEST:
+    if not _is_new_enough(platform.release()):
         needed = f"Linux {'.'.join(map(str, _OLDEST))} or later; this is {platform.release()}"
         raise EngineError(f"The ebpf engine needs {needed}: boot a newer kernel, {_INSTEAD}")
     try:
@@ -33,3 +33,9 @@ def require() -> None:
             compiler.compiled(family)
     except compiler.CannotCompile as error:
         raise EngineError(f"The ebpf engine can't run: {error}, {_INSTEAD}") from None
+
+
+def _is_new_enough(release: str) -> bool:
+    """`6.1.0-56-amd64`, or as a kernel of one's own may be called, such as `6.12+`."""
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return numbers is not None and tuple(map(int, numbers.groups())) >= _OLDEST
