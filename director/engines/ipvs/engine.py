@@ -224,6 +224,7 @@ class IpvsEngine:
                 stack.callback(self._kernel.load_marks, ())
             if self._installed:
                 stack.callback(self._kernel.restore, ["-C"])
+            self._before, self._marks, self._installed = {}, (), []
 
 
 def _key(service: VirtualService) -> tuple[str, str]:
