@@ -101,7 +101,10 @@ def _run_all(only: str, *, unit: bool, workers: int) -> list[str]:
     types = [*(() if unit else _AFTER_THE_LABS), *_MODULE, *TYPES]
     with ExitStack() as stack:
         beside = [_Beside(stack, command) for command in (types, *others)]
-        pytest_codes = [_run(first), *(process.finish() for process in beside[1:])]
+        first_code = _run(first)
+        for process in beside:
+            process.share_priority()
+        pytest_codes = [first_code, *(process.finish() for process in beside[1:])]
         types_code = beside[0].finish()
     allowed = {0, _NO_TESTS} if others else {0}  # --only may fit tests of one process only
     passed = set(pytest_codes) <= allowed and 0 in pytest_codes
@@ -116,10 +119,13 @@ class _Beside:
         self._output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
         self.process = stack.enter_context(_started(command, self._output))
 
-    def finish(self) -> int:
-        """Its exit code, at the priority of this process from now on."""
-        with suppress(PermissionError, ProcessLookupError):  # only root may raise it
+    def share_priority(self) -> None:
+        """Give it the priority of this process, where the user may (root)."""
+        with suppress(PermissionError, ProcessLookupError):
             os.setpriority(os.PRIO_PGRP, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0))
+
+    def finish(self) -> int:
+        """Its exit code."""
         code = self.process.wait()
         self._output.seek(0)
         text = self._output.read().decode(errors="replace").strip()
