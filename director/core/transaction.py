@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
 from director.core import ftp, schedulers
@@ -92,6 +93,7 @@ class Transaction:
         self._unconfigured: dict[RealServer, None] = {}  # servers in force whose rules are deleted
         self._reconfigured: dict[RealServer, None] = {}  # deleted ones that are added again
         self._limited: dict[RealServer, bool] = {}  # new thresholds; True if the upper one was ever raised
+        self._full: dict[RealServer, None] = {}  # those with that many connections when it was written
         self._sysctls: list[SetSysctl] = []
         self._to_notify: list[tuple[VirtualService, _Draft]] = []
         self._snapshots: list[tuple[VirtualService, Callable[[Sequence[RealServer]], None]]] = []
@@ -149,14 +151,14 @@ class Transaction:
     def activate(self) -> None:
         """Put the new rules in force, all at once.
 
-        New services and servers cost nothing; each changed value of an existing one costs about 0.03 µs, a
-        threshold 0.1 µs, because the engine must know at once whether the server exceeds it.
+        New services and servers cost nothing; each changed value of an existing one costs about 0.03 µs, and
+        0.1 µs more if a new threshold may end or begin an overload, as an engine must know that at once.
         """
         rules = self._rules
         uppers = self._pending.noted("upper")
-        for server, raised in self._limited.items():
+        for server in {*self._full, *filter(attrgetter("overloaded"), self._limited)}:
             full = 0 < uppers.get(server, server.upper) <= server.active + server.inactive
-            overloaded = full or (server.overloaded and not raised)
+            overloaded = full or (server.overloaded and not self._limited[server])
             if overloaded is not server.overloaded:
                 self._pending.note(server, "overloaded", overloaded)
         if self._sysctls:
@@ -203,7 +205,7 @@ class Transaction:
         self._services, self._removed, self._to_notify = {}, {}, []
         yield from self._pending.discard()
         held: tuple[dict[Any, Any], ...] = (self._drafts, self._deleted, self._created)
-        for values in (*held, self._unconfigured, self._reconfigured, self._limited):
+        for values in (*held, self._unconfigured, self._reconfigured, self._limited, self._full):
             while values:
                 values.popitem()
                 yield
@@ -410,6 +412,8 @@ class Transaction:
         raised = not 0 < upper <= self._get(server, "upper")
         if server not in self._created:
             self._limited[server] = raised or self._limited.get(server, False)
+            if 0 < upper <= server.active + server.inactive:
+                self._full[server] = None
         self._set(server, upper=upper, lower=lower)
 
     def _effective_method(self, service: VirtualService, server: Endpoint, requested: Method) -> Method:
