@@ -55,7 +55,7 @@ function diagnosis(run) {
     try {
       const { findings } = await act("doctor", { run: run.run }, "../act");
       nodes = findings.length
-        ? [make("ul", null, findings.map(({ host, title, evidence }) => make("li", null, make("strong", null, `${host}: ${title}`), ` ${evidence}`)))]
+        ? [make("ul", null, findings.map(({ host, title, evidence }) => make("li", null, make("strong", null, `${host}: ${title}`), `: ${evidence}`)))]
         : [make("p", null, "The doctor found nothing wrong.")];
     } catch (error) {
       nodes = [make("p", { class: "failed" }, error.message)];
