@@ -86,20 +86,36 @@ class SyncDaemons:
             )
         try:
             if config.role == MASTER:
-                self._master = _Master(config, self._director, self._clock, self._run_later)
-                self._director.set_sender(self._master.send, self._master.pass_on)
-                if self._master.requests is not None:
-                    self._selector.register(self._master.requests, EVENT_READ, self._master.receive_requests)
+                self._start_master(_Master(config, self._director, self._clock, self._run_later))
             else:
-                self._backup = _Backup(config, self._director, self._clock, self._run_later)
-                self._selector.register(self._backup, EVENT_READ, self._backup.receive)
-                self._director.be_backup(backup=True)
+                self._start_backup(_Backup(config, self._director, self._clock, self._run_later))
         except OSError as error:
             raise LvsError(
                 f"The {config.role} daemon can't use the interface {config.interface} with the group "
                 f"{config.group}, port {config.port} ({error.strerror or error}): see `ip addr`."
             ) from None
         self._engine.sync_changed()
+
+    def _start_master(self, master: _Master) -> None:
+        if master.requests is not None:
+            self._register(master, master.requests, master.receive_requests)
+        self._master = master
+        self._director.set_sender(master.send, master.pass_on)
+
+    def _start_backup(self, backup: _Backup) -> None:
+        self._register(backup, backup, backup.receive)
+        self._backup = backup
+        self._director.be_backup(backup=True)
+
+    def _register(
+        self, daemon: _Master | _Backup, file: socket.socket | _Backup, receive: Callable[[], None]
+    ) -> None:
+        """Raises OSError, and closes the daemon, if it can't be watched."""
+        try:
+            self._selector.register(file, EVENT_READ, receive)
+        except OSError:
+            daemon.close()
+            raise
 
     def stop(self, role: str) -> None:
         """Stop a daemon; a master first sends what it has collected. Raises LvsError."""

@@ -319,6 +319,7 @@ def _cannot(error: OSError) -> str:
     cures = {
         **dict.fromkeys((errno.EPERM, errno.EACCES), "run this as root"),
         errno.EEXIST: "give use_vmac another name",
+        errno.ENOENT: "use_vmac needs the command ip, of the package iproute2",
         errno.EOPNOTSUPP: "use_vmac needs macvlan in the kernel, and an Ethernet interface",
     }
     cure = cures.get(error.errno or 0, "name interfaces that exist and have an address")

@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from director import engines
@@ -85,8 +86,11 @@ def has_netem() -> bool:
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     attempt = ["unshare", "--net", *user, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     environment = {**os.environ, "PATH": search_path()}
-    done = subprocess.run(attempt, capture_output=True, env=environment, timeout=patient(10), check=False)
-    return done.returncode == 0
+    try:
+        subprocess.run(attempt, capture_output=True, env=environment, timeout=patient(10), check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def has_kernel_datapath() -> bool:
@@ -106,7 +110,8 @@ def load_modules_if_root(*names: str) -> None:
     """Load these kernel modules if they exist; a missing one is not an error."""
     if os.geteuid() == 0 and (modprobe := shutil.which("modprobe", path=search_path())):
         for name in names:
-            subprocess.run([modprobe, "--quiet", name], capture_output=True, timeout=patient(20))
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run([modprobe, "--quiet", name], capture_output=True, timeout=patient(20))
 
 
 def search_path() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -49,3 +51,15 @@ def test_advertisements_that_differ_every_time_do_not_fill_the_log(
         "lvs-vrrp: VIP ignores advertisements of this virtual router with "
         "the addresses 192.0.2.0 instead of 203.0.113.1."
     )
+
+
+def test_a_missing_ip_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> int:
+        subprocess.run([str(tmp_path / "ip"), "link"], check=True)
+        return 0
+
+    monkeypatch.setattr(process, "run", run)
+    assert process.main([str(tmp_path / "keepalived.conf")]) == 2
+    assert "iproute2" in capsys.readouterr().err

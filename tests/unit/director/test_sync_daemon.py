@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from errno import ENOSPC
 from selectors import DefaultSelector
 from typing import Any, cast
 
@@ -119,6 +120,24 @@ def test_an_interface_that_does_not_exist_is_named() -> None:
         for role in ("master", "backup"):
             with pytest.raises(LvsError, match="interface nosuch"):
                 daemons.start(DaemonConfig(role, "nosuch"))
+        assert daemons.running() == []
+        assert director.sender is None
+
+
+class FullSelector(DefaultSelector):
+    def register(self, *_: object) -> Any:
+        raise OSError(ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("role", ["master", "backup"])
+def test_a_daemon_that_cannot_be_watched_is_not_left_half_started(role: str) -> None:
+    director = published()
+    engine: Any = Idle(director)
+    with FullSelector() as selector:
+        daemons = SyncDaemons(director, engine, selector, lambda: 0.0, exhaust)
+        for _ in range(2):
+            with pytest.raises(LvsError, match="No space left"):
+                daemons.start(DaemonConfig(role, "lo", resync=True))
         assert daemons.running() == []
         assert director.sender is None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import shutil
+import subprocess
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import pytest
 
@@ -65,3 +67,13 @@ def test_a_closed_tun_device_is_named_with_the_remedy(monkeypatch: pytest.Monkey
     monkeypatch.setattr(capabilities, "TUN", "/no/such/device")
     with pytest.raises(Unable, match="modprobe tun"):
         capabilities.require({})
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "unshare"), TimeoutExpired("unshare", 10)])
+def test_netem_that_cannot_be_tried_is_absent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(capabilities, "load_modules_if_root", lambda _: None)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert not capabilities.has_netem()
