@@ -13,6 +13,7 @@ from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
 from doctor.difference import Difference
 from doctor.path import differences
+from doctor.queries import FTP
 from doctor.sightings import ASKS, last_seen
 from doctor.state import (
     CLIENT,
@@ -29,7 +30,7 @@ from doctor.state import (
     Sighting,
     Trial,
 )
-from doctor.trials import FTP, PORTS
+from doctor.trials import PORTS
 from labs.terminal.screen import make_console, table_box
 
 _WIDE = 100  # columns, without a terminal

@@ -22,6 +22,7 @@ from director.control.channel import ChannelError, Message, call
 from director.core.real_server import Method
 from doctor.collect_host import HAS
 from doctor.parse_host import parse_host
+from doctor.queries import FTP, HTTP
 from doctor.state import (
     STOPPED,
     Connection,
@@ -56,7 +57,6 @@ _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of a second is enough on an idle ma
 _LONGEST = 8  # seconds for the director, however busy the machine: a looping director makes it busy itself
 _BRIEFLY = 0.2  # seconds for a director that cannot accept a connection
 _AT_ONCE = 8
-_FTP, _HTTP = 21, 80
 _IPV6 = 6
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid (unix(7), SO_PEERCRED)
 _MOST = 300  # connections kept: established ones first
@@ -115,7 +115,7 @@ def _targets(plan: Plan, node: Node) -> Iterator[str]:
         if other.role in (Role.CLIENT, Role.DIRECTOR):
             yield from (interface.address for interface in other.interfaces)
     # For clients with protocol and port, which a policy routing rule may match.
-    yield f"{plan.vip} ipproto tcp dport {_HTTP}" if node.role is Role.CLIENT else plan.vip
+    yield f"{plan.vip} ipproto tcp dport {HTTP}" if node.role is Role.CLIENT else plan.vip
     if node.role is Role.DIRECTOR:
         yield from (server.address for server in plan.servers)
     if node.role in (Role.ROUTER, Role.SERVER):
@@ -129,7 +129,7 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
     if node.role is Role.SERVER:
         inbound = plan.tunnel or node.interfaces[0].name
         destination = own if plan.method is Method.NAT else vip
-        port = _HTTP if plan.method is not Method.NAT else _port_of(plan, node)
+        port = HTTP if plan.method is not Method.NAT else _port_of(plan, node)
         for client in clients:
             yield f"{destination} from {client} iif {inbound} ipproto tcp dport {port}"
             yield f"{client} from {destination} ipproto tcp sport {port}"
@@ -138,8 +138,8 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
         return
     outside, inside = node.interfaces[0].name, node.interfaces[-1].name
     for client in clients:
-        yield f"{vip} from {client} iif {outside} ipproto tcp dport {_HTTP}"
-        yield f"{client} from {vip} iif {inside} ipproto tcp sport {_HTTP}"
+        yield f"{vip} from {client} iif {outside} ipproto tcp dport {HTTP}"
+        yield f"{client} from {vip} iif {inside} ipproto tcp sport {HTTP}"
     if plan.method is Method.TUN:
         switch = node.interfaces[-1].switch
         behind = {interface.node for interface in plan.topology.interfaces if interface.switch == switch}
@@ -151,7 +151,7 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
 
 def _port_of(plan: Plan, node: Node) -> int:
     """The port of its httpd."""
-    return next((server.http_port for server in plan.servers if server.name == node.name), _HTTP)
+    return next((server.http_port for server in plan.servers if server.name == node.name), HTTP)
 
 
 def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> HostState:
@@ -199,7 +199,7 @@ def _prescribed(plan: Plan, setup: Setup | None) -> Planned:
     if isinstance(setup, RealServerSetup):
         vip_on = "lo" if setup.method is Method.DR else plan.tunnel
         server = next((server for server in plan.servers if server.name == setup.name), None)
-        ports = (server.http_port, *server.more_ports, *((_FTP,) if server.ftp else ())) if server else ()
+        ports = (server.http_port, *server.more_ports, *((FTP,) if server.ftp else ())) if server else ()
         return Planned(setup.gateway, vip_on=vip_on, ports=ports)
     return Planned()
 

@@ -60,7 +60,7 @@ def filtered(
     state: LabState, host: HostState, packet: PathPacket, hooks: Iterable[str]
 ) -> Iterator[Difference]:
     """A packet filter that drops the packet; the director's engines receive packets before its filter."""
-    if host.role == "director" and state.director.engine != "ipvs":
+    if host.role == "director" and not state.director.is_kernel_ipvs:
         return
     rule = dropped(host.filters, packet.facts, *hooks)
     if rule:

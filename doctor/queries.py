@@ -24,6 +24,7 @@ from doctor.state import (
     Process,
     Service,
 )
+from labs.methods import FLAGS
 from labs.network.addresses import link_local
 from realserver_setup.build import TUNNELS
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
@@ -68,7 +69,7 @@ def option(service: Service) -> str:
 
 def flag(state: LabState) -> str:
     """ipvsadm's option for the lab's forwarding method."""
-    return {"nat": "-m", "tun": "-i", "dr": "-g"}[state.method]
+    return FLAGS[state.method]
 
 
 def about_the_vip(state: LabState) -> Iterator[Service]:

@@ -31,6 +31,7 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from director.core.real_server import Method
 from director.formats.ipvsadm_words import endpoint
+from doctor.queries import FTP, HTTP
 from doctor.sightings import Watch, last_seen, lost
 from doctor.state import (
     FAILED,
@@ -55,7 +56,6 @@ from labs.wait import patient, poll_until
 from realserver_setup import syscalls
 
 PORTS = range(61000, 65000)  # above those that the kernel picks (net.ipv4.ip_local_port_range)
-HTTP, FTP = 80, 21
 CLOSED = "closed without an answer"
 _REQUEST = "GET /name?doctor HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n"
 _DOCTOR, _CURL = "doctor", "curl/7.88.1 (doctor)"

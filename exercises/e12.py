@@ -14,6 +14,7 @@ from classroom.checks.open_connections import (
 )
 from classroom.model import Edit, Exercise, Fault, Repair, Solution, Variant
 from classroom.script_edits import script_editor
+from labs.methods import FLAGS
 from labs.run.running import RunningLab
 from realserver_setup.render import Script
 
@@ -23,12 +24,11 @@ from realserver_setup.render import Script
 DELETE = ("ippfvsadm -D -t {vip}:80 -R {rip}:{port}", "ipvsadm -d -t {vip}:80 -r {rip}:{port}")
 
 QUIESCE = "ipvsadm -e -t {vip}:80 -r {rip}:{port} -w 0"
-_FORWARDING = {"nat": "-m", "tun": "-i", "dr": "-g"}
 
 
 def drain_command(method: str) -> str:
     """The right last line of drain.sh; ipvsadm -e needs the forwarding method again."""
-    return f"{QUIESCE} {_FORWARDING[method]}"
+    return f"{QUIESCE} {FLAGS[method]}"
 
 
 FAULTS = tuple(Fault((Edit("d", DRAIN_SCRIPT, put=line),)) for line in DELETE)

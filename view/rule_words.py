@@ -32,6 +32,7 @@ from director.core.errors import LvsError
 from director.core.family import IPV6
 from director.core.packet import PROTOCOL_NAMES, Endpoint
 from director.core.real_server import Method
+from director.formats.ipvsadm_words import FORWARDING
 from labs.literals import expression
 
 _CALLS: dict[str, Any] = {
@@ -42,7 +43,6 @@ _CALLS: dict[str, Any] = {
     )
 } | {"Endpoint": Endpoint, "IPv4Endpoint": Endpoint}
 _METHOD = re.compile(r"<Method\.(\w+): [^>]*>")
-_FORWARDING = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
 _EVERY_PORT = (0, 65535)
 
 
@@ -121,8 +121,8 @@ def _policy(command: AddService | EditService) -> Iterator[str]:
 
 
 def _server(command: AddServer | EditServer) -> Iterator[str]:
-    if command.method in _FORWARDING:
-        yield _FORWARDING[command.method]
+    if command.method is not None and command.method.value in FORWARDING:
+        yield FORWARDING[command.method.value]
     for option, value in (("-w", command.weight), ("-x", command.upper), ("-y", command.lower)):
         if value is not None and (value or option == "-w"):
             yield f"{option} {value}"

@@ -20,7 +20,7 @@ from classroom.in_host import command
 from classroom.model import Judge, Observations, Variant
 from classroom.worksheet import BLANK, Section, answer, answers
 from compare.scaling import shape_links
-from director.core.real_server import Method
+from director.formats.ipvsadm_words import FORWARDING
 from labs.checks.result import Check
 from labs.run.running import RunningLab
 
@@ -33,7 +33,6 @@ _SCRIPT = 4.0  # seconds for rules.sh
 # Tolerances: of a measurement from the links' capacity before it is repeated, and in the end; and of a
 # prediction from the measurement. Possible answers are at least a quarter apart.
 _VERY_NEAR, _NEAR, _PREDICTED = 0.06, 0.12, 0.16
-_FLAGS = {Method.NAT: "-m", Method.TUN: "-i", Method.DR: "-g"}
 
 # ---- each student's figures ----
 
@@ -168,7 +167,7 @@ def _as_expected(found: Mapping[str, Any], count: int, variant: Variant, near: f
 
 def _give_rules(count: int, variant: Variant) -> str:
     """A service with the first `count` real servers; returns the director's error, or ""."""
-    service, flag = f"-t {variant.plan.vip}:80", _FLAGS[variant.plan.method]
+    service, flag = f"-t {variant.plan.vip}:80", FORWARDING[variant.plan.method.value]
     servers = [
         f"-a {service} -r {server.address}:{server.http_port} {flag}"
         for server in variant.plan.servers[:count]

@@ -11,7 +11,7 @@ from typing import Any
 from director.core import ALL_128_BITS, ALL_ONES
 
 _ALL_PORTS = (0, 2**16 - 1)
-_FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}
+FORWARDING = {"Masq": "-m", "Tunnel": "-i", "Route": "-g"}  # options, by the values of Method
 
 Fields = dict[str, Any]
 
@@ -48,7 +48,7 @@ def policy_options(service: Fields) -> Iterator[str]:
 
 def server_options(server: Fields) -> Iterator[str]:
     """The words after the real server in -a and -e."""
-    forwarding = _FORWARDING[server["method"]]
+    forwarding = FORWARDING[server["method"]]
     yield f"{forwarding} -w {server['weight']}"
     if forwarding == "-i":
         yield "--tun-type ipip"

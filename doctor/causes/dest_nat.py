@@ -11,13 +11,12 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState
 
 TITLE = "destination NAT sends requests elsewhere"
 
-_KERNEL = "ipvs"  # the engine whose packets pass the host's own packet filter
 _HOOKS = {CLIENT: "output", ROUTER: "prerouting", DIRECTOR: "prerouting", SERVER: "prerouting"}
 
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
-        if host.role == DIRECTOR and state.director.engine != _KERNEL:
+        if host.role == DIRECTOR and not state.director.is_kernel_ipvs:
             continue
         # A rule that depends on a rate or a random number counts only where a trial ended.
         redirects = suspect_redirection if ends_at(state, host) else redirection

@@ -14,7 +14,7 @@ VERSIONS = (4,)  # of IP
 
 def find(state: LabState) -> Iterator[Cause]:
     host = state.director_host
-    if state.method != "nat" or state.director.engine == "ipvs" or host.error:
+    if state.method != "nat" or state.director.is_kernel_ipvs or host.error:
         return
     inside = [plug.interface for plug in host.plugs if _faces_servers(state, plug.switch)]
     on = [name for name in inside if host.settings.get(f"conf.{name}.forwarding", 0)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import Packet, dropped, drops_at_random, drops_long, suspects
-from doctor.queries import outer_packet, reply_packet, request_packet, served_port
+from doctor.queries import FTP, HTTP, outer_packet, reply_packet, request_packet, served_port
 from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,
@@ -24,9 +24,7 @@ from doctor.state import (
 
 TITLE = "a packet filter drops requests or replies"
 
-_HTTP, _FTP = 80, 21
 _ERRORS = ("RST", "ICMP")
-_KERNEL = "ipvs"  # the engine whose packets pass the director's own packet filter
 _IN, _THROUGH, _OUT = (
     ("ingress", "prerouting", "input"),
     ("ingress", "prerouting", "forward", "postrouting", "egress"),
@@ -85,9 +83,9 @@ def passing(state: LabState, host: HostState) -> _Passing:
             yield from _of_a_server(state, host, own, client)
         elif host.role == CLIENT:
             out = {"oifname": host.main.interface}
-            yield "requests", {**request_packet(client.address, state.vip, _HTTP), **out}, _OUT
+            yield "requests", {**request_packet(client.address, state.vip, HTTP), **out}, _OUT
             inbound = {"iifname": host.main.interface}
-            yield "replies", {**reply_packet(state.vip, client.address, _HTTP), **inbound}, _IN
+            yield "replies", {**reply_packet(state.vip, client.address, HTTP), **inbound}, _IN
         else:
             yield from _of_a_router(state, host, client)
 
@@ -98,7 +96,7 @@ def _of_a_server(state: LabState, host: HostState, own: PlannedServer, client: P
     inbound = {"iifname": "tunl0" if state.method == "tun" else lan}
     if state.method == "tun":
         yield "packets of the tunnel", {**outer_packet(state.dip, own.address), "iifname": lan}, _IN
-    for port in (served_port(state, own), *((_FTP,) if own.ftp else ())):
+    for port in (served_port(state, own), *((FTP,) if own.ftp else ())):
         yield "requests", {**request_packet(client.address, address, port), **inbound}, _IN
         yield "replies", {**reply_packet(address, client.address, port), "oifname": lan}, _OUT
 
@@ -109,14 +107,14 @@ def _of_a_router(state: LabState, host: HostState, client: Plug) -> _Passing:
     outwards = {"iifname": inside, "oifname": outside}
     in_front = host.plugs[-1].switch == state.director_host.main.switch
     if in_front:
-        yield "requests", {**request_packet(client.address, state.vip, _HTTP), **inwards}, _THROUGH
+        yield "requests", {**request_packet(client.address, state.vip, HTTP), **inwards}, _THROUGH
     behind = {neighbour.name for neighbour, _ in state.on_switch(host.plugs[-1].switch)}
     for server in state.servers if state.method == "tun" else ():
         if in_front or server.name in behind:
             direction = outwards if in_front else inwards
             yield "packets of the tunnel", {**outer_packet(state.dip, server.address), **direction}, _THROUGH
     if state.method != "tun" or not in_front:
-        yield "replies", {**reply_packet(state.vip, client.address, _HTTP), **outwards}, _THROUGH
+        yield "replies", {**reply_packet(state.vip, client.address, HTTP), **outwards}, _THROUGH
 
 
 def _of_the_director(state: LabState) -> _Passing:
@@ -127,15 +125,15 @@ def _of_the_director(state: LabState) -> _Passing:
     for server in state.servers:
         out = {"oifname": state.director_host.plugs[-1].interface}
         for client in state.clients:
-            request = request_packet(client.address, state.vip, _HTTP)
+            request = request_packet(client.address, state.vip, HTTP)
             if state.method == "tun":
                 request = outer_packet(state.dip, server.address)
             elif state.method == "nat":
                 request = request_packet(client.address, server.address, server.ports[0])
             yield "requests", {**request, **out}, ("egress",)
-    if state.director.engine == _KERNEL:
+    if state.director.is_kernel_ipvs:
         for client in state.clients:
-            yield "requests", request_packet(client.address, state.vip, _HTTP), _IN
+            yield "requests", request_packet(client.address, state.vip, HTTP), _IN
 
 
 def _cause(host: HostState, rule: FilterRule, what: str, *, certain: bool = True) -> Cause:

@@ -11,13 +11,12 @@ from doctor.state import DIRECTOR, ROUTER, FilterRule, HostState, LabState
 
 TITLE = "source NAT changes the clients' addresses"
 
-_KERNEL = "ipvs"  # the engine whose packets pass the host's own packet filter
 _MASQUERADE = "masquerade"
 
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(ROUTER, DIRECTOR):
-        if host.role == DIRECTOR and state.director.engine != _KERNEL:
+        if host.role == DIRECTOR and not state.director.is_kernel_ipvs:
             continue
         for client in state.clients:
             packet = {**request_packet(client.address, state.vip, 80), "oifname": host.plugs[-1].interface}

@@ -103,6 +103,11 @@ class DirectorState:
     sysctls: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def is_kernel_ipvs(self) -> bool:
+        """Whether packets pass the host's own packet filter and routing: the other engines bypass both."""
+        return self.engine == "ipvs"
+
+    @property
     def full(self) -> bool:
         return 0 < self.limit <= self.entries
 

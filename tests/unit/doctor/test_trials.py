@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from doctor import sightings, trials
+from doctor.queries import FTP
 from doctor.sightings import Watch, last_seen, lost, parse
 from doctor.state import (
     FAILED,
@@ -33,7 +34,7 @@ from doctor.state import (
     Target,
     Trial,
 )
-from doctor.trials import FTP, PORTS, Attempt, attempts_for, try_all
+from doctor.trials import PORTS, Attempt, attempts_for, try_all
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 
