@@ -71,6 +71,8 @@ CAUSES = {
     "sync_differs": "connection synchronisation uses the wrong interface or number",
     "garp_lost": "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not",
     "check_wrong": "a health check takes out a real server that serves",
+    "small_window": "a route's small receive window slows connections down",
+    "no_ports": "a client has too few ephemeral ports",
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",

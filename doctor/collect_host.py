@@ -27,6 +27,7 @@ _SETTINGS = (
     *("disable_ipv6", "accept_dad", "accept_ra", "drop_unsolicited_na"),
 )
 _SOLICITS = "mcast_solicit"  # the number of ARP requests for a neighbour
+_RANGES = ("ip_local_port_range", "ip_local_reserved_ports")  # of both IP versions
 _GENERAL = ("ip_forward", "ip_no_pmtu_disc", "ip_default_ttl")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of a socket in /proc/net/tcp and udp
 _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
@@ -55,6 +56,7 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "ip": _output("", "ip", "-j", "address", "show")
         + _output("\n".join(asked) + "\n", "ip", f"-{version}", "-j", "-force", "-batch", "-"),
         "settings": dict(_settings(_TREES[version])),
+        "ranges": dict(_ranges(_TREES[4])),
         "offloads": {name: _offloads(name) for name in os.listdir("/sys/class/net") if name != "lo"},
         "counters": dict(_counters()),
         "listeners": [
@@ -142,6 +144,15 @@ def _settings(tree: str) -> Iterator[tuple[str, int]]:
         yield from _number(setting, path)
     for interface in os.listdir(f"{tree}/neigh"):
         yield from _number(f"neigh.{interface}.{_SOLICITS}", f"{tree}/neigh/{interface}/{_SOLICITS}")
+
+
+def _ranges(tree: str) -> Iterator[tuple[str, str]]:
+    for name in _RANGES:
+        try:
+            with open(f"{tree}/{name}") as file:
+                yield name, " ".join(file.read().split())
+        except OSError:
+            continue
 
 
 def _number(setting: str, path: str) -> Iterator[tuple[str, int]]:

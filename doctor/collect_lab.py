@@ -57,6 +57,7 @@ _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of a second is enough on an idle ma
 _LONGEST = 8  # seconds for the director, however busy the machine: a looping director makes it busy itself
 _BRIEFLY = 0.2  # seconds for a director that cannot accept a connection
 _AT_ONCE = 8
+_CLIENT = 50000  # a port as clients have: ephemeral by Linux's range and by IANA's (RFC 6335)
 _IPV6 = 6
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid (unix(7), SO_PEERCRED)
 _MOST = 300  # connections kept: established ones first
@@ -114,8 +115,8 @@ def _targets(plan: Plan, node: Node) -> Iterator[str]:
     for other in plan.topology.nodes:
         if other.role in (Role.CLIENT, Role.DIRECTOR):
             yield from (interface.address for interface in other.interfaces)
-    # For clients with protocol and port, which a policy routing rule may match.
-    yield f"{plan.vip} ipproto tcp dport {HTTP}" if node.role is Role.CLIENT else plan.vip
+    # For clients with protocol and ports, which a policy routing rule may match.
+    yield f"{plan.vip} {_request(HTTP)}" if node.role is Role.CLIENT else plan.vip
     if node.role is Role.DIRECTOR:
         yield from (server.address for server in plan.servers)
     if node.role in (Role.ROUTER, Role.SERVER):
@@ -131,15 +132,15 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
         destination = own if plan.method is Method.NAT else vip
         port = HTTP if plan.method is not Method.NAT else _port_of(plan, node)
         for client in clients:
-            yield f"{destination} from {client} iif {inbound} ipproto tcp dport {port}"
-            yield f"{client} from {destination} ipproto tcp sport {port}"
+            yield f"{destination} from {client} iif {inbound} {_request(port)}"
+            yield f"{client} from {destination} {_reply(port)}"
         if plan.method is Method.TUN:
             yield f"{own} from {dip} iif {node.interfaces[0].name}"
         return
     outside, inside = node.interfaces[0].name, node.interfaces[-1].name
     for client in clients:
-        yield f"{vip} from {client} iif {outside} ipproto tcp dport {HTTP}"
-        yield f"{client} from {vip} iif {inside} ipproto tcp sport {HTTP}"
+        yield f"{vip} from {client} iif {outside} {_request(HTTP)}"
+        yield f"{client} from {vip} iif {inside} {_reply(HTTP)}"
     if plan.method is Method.TUN:
         switch = node.interfaces[-1].switch
         behind = {interface.node for interface in plan.topology.interfaces if interface.switch == switch}
@@ -147,6 +148,14 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
         for server in plan.servers:
             if is_first or server.name in behind:
                 yield f"{server.address} from {dip} iif {inside if is_first else outside}"
+
+
+def _request(port: int) -> str:
+    return f"ipproto tcp sport {_CLIENT} dport {port}"
+
+
+def _reply(port: int) -> str:
+    return f"ipproto tcp sport {port} dport {_CLIENT}"
 
 
 def _port_of(plan: Plan, node: Node) -> int:
@@ -183,7 +192,7 @@ def _with_unreachable(host: HostState, targets: Iterable[str]) -> HostState:
 
 
 def _asked(words: list[str]) -> NextHop:
-    """The question `ADDRESS from SOURCE iif INTERFACE ipproto tcp dport PORT`; only ADDRESS is mandatory."""
+    """The question `ADDRESS from SOURCE iif INTERFACE ipproto tcp ...`; only ADDRESS is mandatory."""
     named = dict(zip(words[1::2], words[2::2], strict=False))
     return NextHop(words[0], source=named.get("from", ""), inbound=named.get("iif", ""))
 

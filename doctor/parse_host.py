@@ -43,6 +43,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
         neighbours=tuple(_neighbours(neighbours)),
         next_hops=tuple(_next_hop(route) for next_hop in next_hops for route in next_hop),
         settings=printed_state["settings"],
+        ranges=printed_state.get("ranges", {}),
         offloads=printed_state["offloads"],
         counters=printed_state["counters"],
         listeners=tuple(Listener(*fields) for fields in printed_state["listeners"]),
@@ -125,6 +126,7 @@ def _next_hop(route: Mapping[str, Any]) -> NextHop:
         local=route.get("type") == "local",
         mtu=_metric(route, "mtu"),
         hoplimit=_metric(route, "hoplimit"),
+        window=_metric(route, "window"),
     )
 
 
@@ -145,6 +147,7 @@ def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
 
 
 _MATCHES = ("fwmark", "iif", "oif", "tos", "ipproto", "sport", "dport", "uid_start", "uid_end")
+_RANGES = ("sport", "dport")
 _OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))
 
 
@@ -156,6 +159,11 @@ def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
         words = [f"from {_prefix(entry, 'src')}"]
         words += [f"to {_prefix(entry, 'dst')}"] if "dst" in entry else []
         words += [f"{name} {entry[name]}" for name in _MATCHES if name in entry]
+        words += [
+            f"{name} {entry[f'{name}_start']}-{entry[f'{name}_end']}"
+            for name in _RANGES
+            if f"{name}_start" in entry
+        ]
         words.append(entry.get("action") or f"lookup {entry.get('table', '?')}")
         yield PolicyRule(entry.get("priority", 0), " ".join(words))
 

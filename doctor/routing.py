@@ -170,6 +170,13 @@ def policy_text(host: HostState) -> str:
     return f"; ip rule has {', '.join(map(str, host.rules))}" if host.rules else ""
 
 
+def without_metrics(host: HostState, target: str) -> Iterator[str]:
+    """The command that restores the route to `target` without metrics of its own, such as hoplimit."""
+    used = longest(host.routes, target)
+    if used:
+        yield f"ip route replace {used}"
+
+
 def default_route(host: HostState) -> Iterator[str]:
     """The commands that restore the host's default route."""
     if host.planned.gateway:

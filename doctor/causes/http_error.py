@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from doctor.causes import Cause
@@ -13,12 +14,14 @@ from realserver_setup.httpd import PROGRAM
 TITLE = "a real server's httpd answers with an error, or a wrong page"
 
 _FEW = 4  # changed lines
+_HASTY = re.compile(r"\b(?:send|client_body)_timeout +\d{1,3}ms")
 
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         trial = next((trial for trial in state.trials if _is_error(state, trial, host)), None)
-        if (trial or host.site.missing) and listening_program(state, host) in ("", PROGRAM):
+        is_wrong = trial or host.site.missing or _is_hasty(host)
+        if is_wrong and listening_program(state, host) in ("", PROGRAM):
             yield _cause(host, trial)
 
 
@@ -30,6 +33,11 @@ def _is_error(state: LabState, trial: Trial, host: HostState) -> bool:
         seen = last_seen(trial) if trial.outcome == FAILED and trial.port != FTP else None
         return seen is not None and seen.host == host.name
     return trial.wanted == host.name and (trial.outcome == FAILED or closed or is_other_page)
+
+
+def _is_hasty(host: HostState) -> bool:
+    """Whether it breaks off transfers that do not fit into the kernel's buffers, as those of trials do."""
+    return any(_HASTY.search(line) for line in host.site.changed)
 
 
 def _cause(host: HostState, trial: Trial | None) -> Cause:
@@ -45,10 +53,15 @@ def _cause(host: HostState, trial: Trial | None) -> Cause:
         host.name,
         "; ".join(evidence),
         "The connection works, and what goes wrong is in the program: the director does not look at "
-        "answers, so this real server gets its share of the requests, and each of them fails. "
+        f"answers, so this real server gets its share of the requests, and {_failing(host, trial)} fails. "
         f"A client sees it as often as {host.name} is chosen.",
         "\n".join(repair) or f"tail ../../servers/{host.name}/logs/error.log",
     )
+
+
+def _failing(host: HostState, trial: Trial | None) -> str:
+    only_long = not trial and not host.site.missing
+    return "every transfer that takes longer than that" if only_long else "each of them"
 
 
 def _end(trial: Trial) -> str:

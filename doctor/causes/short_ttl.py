@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.routing import default_route
+from doctor.routing import without_metrics
 from doctor.state import CLIENT, SERVER, HostState, LabState
 
 TITLE = "packets start with a TTL that expires on the way"
@@ -37,6 +37,6 @@ def _short(state: LabState, host: HostState, hosts: int) -> Iterator[tuple[str, 
     ends = {state.vip} if host.role == CLIENT else {plug.address for plug in state.clients}
     for hop in host.next_hops:
         if hop.target in ends and 0 < hop.hoplimit <= hosts:
-            repair = "\n".join(default_route(host)) or f"ip route replace {hop.target} via {hop.gateway}"
+            repair = "\n".join(without_metrics(host, hop.target))
             yield f"the route to {hop} has hoplimit {hop.hoplimit}", repair
             return

@@ -97,8 +97,9 @@ class Planned:
 class HostState:
     """One host; `error` is why it could not be read.
 
-    `settings` are sysctls of net.ipv4 or net.ipv6 (`ip_forward`, `conf.all.rp_filter`); `counters` have
-    nstat's names; `offloads` say for each interface whether TCP checksums are left to hardware.
+    `settings` are sysctls of net.ipv4 or net.ipv6 (`ip_forward`, `conf.all.rp_filter`); `ranges` are those
+    of net.ipv4 that are ranges of ports; `counters` have nstat's names; `offloads` say for each interface
+    whether TCP checksums are left to hardware.
     `legacy_tables` are the tables of iptables-legacy, whose rules nft does not list; `legacy_rules` are those
     rules, as iptables-legacy-save prints them if it is installed, each with its table. `ipsec` are IPsec
     policies (ip-xfrm(8)).
@@ -127,6 +128,7 @@ class HostState:
     legacy_tables: tuple[str, ...] = ()
     legacy_rules: tuple[str, ...] = ()
     ipsec: tuple[str, ...] = ()
+    ranges: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def main(self) -> Plug:

@@ -112,7 +112,7 @@ class NextHop:
     """The kernel's next hop for packets to `target`; without `interface` there is no route.
 
     `source` and `inbound`: for packets with that source address, received on that interface. `local`: they
-    are delivered to this host. `mtu` and `hoplimit` are the route's own metrics, if any.
+    are delivered to this host. `mtu`, `hoplimit` and `window` are the route's own metrics, if any.
     """
 
     target: str
@@ -123,6 +123,7 @@ class NextHop:
     local: bool = False
     mtu: int = 0
     hoplimit: int = 0
+    window: int = 0
 
     def __str__(self) -> str:
         if not self.interface:

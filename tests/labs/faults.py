@@ -928,13 +928,23 @@ KINDS: tuple[Kind, ...] = (
         Variant("rm /run/lvs/<host>/index.html", "echo <host> > /run/lvs/<host>/index.html"),
     ),
     _extra(
-        "one source port",
+        "no ephemeral ports",
         "client",
-        LOCATED,
+        "no_ports",
         Variant(
             "sysctl -w net.ipv4.ip_local_port_range='40000 40000'",
             "sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
         ),
+        Variant(
+            "sysctl -w net.ipv4.ip_local_reserved_ports=32768-60999",
+            "sysctl -w net.ipv4.ip_local_reserved_ports=''",
+        ),
+    ),
+    _extra(
+        "a small window",
+        "client",
+        "small_window",
+        Variant("ip route replace default via <gw> window 70", "ip route replace default via <gw>"),
     ),
     _extra(
         "every packet dropped before ARP",
@@ -1014,12 +1024,13 @@ KINDS: tuple[Kind, ...] = (
     _extra(
         "a client's rule for ports of its own",
         "client",
-        LOCATED,
+        "no_route",
         Variant(
             "ip route add default via <free_ip> table 77; "
             "ip rule add ipproto tcp sport 32768-60999 priority 40 lookup 77",
             "ip rule del priority 40; ip route flush table 77",
         ),
+        Variant("ip rule add ipproto tcp sport 32768-60999 priority 40 blackhole", "ip rule del priority 40"),
     ),
     _extra(
         "a local route for a client",
@@ -1066,6 +1077,7 @@ KINDS: tuple[Kind, ...] = (
         "server",
         "http_error",
         _configured("s/sendfile on;/sendfile on; client_header_timeout 1ms;/"),
+        _configured("s/sendfile on;/sendfile on; send_timeout 1ms;/"),
     ),
     _extra(
         "an empty file system where the files were",

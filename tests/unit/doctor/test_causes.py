@@ -22,6 +22,7 @@ from doctor.state import (
     REFUSED,
     RESET,
     TIMED_OUT,
+    UNREACHABLE,
     WRONG_SERVER,
     Address,
     Connection,
@@ -321,6 +322,7 @@ def failing(state: LabState) -> LabState:
     return replace(state, trials=(Trial("c1", VIP, 80, "timed out"),))
 
 
+RANGE, RESERVED = "ip_local_port_range", "ip_local_reserved_ports"
 ALL_ARP = FilterRule("arp", "f", "c", "input", 0, 5, "drop", (), "drop")
 POLICY = PolicyRule(100, "from all lookup main")
 BPF = TrafficFilter("rs1-eth0", "ingress", "filter protocol ip bpf handle 0x1")
@@ -344,6 +346,19 @@ def hops_limited(state: LabState, name: str, target: str) -> LabState:
     """With a TTL of 1 for packets to `target`."""
     hops = host(state, name).next_hops
     return on(state, name, next_hops=tuple(replace(one, hoplimit=one.target == target) for one in hops))
+
+
+def small_window(state: LabState, name: str, window: int) -> LabState:
+    """With a receive window in its routes."""
+    hops = tuple(replace(hop, window=window) for hop in host(state, name).next_hops)
+    return on(state, name, next_hops=hops)
+
+
+def without_ports(state: LabState, ranges: str, reserved: str = "") -> LabState:
+    """A client whose kernel found no free port."""
+    state = on(state, "c1", ranges={RANGE: ranges, RESERVED: reserved})
+    trial = Trial("c1", VIP, 80, UNREACHABLE, detail="Address already in use", usual=True)
+    return replace(state, trials=(trial, *state.trials))
 
 
 def files(state: LabState, name: str, now: int, most: int) -> LabState:
@@ -698,6 +713,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("engine_detached", "dr", "d", lambda s: failing(on(s, "d", filters=()))),
     ("engine_detached", "dr", "d", lambda s: failing(director(s, engine="ebpf"))),
     ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site("/run/x", missing=("index.html",)))),
+    ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site(changed=("line 8: send_timeout 1ms;",)))),
     ("two_masters", "ha", "d2", lambda s: both_own_the_vip(s)),
     ("two_masters", "ha", "d2", lambda s: on(both_own_the_vip(s), "d2", filters=(NO_VRRP,))),
     ("two_masters", "ha", "d1", lambda s: link(both_own_the_vip(s), "d1", qdisc="pfifo")),
@@ -763,12 +779,24 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("frozen", "ha", "d2", lambda s: stopped_takeover(s, "d2")),
     ("frozen", "ha", "d1", lambda s: stopped_checks(s, "d1")),
     ("director_down", "ha", "d2", lambda s: paired(s, "d2", process=None, director=DirectorState(error="x"))),
+    ("small_window", "dr", "c1", lambda s: small_window(s, "c1", 70)),
+    ("small_window", "nat", "rs2", lambda s: small_window(s, "rs2", 70)),
+    ("no_ports", "dr", "c1", lambda s: without_ports(s, "32768 60999", "32768-50000,50001-60999")),
+    ("no_ports", "nat", "c1", lambda s: without_ports(s, "40000 40000")),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     (
         "who has been asked need not ask",
         "nat",
         lambda s: on(s, "rs1", settings={"neigh.rs1-eth0.mcast_solicit": 0}),
+    ),
+    ("a timeout of seconds", "dr", lambda s: on(s, "rs1", site=Site(changed=("line 8: send_timeout 9s;",)))),
+    ("a window of several segments", "dr", lambda s: small_window(s, "c1", 14_600)),
+    ("a small window of a router", "dr", lambda s: small_window(s, "r0", 70)),
+    (
+        "few ports, and nobody lacks one",
+        "dr",
+        lambda s: replace(without_ports(s, "40000 40001"), trials=s.trials),
     ),
     ("lo down: its local routes stay", "dr", lambda s: with_vip(s, "rs1", up=False)),
     ("a local route instead of the VIP", "dr", local_route_alone),
@@ -1099,6 +1127,17 @@ def test_a_harmless_change_is_not_a_cause(method: str, change: Callable[[LabStat
     assert diagnose(change(healthy(method))) == []
 
 
+@pytest.mark.parametrize("change", [small_window, hops_limited])
+def test_a_metric_is_removed_from_the_route_that_is_used(
+    change: Callable[[LabState, str, Any], LabState],
+) -> None:
+    """Which is not always the default route."""
+    state = change(healthy("dr"), "c1", 70 if change is small_window else VIP)
+    more = Route("203.0.113.0/24", "198.51.100.254", "c1-eth0")
+    (found,) = diagnose(on(state, "c1", routes=(*host(state, "c1").routes, more)))
+    assert found.repair == f"ip route replace {more}"
+
+
 def test_every_cause_is_tested() -> None:
     assert {broken[0] for broken in (*BROKEN, *IN_IPV6)} | {"packet_too_big_filtered"} == set(CAUSES)
 
@@ -1202,8 +1241,10 @@ def test_titles_match_the_diagnosis() -> None:
 
 
 def test_the_page_lists_all_causes_in_order() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
+    page = PAGE.read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE)
     assert rows == list(CAUSES.items())
+    assert f"None of the {len(rows)} known causes applies." in page
 
 
 def test_the_larger_value_counts_and_both_are_shown() -> None:

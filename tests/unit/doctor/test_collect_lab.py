@@ -60,10 +60,11 @@ WAYS = (
     '[{"type": "local", "dst": "203.0.113.1", "dev": "lo"}]\n'
     '[{"type": "local", "dst": "203.0.113.1", "from": "198.51.100.101", "dev": "lo", "iif": "rs1-eth0"}]\n'
     '[{"dst": "198.51.100.101", "from": "203.0.113.1", "gateway": "203.0.113.254", "dev": "rs1-eth0",'
-    ' "metrics": [{"mtu": 1400}]}]\n'
+    ' "metrics": [{"mtu": 1400, "window": 70}]}]\n'
 )
 RULES = """[{"priority":0,"src":"all","table":"local"},{"priority":50,"src":"10.0.0.0","srclen":8,
-"dst":"10.1.0.1","iif":"lo","action":"prohibit"},{"priority":100,"src":"203.0.113.1","table":"77"},
+"dst":"10.1.0.1","iif":"lo","action":"prohibit"},{"priority":60,"src":"all","ipproto":"tcp","sport_start":32768,
+"sport_end":60999,"action":"blackhole"},{"priority":100,"src":"203.0.113.1","table":"77"},
 {"priority":32766,"src":"all","table":"main"},{"priority":32767,"src":"all","table":"default"}]
 """
 BPF = """filter protocol ip pref 49152 bpf chain 0
@@ -72,6 +73,7 @@ filter protocol ip pref 49152 bpf chain 0 handle 0x1 bytecode '1,6 0 0 2' direct
 PRINTED = {
     "ip": DEVICES + ROUTES + NEIGHBOURS + RULES + WAYS,
     "settings": {"ip_forward": 0},
+    "ranges": {"ip_local_port_range": "32768 60999"},
     "offloads": {"rs1-eth0": False},
     "counters": {"IpInAddrErrors": 3},
     "listeners": [("TCP", "0.0.0.0", 80, 41, "nginx", "T"), ("UNIX", DIRECTOR, 0, 42, "python", "S")],
@@ -278,7 +280,9 @@ def test_parsing_a_hosts_output() -> None:
     assert host.next_hop("198.51.100.101") == NextHop("198.51.100.101", "203.0.113.254", "rs1-eth0")
     assert str(host.next_hop("198.51.100.102")) == "198.51.100.102 is unreachable"
     assert host.next_hop("203.0.113.1", "198.51.100.101", "rs1-eth0").local
-    assert host.next_hop("198.51.100.101", "203.0.113.1").mtu == 1400
+    measured = host.next_hop("198.51.100.101", "203.0.113.1")
+    assert (measured.mtu, measured.window) == (1400, 70)
+    assert host.ranges == {"ip_local_port_range": "32768 60999"}
     assert host.listeners[0] == Listener("TCP", "0.0.0.0", 80, 41, "nginx", "T")
     assert host.listeners[0].stopped
     assert host.processes[0].stopped
@@ -286,6 +290,7 @@ def test_parsing_a_hosts_output() -> None:
     assert host.neighbours[0].state == "STALE"
     assert list(map(str, host.rules)) == [
         "50: from 10.0.0.0/8 to 10.1.0.1 iif lo prohibit",
+        "60: from all ipproto tcp sport 32768-60999 blackhole",
         "100: from 203.0.113.1 lookup 77",
     ]
     (dropping,) = host.traffic_filters
@@ -394,7 +399,8 @@ def test_what_the_plan_prescribes(tmp_path: Path) -> None:
     assert state.servers[0].ftp
 
 
-TO, FROM = "ipproto tcp dport", "ipproto tcp sport"  # rules of policy routing may be about ports
+TO, FROM = "ipproto tcp sport 50000 dport", "ipproto tcp sport"  # policy routing rules may be about ports
+BACK = "dport 50000"
 
 
 @pytest.mark.parametrize(
@@ -403,13 +409,16 @@ TO, FROM = "ipproto tcp dport", "ipproto tcp sport"  # rules of policy routing m
         (
             "dr",
             "r0",
-            [f"{VIP} from {CLIENT} iif r0-eth0 {TO} 80", f"{CLIENT} from {VIP} iif r0-eth1 {FROM} 80"],
+            [f"{VIP} from {CLIENT} iif r0-eth0 {TO} 80", f"{CLIENT} from {VIP} iif r0-eth1 {FROM} 80 {BACK}"],
         ),
-        ("dr", "rs1", [f"{VIP} from {CLIENT} iif rs1-eth0 {TO} 80", f"{CLIENT} from {VIP} {FROM} 80"]),
+        ("dr", "rs1", [f"{VIP} from {CLIENT} iif rs1-eth0 {TO} 80", f"{CLIENT} from {VIP} {FROM} 80 {BACK}"]),
         (
             "nat",
             "rs2",
-            [f"172.16.0.3 from {CLIENT} iif rs2-eth0 {TO} 8000", f"{CLIENT} from 172.16.0.3 {FROM} 8000"],
+            [
+                f"172.16.0.3 from {CLIENT} iif rs2-eth0 {TO} 8000",
+                f"{CLIENT} from 172.16.0.3 {FROM} 8000 {BACK}",
+            ],
         ),
         ("nat", "d", ["172.16.0.2"]),
         (
@@ -421,7 +430,7 @@ TO, FROM = "ipproto tcp dport", "ipproto tcp sport"  # rules of policy routing m
         (
             "tun",
             "r1",
-            ["192.0.2.2 from 203.0.113.2 iif r1-eth0", f"{CLIENT} from {VIP} iif r1-eth1 {FROM} 80"],
+            ["192.0.2.2 from 203.0.113.2 iif r1-eth0", f"{CLIENT} from {VIP} iif r1-eth1 {FROM} 80 {BACK}"],
         ),
     ],
 )
