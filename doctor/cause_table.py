@@ -55,7 +55,8 @@ def show(
     """Print the diagnosis; exit code 0 if clients are served and nothing is wrong, else 1."""
     console = console or make_console(_WIDE)
     unread = list(_unread(state, causes))
-    explained = {cause.host for cause in causes if cause.cause not in _harmless(state)}
+    explaining = [cause for cause in causes if cause.cause not in _harmless(state)]
+    explained = {host for cause in explaining for host in (cause.host, *cause.affects)}
     found = [difference for difference in differences(state) if difference.host not in explained]
     for line in (*unread, *_failures(state), *_resent(state)):
         console.print(line, markup=False)

@@ -335,7 +335,9 @@ def _learns(host: HostState, plug: Plug) -> bool:
 
 def link_locals(router: HostState, plug: Plug) -> Iterator[str]:
     """The router's link-local addresses there, which are the next hop of routes learnt from it."""
-    yield link_local(router.mac(plug.interface))
+    mac = router.mac(plug.interface)
+    if mac:  # unknown if the interface is gone
+        yield link_local(mac)
     for address in router.addresses:
         if address.interface == plug.interface and address.scope == "link":
             yield address.address

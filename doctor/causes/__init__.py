@@ -26,7 +26,8 @@ Find = Callable[[LabState], Iterable["Cause"]]
 class Cause:
     """A root cause on `host`: the values that show it, why it breaks this method, and its repair.
 
-    `repair` contains commands for that host, one per line.
+    `repair` contains commands for that host, one per line. `affects` are other hosts at which a path differs
+    because of it.
     """
 
     cause: str
@@ -34,6 +35,7 @@ class Cause:
     evidence: str
     why: str
     repair: str
+    affects: tuple[str, ...] = ()
 
 
 @cache

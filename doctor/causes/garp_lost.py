@@ -55,6 +55,7 @@ def _at(state: LabState, router: HostState, plug: Plug) -> Iterator[Cause]:
             "MAC address, so that they send to it at once. A host that misses them keeps sending to the old "
             "director until its own entry expires.",
             "\n".join([*undo, f"ip neigh flush to {state.vip} dev {plug.interface}"]),
+            tuple(director.name for director in state.pair),
         )
 
 

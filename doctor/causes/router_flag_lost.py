@@ -22,6 +22,7 @@ def find(state: LabState) -> Iterator[Cause]:
             "hears from its router an advertisement without the router flag takes it for a host from then "
             "on, and deletes the route (RFC 4861, 7.2.5), until the next router advertisement.",
             "\n".join(denial.repairs),
+            denial.learners,
         )
 
 

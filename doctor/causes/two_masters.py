@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import suspects
-from doctor.queries import advertisement, restart_takeover, takeover_of
+from doctor.queries import advertisement, link_locals, restart_takeover, takeover_of
 from doctor.state import FilterRule, HostState, LabState
-from labs.network.addresses import link_local
 
 TITLE = "both directors own the VIP"
 EXPLAINS = ("slow_link",)
@@ -68,7 +67,7 @@ def _filter(state: LabState, host: HostState, sender: HostState) -> FilterRule |
 def _source(host: HostState) -> str:
     """The source address of advertisements: in IPv6 the link-local one."""
     address = host.main.address
-    return link_local(host.mac(host.main.interface)) if ":" in address else address
+    return next(link_locals(host, host.main), address) if ":" in address else address
 
 
 def _undo(rule: FilterRule) -> str:
@@ -86,4 +85,5 @@ def _cause(state: LabState, host: HostState, evidence: str, repair: str) -> Caus
         "although the other still has it. The router sends to the one that claimed it last; the connections "
         "of one are unknown to the other, and neither listens to what the other sends about them.",
         repair,
+        state.vip_owners,
     )

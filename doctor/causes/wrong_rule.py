@@ -59,6 +59,7 @@ def _cause(state: LabState, service: Service, target: Target, evidence: str) -> 
         "The director does not try its real servers: it schedules every connection by the rules. "
         f"Those for {target} are refused where nothing listens, and time out where there is no host.",
         "\n".join(_repairs(state, service, target)),
+        tuple(host.name for host in state.by_role(CLIENT, ROUTER) if host.has(target.address)),
     )
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from classroom.diagnosis import CAUSES
 from doctor.causes import diagnose, packet_too_big_filtered, titles
-from doctor.queries import START_TAKEOVER
+from doctor.path import differences
+from doctor.queries import START_TAKEOVER, link_locals
 from doctor.state import (
     FAILED,
     IN,
@@ -1118,6 +1119,28 @@ def test_each_cause_is_found_and_nothing_else(
     found = diagnose(change(healthy(method)))
     assert [(named.cause, named.host) for named in found] == [(cause, place)]
     assert all((found[0].evidence, found[0].why, found[0].repair))
+
+
+@pytest.mark.parametrize(
+    ("lab", "change"),
+    [
+        # The client of direct_route's state has no routes at all.
+        *((method, change) for cause, method, _, change in BROKEN if cause != "direct_route"),
+        *(("dr6", change) for _, _, change in IN_IPV6),
+        *(("ha6", change) for _, _, change, _ in TWO_IN_IPV6),
+    ],
+)
+def test_what_follows_from_a_cause_is_not_shown_as_another_fault(
+    lab: str, change: Callable[[LabState], LabState]
+) -> None:
+    state = change(healthy(lab))
+    explained = {host for cause in diagnose(state) for host in (cause.host, *cause.affects)}
+    assert {difference.host for difference in differences(state)} <= explained
+
+
+def test_an_interface_that_is_gone_has_no_link_local_address() -> None:
+    router = HostState("r0", "router", (Plug("r0-eth1", "lan", "fd00::1", 64),))
+    assert list(link_locals(router, router.plugs[0])) == []
 
 
 @pytest.mark.parametrize(
