@@ -47,7 +47,7 @@ _OF_A_CONNECTION = re.compile(  # most lines of a busy director, as it writes th
 _MOST_SHOWN = 20_000  # connections whose later events are shown
 _TABLES_EVERY = 0.5  # seconds between two tables that are made from events
 _HOLD = 30_000  # microseconds for which a live record waits for older ones in other files
-_REFUSALS = ("dropped", "rejected", "shed", "failed")
+_REFUSALS = ("dropped", "rejected")
 _COMMAND_SHOWN = 300  # characters
 
 
@@ -405,6 +405,11 @@ def _in_words(kind: str, event: dict[str, Any]) -> str:
         return f"{ends}: the connection ends ({kind})"
     if kind in _REFUSALS and "source" in event:
         return f"{event['source']} > {event.get('destination')}"
+    if kind == "shed":
+        counts = f"{event.get('syns')} SYNs, {event.get('strangers')} others"
+        return f"{event.get('interface')}: too many packets, dropped without a look: {counts}"
+    if kind == "failed":
+        return "a packet is lost: the trace is in events.jsonl"
     if kind == "lost":
         return f"{event.get('count')} events were not written"
     rest = (f"{name} {value}" for name, value in event.items() if name not in ("kind", "time", "why"))

@@ -4,7 +4,10 @@ import { interval, make, Panel, table } from "./dom.js";
 import { VirtualList } from "./list.js";
 import { countUntil, latest } from "./store.js";
 
-const SIGNS = { new: "+", state: "→", expired: "−", dropped: "✕", rules: "§", refused: "✕" };
+const SIGNS = {
+  new: "+", state: "→", expired: "−", evicted: "−", rules: "§",
+  dropped: "✕", rejected: "✕", refused: "✕", shed: "✕", failed: "!", lost: "!",
+};
 
 export class Events {
   constructor(panel, player) {

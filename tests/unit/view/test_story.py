@@ -278,6 +278,15 @@ def test_a_refused_rule_is_told_with_its_reason(folder: Path) -> None:
     [
         ({"kind": "quorum_up", "service": "TCP 203.0.113.1:80"}, "service TCP 203.0.113.1:80"),
         ({"kind": "dropped", "source": "a:1", "destination": "b:2"}, "a:1 > b:2"),
+        ({"kind": "rejected", "source": "a:1", "destination": "b:2"}, "a:1 > b:2"),
+        (
+            {"kind": "shed", "interface": "d-eth0", "syns": 9, "strangers": 2},
+            "d-eth0: too many packets, dropped without a look: 9 SYNs, 2 others",
+        ),
+        (
+            {"kind": "failed", "frame": "0200cb", "trace": ["Traceback", "KeyError"]},
+            "a packet is lost: the trace is in events.jsonl",
+        ),
         ({"kind": "lost", "count": 3}, "3 events were not written"),
     ],
 )
