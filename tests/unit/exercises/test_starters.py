@@ -305,6 +305,20 @@ def test_only_the_solution_produces_the_expected_order(
         assert named(service.picks(len(first.names))) != first.names
 
 
+@pytest.mark.parametrize("student", STUDENTS)
+def test_a_server_of_weight_0_has_credit_and_is_picked_if_not_left_out(
+    student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / student_scheduler.FILE).write_text(write_scheduler.SOURCE.replace(" if server.available", ""))
+    monkeypatch.setattr("exercises.starters.test_smooth.FILE", tmp_path / student_scheduler.FILE)
+    first, then = student_scheduler.rounds(variant_for("write-scheduler", student))
+    service = Service(*first.weights)
+    assert named(service.picks(len(first.names))) == first.names
+    service.set_weight("a", 0)
+    with pytest.raises(SchedulerFailed, match="expected an available server"):
+        service.picks(len(then.names))
+
+
 def named(letters: str) -> tuple[str, ...]:
     return tuple(f"rs{'abc'.index(letter) + 1}" for letter in letters)
 
