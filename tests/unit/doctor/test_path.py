@@ -1,6 +1,6 @@
 """Each hop of each method broken in turn: the path's first difference is at the host that was broken.
 
-None of these is looked for by name; what the doctor's causes know is tested in test_causes.py.
+None of these is looked for by name; what the causes know is tested in test_causes.py and test_causes_ipv6.py.
 """
 
 from __future__ import annotations
