@@ -122,6 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.reload and not options.rules:
         parser.error("--reload needs --rules FILE")
+    if options.reload and options.interfaces:
+        parser.error("--reload takes no interfaces: the running director keeps its own")
     try:
         if options.reload:
             say(rules_file.load(options.rules, partial(call, options.socket)))

@@ -99,7 +99,8 @@ def _frame(path: Path, number: int) -> bytes:
                 if place == number:
                     return _ip_of(data, getattr(metadata, "linktype", None) or reader.linktype)
     except (OSError, EOFError, Scapy_Exception) as error:
-        raise UsageError(f"{path} can't be read as a capture ({error}).") from None
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} can't be read as a capture ({why}).") from None
     raise UsageError(f"{path} has no frame {number}.")
 
 

@@ -30,11 +30,11 @@ def kept_for_the_next_director(socket: str, interfaces: Sequence[str]) -> Iterat
         return
     with file:
         _restore(file.read())
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps({"namespace": _namespace(), "values": _values(interfaces)}))
-        file.flush()
+        values = json.dumps({"namespace": _namespace(), "values": _values(interfaces)})
         try:
+            with contextlib.suppress(OSError):  # a full disk: only a director that is killed will miss them
+                os.ftruncate(file.fileno(), 0)
+                os.pwrite(file.fileno(), values.encode(), 0)
             yield
         finally:
             path.unlink(missing_ok=True)

@@ -220,10 +220,18 @@ def _reload(settings: Settings) -> None:
 
     def ask() -> None:
         assert settings.rules
+        if settings.rules.exists() and not settings.rules.is_file():  # a FIFO would be waited for
+            say(f"The rules were not reloaded: {settings.rules} is not a regular file.")
+            return
         with _RELOADING:
             try:
                 say(rules_file.load(settings.rules, partial(call, settings.socket)))
-            except (ChannelError, rules_file.RulesFileError) as error:
+            except ChannelError as error:
+                say(
+                    f"The rules were not reloaded: {error.cause or error}. If the control socket "
+                    f"{settings.socket} is gone, only a restart of the director creates it again."
+                )
+            except rules_file.RulesFileError as error:
                 say(str(error))
 
     Thread(target=ask, daemon=True).start()

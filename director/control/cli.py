@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import IO, Any
@@ -23,6 +24,7 @@ NO_VALUE, VALUE, OPTIONAL_VALUE = range(3)  # what follows an option
 NO_DIRECTOR, WRONG, REFUSED = 1, 2, 255
 PROTOCOLS = {"t": "TCP", "u": "UDP"}  # by the option that names a service of theirs
 MAX_PORT, MAX_MARK = 2**16 - 1, 2**32 - 1
+_LONGEST = 2000  # characters of a sentence: it may quote a word of any length
 PATIENCE = 2.0  # seconds without an answer, after which a terminal shows a notice
 
 
@@ -63,8 +65,11 @@ def run(program: str, work: Callable[[Sequence[str]], str | Iterable[str]], argu
 
 
 def print_error(program: str, error: ToolError) -> None:
-    if str(error):
-        sys.stderr.write(f"{program}: {error}\n")
+    sentence = str(error)
+    if len(sentence) > _LONGEST:
+        sentence = f"{sentence[:_LONGEST]} ... (cut off)"
+    if sentence:
+        sys.stderr.write(f"{program}: {sentence}\n")
 
 
 def print_output(output: str | Iterable[str]) -> None:
@@ -125,6 +130,8 @@ def no_answer(path: str, error: ChannelError) -> str:
         )
     if isinstance(cause, PermissionError):
         return f"{path} belongs to another user: run this as root, or as the user that runs the director."
+    if isinstance(cause, OSError) and cause.errno is None and not isinstance(cause, TimeoutError):
+        return f"{path:.60} is not the path of a socket ({cause}): name a shorter one in {SOCKET_VARIABLE}."
     if isinstance(cause, TimeoutError):
         return (
             f"the director on {path} has not answered for {channel.TIMEOUT:.0f} s: it may be suspended "
@@ -164,13 +171,16 @@ def _notice_after_a_while(path: str) -> Iterator[Callable[[], None]]:
 
 
 def read_rules(source: IO[bytes]) -> str:
-    """The text of a file of rules. Raises ToolError for a huge one, such as /dev/zero."""
-    data = source.read(MAX_REQUEST + 1)
+    """The text of a file of rules. Raises ToolError if it is unreadable or huge, such as /dev/zero."""
+    try:
+        data = source.read(MAX_REQUEST + 1)
+    except OSError as error:
+        raise ToolError(f"cannot read the rules: {error.strerror}.", WRONG) from None
     if len(data) > MAX_REQUEST:
         raise ToolError(
             f"the input has more than {MAX_REQUEST >> 20} MiB, which is too large for rules.", WRONG
         )
-    return data.decode(errors="replace")
+    return data.decode("utf-8-sig", errors="replace")  # Windows editors begin a file with a byte order mark
 
 
 def numbered_lines(text: str, program: str) -> Iterator[tuple[int, list[str]]]:
@@ -201,11 +211,11 @@ def getopt(
     """
     options: Options = []
     rest: list[str] = []
-    queue = list(words)
+    queue = deque(words)
     while queue:
-        word = queue.pop(0)
+        word = queue.popleft()
         if names and word == "--":
-            return options, rest + queue
+            return options, [*rest, *queue]
         if not word.startswith("-") or word in ("-", "--"):
             rest.append(word)
         elif word == "--help" and "h" in kinds:
@@ -218,7 +228,7 @@ def getopt(
 
 
 def _long(
-    program: str, word: str, queue: list[str], kinds: Mapping[str, int], names: Mapping[str, str]
+    program: str, word: str, queue: deque[str], kinds: Mapping[str, int], names: Mapping[str, str]
 ) -> tuple[str, str | None]:
     """`--name`, `--name=value` or `--name value`."""
     name, equals, value = word.partition("=")
@@ -232,7 +242,7 @@ def _long(
     return key, value
 
 
-def _letters(program: str, word: str, queue: list[str], kinds: Mapping[str, int]) -> Options:
+def _letters(program: str, word: str, queue: deque[str], kinds: Mapping[str, int]) -> Options:
     """`-Ln`, `-At VALUE` or `-AtVALUE`: the letters of one word, the last perhaps with a value."""
     options: Options = []
     for place, letter in enumerate(word[1:], start=2):
@@ -245,12 +255,12 @@ def _letters(program: str, word: str, queue: list[str], kinds: Mapping[str, int]
     return options
 
 
-def _value(spelling: str, queue: list[str], kind: int) -> str | None:
+def _value(spelling: str, queue: deque[str], kind: int) -> str | None:
     """The word after an option, if that is its value."""
     if kind == VALUE and not queue:
         raise UsageError(f"{spelling} needs a value.")
     if kind == VALUE or (kind == OPTIONAL_VALUE and queue and not queue[0].startswith("-")):
-        return queue.pop(0)
+        return queue.popleft()
     return None
 
 

@@ -299,7 +299,7 @@ class Transaction:
             one_way = self._rules.method is not Method.NAT and command.key.protocol == TCP
             is_ftp = command.key.address.port == ftp.CONTROL_PORT
             persistent = FTP_PERSISTENCE if one_way and is_ftp else 0
-        name = command.scheduler or self._rules.scheduler
+        name = self._rules.scheduler if command.scheduler is None else command.scheduler
         netmask = command.key.family.whole if command.netmask is None else command.netmask
         policy = Policy(name, tuple(command.flags), persistent, netmask, command.one_packet)
         policy.check(command.key)

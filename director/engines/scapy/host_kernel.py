@@ -15,6 +15,7 @@ NAT translates the port, for replies as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -278,7 +279,8 @@ class Nft:
         try:
             return Loading(program, script)
         except OSError as error:  # no descriptor, process or memory is left
-            raise EngineError(f"The program nft can't be started ({error.strerror}).") from None
+            more = ": allow more with ulimit -n" if error.errno == errno.EMFILE else ""
+            raise EngineError(f"The program nft can't be started ({error.strerror}){more}.") from None
 
 
 class Loading:

@@ -37,7 +37,7 @@ def test_a_program_runs_from_anywhere(tmp_path: Path, program: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, USAGES[program], "")
 
 
-_NOT_PROGRAMS = {"run.sh", "start.sh", "start.py"}  # what programs are started by
+_NOT_PROGRAMS = {"run.sh", "start.sh", "start.py", "streams.sh"}  # what programs are started by
 _PROGRAMS = sorted(
     file
     for folder in (BIN, AVAILABILITY)
@@ -96,6 +96,31 @@ def test_a_full_disk_is_one_sentence_after_an_error_as_well() -> None:
         )
     message = "tool: cannot write to standard output: No space left on device.\n"
     assert (done.returncode, done.stderr.decode()) == (2, message)
+
+
+NO_OUTPUT = "cannot write to standard output: Bad file descriptor."
+NO_RULES = "cannot read the rules: Bad file descriptor."
+NO_PYTHON = "was not found: install Python 3.10 or later, or name one in LVS_PYTHON."
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("ipvsadm -h >&-", 2, f"ipvsadm: {NO_OUTPUT}"),
+        ("lvs-director --help >&-", 2, f"lvs-director: {NO_OUTPUT}"),
+        ("ipvsadm -R <&-", 2, f"ipvsadm: {NO_RULES}"),
+        ("ipvsadm -R < /", 2, f"ipvsadm: {NO_RULES}"),
+        ("ipvsadm -A -t nonsense 2>&-", 2, ""),
+        ("lvs-director --nonsense 2>&-", 2, ""),
+        ("LVS_PYTHON=/none ipvsadm -h", 2, f"ipvsadm: /none {NO_PYTHON}"),
+    ],
+)
+def test_a_closed_or_useless_stream_is_one_sentence(line: str, code: int, says: str) -> None:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        line, shell=True, capture_output=True, text=True, env=environment, timeout=patient(60)
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", says and f"{says}\n")
 
 
 def a_python(folder: Path, line: str) -> dict[str, str]:
@@ -185,7 +210,7 @@ def test_ipvsadm_save_and_restore_are_the_directors_own(tmp_path: Path) -> None:
         return {"ok": True, "services": []}
 
     def serve() -> None:
-        for _ in range(2):
+        for _ in range(3):
             listener.serve_one()
 
     variables = {"LVS_SOCKET": str(tmp_path / "control"), "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -195,9 +220,11 @@ def test_ipvsadm_save_and_restore_are_the_directors_own(tmp_path: Path) -> None:
     for line in ("ipvsadm-save -n", "echo -A -f 1 -s rr | ipvsadm-restore"):
         done = subprocess.run(line, shell=True, env=variables, capture_output=True, timeout=patient(60))
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = subprocess.run("ipvsadm -C >&-", shell=True, env=variables, timeout=patient(60))
+    assert done.returncode == 0  # it was carried out, and has nothing to print
     server.join()
     listener.close()
-    save, restore = asked
+    save, restore, _ = asked
     assert save == {"do": "list"}
     assert restore["commands"][0]["command"] == "AddService"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,16 @@ def test_a_folder_that_cannot_be_written_is_left_to_the_listener(settings: Path,
 def test_interfaces_that_forward() -> None:
     assert forwarding(INTERFACES) == ["eth1"]
     assert forwarding(("eth9",)) == []
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_full_disk_does_not_keep_a_director_from_running(
+    socket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> int:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", write)
+    with kept_for_the_next_director(socket, INTERFACES):
+        pass
+    assert not Path(f"{socket}.sysctls").exists()

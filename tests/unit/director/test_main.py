@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -217,3 +218,19 @@ def test_whatever_fails_the_loop_goes_on(capsys: pytest.CaptureFixture[str]) -> 
     assert called == ["descriptor", "work", "schedulers", "director", "engine", "handler", "expire"]
     assert handler.internal_errors == len(called)
     assert capsys.readouterr().err.count("Too many open files") == 1
+
+
+def test_a_reload_does_not_wait_for_a_fifo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "rules"
+    os.mkfifo(rules)
+    process._reload(cast(Settings, SimpleNamespace(rules=rules, socket=str(tmp_path / "none"))))
+    said = ""
+    while "not reloaded" not in said:
+        said += capsys.readouterr().err
+    assert f"{rules} is not a regular file" in said
+
+
+def test_a_reload_takes_no_interfaces(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main(["--reload", "--rules", "rules", "eth0"])
+    assert "--reload takes no interfaces" in capsys.readouterr().err

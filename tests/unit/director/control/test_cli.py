@@ -177,3 +177,23 @@ def test_only_a_terminal_gets_the_notice(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.stderr", file := io.StringIO())
     failure()
     assert file.getvalue() == ""
+
+
+def test_a_line_of_very_many_words_is_read_in_one_pass() -> None:
+    options, rest = getopt("ipvsadm", ["-L", *["word"] * 1_000_000], KINDS, NAMES)
+    assert (options, len(rest)) == ([("L", None)], 1_000_000)
+
+
+def test_a_very_long_word_is_not_quoted_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.print_error("ipvsadm", UsageError(f"{'x' * 100_000} is not an address."))
+    assert capsys.readouterr().err.endswith("xxx ... (cut off)\n")
+
+
+def test_rules_may_begin_with_a_byte_order_mark() -> None:
+    assert cli.read_rules(io.BytesIO(b"\xef\xbb\xbf-A -t 203.0.113.1:80\n")) == "-A -t 203.0.113.1:80\n"
+
+
+def test_a_path_that_is_too_long_for_a_socket() -> None:
+    with pytest.raises(channel.ChannelError) as failed:
+        channel.call("/" + "x" * 200, {"do": "list"})
+    assert "name a shorter one in LVS_SOCKET" in cli.no_answer("/" + "x" * 200, failed.value)

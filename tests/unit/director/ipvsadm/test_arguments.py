@@ -116,6 +116,7 @@ def test_what_the_director_refuses(table: Table, capsys: pytest.CaptureFixture[s
     [
         ("-A -f 1", 255, "Service already exists"),
         ("-A -f 2 -s nosuch", 255, "Scheduler or persistence engine not found"),
+        ("-A -f 2 --scheduler=", 255, "Scheduler or persistence engine not found: ''"),
         ("-E -f 2", 255, "No such service"),
         ("-E -f 1 -s nosuch", 255, "Scheduler or persistence engine not found"),
         ("-D -f 2", 255, "No such service"),
