@@ -17,6 +17,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from director.formats.ipvsadm_words import FORWARDING
 from labs.checks.result import Check
 from labs.methods import METHODS, TITLES
 from labs.network.addresses import Addressing
@@ -169,6 +170,7 @@ class Variant:
             "inside": plan.topology.director.interfaces[-1].address,
             "director": plan.topology.director.name,
             "method": self.method,
+            "flag": FORWARDING[plan.method.value],
             "scheduler": self.scheduler,
             "server": self.server,
             "rip": server.address,

@@ -14,7 +14,6 @@ from classroom.checks.open_connections import (
 )
 from classroom.model import Edit, Exercise, Fault, Repair, Solution, Variant
 from classroom.script_edits import script_editor
-from labs.methods import FLAGS
 from labs.run.running import RunningLab
 from realserver_setup.render import Script
 
@@ -23,13 +22,8 @@ from realserver_setup.render import Script
 
 DELETE = ("ippfvsadm -D -t {vip}:80 -R {rip}:{port}", "ipvsadm -d -t {vip}:80 -r {rip}:{port}")
 
-QUIESCE = "ipvsadm -e -t {vip}:80 -r {rip}:{port} -w 0"
-
-
-def drain_command(method: str) -> str:
-    """The right last line of drain.sh; ipvsadm -e needs the forwarding method again."""
-    return f"{QUIESCE} {FLAGS[method]}"
-
+# The right last line of drain.sh; ipvsadm -e needs the forwarding method again.
+QUIESCE = "ipvsadm -e -t {vip}:80 -r {rip}:{port} -w 0 {flag}"
 
 FAULTS = tuple(Fault((Edit("d", DRAIN_SCRIPT, put=line),)) for line in DELETE)
 
@@ -48,7 +42,7 @@ def _begin(running: RunningLab, variant: Variant) -> None:
     """Write drain.sh, and run it while connections are open."""
     script = Script(f"d/{DRAIN_SCRIPT}", variant.filled(_DRAIN))
     if variant.fault is None:
-        script = Script(script.name, script.text + variant.filled(drain_command(variant.method)) + "\n")
+        script = Script(script.name, script.text + variant.filled(QUIESCE) + "\n")
     path = running.evidence.scripts / script.name
     altered = script_editor(variant)(script)
     assert altered is not None
@@ -66,15 +60,13 @@ EXERCISE = Exercise(
 # ---- Solutions ----
 # Weight 0: open connections go on, new ones go elsewhere.
 
-_OPTION = "$(case {method} in nat) echo -m;; tun) echo -i;; *) echo -g;; esac)"
-
 SOLUTIONS = tuple(
     Solution(
         cause="server_deleted",
         host="d",
         evidence=("connections", "rules"),
         fails=("open_connections_continue",),
-        repairs=(Repair("d", (f'sed -i "s/^{line}/{QUIESCE} {_OPTION}/" drain.sh',)),),
+        repairs=(Repair("d", (f'sed -i "s/^{line}/{QUIESCE}/" drain.sh',)),),
     )
     for line in DELETE
 )

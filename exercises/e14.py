@@ -23,7 +23,6 @@ _HEAD = """\
 # d: the shop's rules: pages on port 80, checkout on port 8080.
 # It may be run twice. The director's process must be running.
 set -e
-case {method} in tun) flag=-i ;; *) flag=-g ;; esac
 
 # Start with an empty table, and no marks.
 ipvsadm -C
@@ -35,14 +34,14 @@ fwmark -A -p tcp -d {{vip}} --dport 80 --set-mark 1
 fwmark -A -p tcp -d {{vip}} --dport 8080 --set-mark 1
 ipvsadm -A -f 1 -s rr -p 300
 for server in {{rs1}} {{rs2}} {{rs3}}; do
-    ipvsadm -a -f 1 -r $server $flag
+    ipvsadm -a -f 1 -r $server {{flag}}
 done"""
 _PORTS = f"""{_HEAD}
 # A customer stays on the same server for 300 s, on both ports.
 for port in 80 8080; do
     ipvsadm -A -t {{vip}}:$port -s rr -p 300
     for server in {{rs1}} {{rs2}} {{rs3}}; do
-        ipvsadm -a -t {{vip}}:$port -r $server $flag
+        ipvsadm -a -t {{vip}}:$port -r $server {{flag}}
     done
 done"""
 _MARKS = f"""{_HEAD}
@@ -52,7 +51,7 @@ fwmark -A -p tcp -d {{vip}} --dport 8080 --set-mark 2
 for mark in 1 2; do
     ipvsadm -A -f $mark -s rr -p 300
     for server in {{rs1}} {{rs2}} {{rs3}}; do
-        ipvsadm -a -f $mark -r $server $flag
+        ipvsadm -a -f $mark -r $server {{flag}}
     done
 done"""
 
@@ -85,18 +84,17 @@ EXERCISE = Exercise(
 # ---- Solutions ----
 # One service for both ports: by a mark, or for all ports of the VIP.
 
-_FLAG = "case {method} in tun) flag=-i ;; *) flag=-g ;; esac"
 _BY_MARK = (
     "ipvsadm -C",
     "for port in 80 8080; do fwmark -A -p tcp -d {vip} --dport $port --set-mark 1; done",
     "ipvsadm -A -f 1 -s rr -p 300",
-    f"{_FLAG}; for rip in {{rs1}} {{rs2}} {{rs3}}; do ipvsadm -a -f 1 -r $rip $flag; done",
+    "for rip in {rs1} {rs2} {rs3}; do ipvsadm -a -f 1 -r $rip {flag}; done",
 )
 _BY_PORT_ZERO = (
     "ipvsadm -C",
     "fwmark -F",
     "ipvsadm -A -t {vip}:0 -s rr -p 300",
-    f"{_FLAG}; for rip in {{rs1}} {{rs2}} {{rs3}}; do ipvsadm -a -t {{vip}}:0 -r $rip $flag; done",
+    "for rip in {rs1} {rs2} {rs3}; do ipvsadm -a -t {vip}:0 -r $rip {flag}; done",
 )
 
 SOLUTIONS = tuple(

@@ -20,7 +20,6 @@ from classroom.in_host import command
 from classroom.model import Judge, Observations, Variant
 from classroom.worksheet import BLANK, Section, answer, answers
 from compare.scaling import shape_links
-from director.formats.ipvsadm_words import FORWARDING
 from labs.checks.result import Check
 from labs.run.running import RunningLab
 
@@ -167,7 +166,7 @@ def _as_expected(found: Mapping[str, Any], count: int, variant: Variant, near: f
 
 def _give_rules(count: int, variant: Variant) -> str:
     """A service with the first `count` real servers; returns the director's error, or ""."""
-    service, flag = f"-t {variant.plan.vip}:80", FORWARDING[variant.plan.method.value]
+    service, flag = f"-t {variant.plan.vip}:80", variant.facts["flag"]
     servers = [
         f"-a {service} -r {server.address}:{server.http_port} {flag}"
         for server in variant.plan.servers[:count]

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface
 
+from labs.methods import FLAGS
 from labs.network.addresses import mac_of
 from labs.network.topology import Interface, Node, Role
 from labs.plan import Plan
 from tests.labs.faults import KINDS, Fault, Kind, Variant
 
 _OF_NOBODY = "02:00:00:00:00:99"
-_FLAGS = {"nat": "-m", "tun": "-i", "dr": "-g"}
 _ROLES = {
     "client": Role.CLIENT,
     "server": Role.SERVER,
@@ -99,7 +99,7 @@ def _values(plan: Plan, node: Node) -> dict[str, str]:
         "dip": plan.addresses.dip,
         "dip_mac": mac_of(plan.addresses.dip),
         "vipdev": {"tun": "tunl0", "dr": "lo"}.get(method, ""),
-        "flag": _FLAGS[method],
+        "flag": FLAGS[method],
         "clients": str(IPv4Interface(f"{plan.nodes(Role.CLIENT)[0].address}/24").network),
         "clients27": str(IPv4Interface(f"{plan.nodes(Role.CLIENT)[0].address}/27").network),
         "mac_of_nobody": _OF_NOBODY,

@@ -15,13 +15,12 @@ from labs.wait import poll_until
 from tests.labs.repairs import TRIES
 
 _SETTLED = 15  # seconds: on a busy machine, what is typed may take a moment to show
-_FLAGS = {"nat": "-m", "tun": "-i", "dr": "-g", "ha": "-g"}
 
 
 def type_all(session: ExerciseSession, variant: Variant, typed: Mapping[str, str]) -> None:
     """Raises SystemExit with the output of a command that fails."""
     macs = {name: mac for mac, name in variant.plan.topology.names_of_macs.items()}
-    more = {"mac": macs.get("d-eth0", ""), "flag": _FLAGS[variant.method], **_addresses(variant)}
+    more = {"mac": macs.get("d-eth0", ""), **_addresses(variant)}
     for word, command in typed.items():
         for name, value in more.items():
             command = command.replace(f"{{{name}}}", value)

@@ -1,7 +1,8 @@
 """What people try in each exercise: repairs that must pass, and others that certain checks must refuse.
 
 Each is undone before the next, so that one lab serves all those of an exercise. Words in braces are facts of
-the student's variant; `{mac}` is the director's MAC address, `{flag}` the forwarding method for ipvsadm.
+the student's variant (`{flag}` is ipvsadm's option for the forwarding method); `{mac}` is the director's MAC
+address.
 """
 
 from __future__ import annotations
