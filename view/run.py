@@ -168,11 +168,13 @@ def _missing(folder: Path, about: dict[str, Any], start: dict[str, str], live: b
 
 
 def _vips(folder: Path, about: dict[str, Any]) -> list[str]:
+    """From the description of the captures; if that is missing, from the events of each director."""
     names = about.get("names")
     found = [address for address, name in names.items() if name == "VIP"] if isinstance(names, dict) else []
-    for event in json_lines.entries(folder / "events.jsonl") if not found else ():
-        if event.get("kind") == "new":
-            return [str(event.get("vip", "")).rpartition(":")[0]]
+    for path in sorted(folder.glob("events*.jsonl")) if not found else ():
+        for event in json_lines.entries(path):
+            if event.get("kind") == "new":
+                return [str(event.get("vip", "")).rpartition(":")[0].strip("[]")]
     return found
 
 

@@ -18,6 +18,7 @@ from scapy.layers.inet6 import (
     ICMPv6PacketTooBig,
 )
 
+from director.core.packet import Endpoint
 from tests.unit.view import packets
 from tests.unit.view.packets import CLIENT, SERVER, VIP, A, B
 from view import captures, mirror, rule_words, run
@@ -367,6 +368,16 @@ def test_an_empty_folder_has_a_document_that_says_what_it_lacks(tmp_path: Path) 
     assert document["hosts"] == []
     assert "captures" in document["incomplete"]
     assert of_kind(report(tmp_path), "end")
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "events-d2.jsonl"])
+@pytest.mark.parametrize("vip", ["203.0.113.1", "2001:db8::1"])
+def test_without_a_description_the_vip_is_known_from_events(tmp_path: Path, name: str, vip: str) -> None:
+    """Those of one director, or of either of two."""
+    event = {"kind": "new", "time": 1.0, "vip": str(Endpoint(vip, 80))}
+    (tmp_path / "events-d1.jsonl").write_text("")
+    (tmp_path / name).write_text(json.dumps(event) + "\n")
+    assert run.document(tmp_path)["vips"] == [vip]
 
 
 @pytest.mark.parametrize(
