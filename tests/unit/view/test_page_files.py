@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[3] / "view" / "page"
+ROOT = Path(__file__).resolve().parents[3]
+PAGE, DIRECTOR = ROOT / "view" / "page", ROOT / "director"
 MODULES = sorted(PAGE.glob("*.js"))
 PAGES = sorted(PAGE.glob("*.html"))
 FILES = [*MODULES, *PAGES, *PAGE.glob("*.css")]
 
 _IMPORT = re.compile(r'^import \{ [\w, ]+ \} from "\./(\w+\.js)";$')
+_EMITTED = re.compile(r"""(?:emit|_emit_refusal|count_end)\([^()]*?"(\w+)"[,)]""")
 _DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
 _DESTRUCTURED = re.compile(r"^(?:export )?const \[([^\]]+)\]", re.MULTILINE)
 
@@ -82,3 +84,12 @@ def test_the_documentation_lists_every_key() -> None:
     assert len(keys) >= 15
     documented = (PAGE.parents[1] / "docs" / "view.md").read_text()
     assert [line for line in documented.splitlines() if line in keys] == keys
+
+
+def test_every_event_of_the_director_has_a_sign() -> None:
+    source = "\n".join(file.read_text() for file in DIRECTOR.rglob("*.py"))
+    emitted = set(_EMITTED.findall(source))
+    signs = re.search(r"const SIGNS = \{(.*?)\};", (PAGE / "events.js").read_text(), re.DOTALL)
+    assert signs is not None
+    assert len(emitted) >= 10
+    assert emitted <= set(re.findall(r"(\w+):", signs[1]))
