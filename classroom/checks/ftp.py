@@ -8,6 +8,7 @@ from typing import Any
 from classroom.checks import needs, title
 from classroom.in_host import command
 from classroom.model import Observations, Variant
+from labs.checks.packets import FEW
 from labs.checks.result import Check
 from labs.hosts.host import probe
 from labs.run.running import RunningLab
@@ -18,7 +19,6 @@ _CONNECT, _SILENCE = 0.8, 1.6  # seconds
 _FTP_PORT = 21
 _TRY = 1.2  # seconds
 _MODES = ("passive", "active")
-_FEW = 0.2  # of the bytes that clients receive; acknowledgements are less than a tenth
 _WHOLE = f"a list, and {_SIZE:,} bytes of {_FILE}"
 
 # ---- probes ----
@@ -95,7 +95,7 @@ def reply_path(observations: Observations, variant: Variant) -> Check:
         return Check(title(reply_path), False, expected, "no file was downloaded")
     share = observations["ftp_sessions"]["sent"] / got
     observed = f"the director sent {min(share, 1):.0%} of the bytes"
-    return Check(title(reply_path), share >= 1 if through else share < _FEW, expected, observed)
+    return Check(title(reply_path), share >= 1 if through else share < FEW, expected, observed)
 
 
 def _by_mode(observations: Observations) -> dict[str, dict[str, Any]]:
