@@ -32,8 +32,12 @@ class Step:
 
     @property
     def actual(self) -> NextHop:
-        """The actual next hop; on a router for forwarded packets, which may match other policy rules."""
-        hops = self.host.next_hops if self.host.role == ROUTER else ()
+        """The actual next hop; on a router with policy rules, for forwarded packets, which may match others.
+
+        Without such rules, the kernel lacks a route for forwarded packets only where it does not forward, or
+        where the reverse-path filter drops them: these are causes of their own.
+        """
+        hops = self.host.next_hops if self.host.role == ROUTER and self.host.rules else ()
         forwarded = [hop for hop in hops if hop.target == self.target and hop.inbound]
         wrong = (hop for hop in forwarded if not self._is_planned(hop))
         return next(wrong, forwarded[0] if forwarded else next_hop(self.host, self.target))

@@ -334,6 +334,15 @@ def without_hop(state: LabState, name: str, target: str, source: str) -> tuple[N
     return tuple(hop for hop in hops if (hop.target, hop.source) != (target, source))
 
 
+def unforwarded(state: LabState, name: str) -> LabState:
+    """The kernel has no next hop for packets that it does not forward, or that its rp_filter drops."""
+    hops = host(state, name).next_hops
+    kept = (
+        NextHop(hop.target, source=hop.source, inbound=hop.inbound) if hop.inbound else hop for hop in hops
+    )
+    return on(state, name, next_hops=tuple(kept))
+
+
 def own_prohibited(state: LabState, name: str) -> LabState:
     """The kernel refuses what the host sends by itself, and forwards as before."""
     hops = host(state, name).next_hops
