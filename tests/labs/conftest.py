@@ -68,7 +68,7 @@ def run_lab(start: Callable[..., subprocess.Popen[str]], runs: Path) -> Callable
         arguments = (*arguments, "--report", str(report))
         if faults or checks:
             code, environment = _with_faults(faults or {}, checks), {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
-            done = run_forked(code, arguments, environment, patient(timeout))
+            done = run_forked(code, arguments, environment, timeout)
             exit_code, output = done.returncode, done.stdout + done.stderr
         else:
             process = start(*arguments)

@@ -18,6 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labs.wait import Deadline
+
+_LOOK = 1.0  # seconds between two looks at the deadline
 ROOT = Path(__file__).resolve().parents[2]
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(  # what takes time to import; the programs themselves are run anew each time
@@ -36,7 +39,8 @@ def run_forked(
 ) -> subprocess.CompletedProcess[str]:
     """`python PROGRAM ARGUMENTS` with `text` as its input: exit code and output; `environment` is all of it.
 
-    A program that is no Path is code, as with `python -c`. Raises subprocess.TimeoutExpired.
+    A program that is no Path is code, as with `python -c`. `seconds` are those of an idle machine, and follow
+    the speed of this one, which may change meanwhile. Raises subprocess.TimeoutExpired.
     """
     with tempfile.TemporaryDirectory() as made:
         streams = [Path(made, name) for name in ("in", "out", "err")]
@@ -44,11 +48,13 @@ def run_forked(
         about = (program, list(arguments), dict(environment), streams, folder)
         process = _context.Process(target=_become, args=about)
         process.start()
-        process.join(seconds)
+        deadline = Deadline(seconds)
+        while process.exitcode is None and not deadline.has_passed():
+            process.join(_LOOK)
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise subprocess.TimeoutExpired([str(program), *arguments], seconds, *_read(streams))
+            raise subprocess.TimeoutExpired([str(program), *arguments], deadline.limit(), *_read(streams))
         return subprocess.CompletedProcess([str(program), *arguments], process.exitcode, *_read(streams))
 
 

@@ -48,7 +48,7 @@ class Class:
         if self.in_forks:
             program, *arguments = self.command(*words)[1:]
             environment = {**FROM_CHECKOUT, **self.environment}
-            return run_forked(Path(program), arguments, environment, patient(100), folder=self.folder)
+            return run_forked(Path(program), arguments, environment, 100, folder=self.folder)
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,

@@ -102,7 +102,7 @@ def test_a_killed_comparison_can_still_be_shown(start: Start, mark: str) -> None
 
 def test_a_dead_server_and_a_cut_cable_are_reported_and_the_rest_is_measured(tmp_path: Path) -> None:
     trial = ROOT / "tests" / "labs" / "compare_trial.py"
-    done = run_forked(trial, (str(tmp_path),), FROM_CHECKOUT, patient(60))
+    done = run_forked(trial, (str(tmp_path),), FROM_CHECKOUT, 60)
     assert done.returncode == 0, done.stdout + done.stderr
     whole, broken = json.loads((tmp_path / "points.json").read_text())
     assert whole["troubles"] == []
@@ -116,7 +116,7 @@ def dispatched(approach: str, folder: Path) -> Outcome:
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     trial = ROOT / "tests" / "labs" / "dispatch_trial.py"
-    done = run_forked(trial, (approach, str(folder)), FROM_CHECKOUT, patient(60))
+    done = run_forked(trial, (approach, str(folder)), FROM_CHECKOUT, 60)
     assert done.returncode == 0, done.stdout + done.stderr
     return Outcome.from_dict(json.loads((folder / "outcome.json").read_text()))
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from labs.wait import patient
 from tests.conftest import LONG
 from tests.labs.forked import run_forked
 from tests.labs.ha_doctor_trial import FAULTS
@@ -74,7 +73,7 @@ def test_in_ipv6(run_lab: RunLab) -> None:
 )
 def test_the_doctor_finds_what_is_wrong_with_two_directors(runs: Path, names: str, family: str) -> None:
     environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
-    done = run_forked(TRIAL, (names, "", family), environment, patient(300))
+    done = run_forked(TRIAL, (names, "", family), environment, 300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     healthy, *tried = map(json.loads, done.stdout.splitlines())
     assert healthy["repaired"]["causes"] == []

@@ -137,7 +137,7 @@ def test_every_scheduler_does_what_it_is_for(lab: str, tmp_path: Path) -> None:
     names, report = SCHEDULERS[LABS.index(lab) :: len(LABS)], tmp_path / "report.json"
     arguments = (lab.removeprefix("lab-"), str(report), *names)
     environment = {**FROM_CHECKOUT, "LVS_RUNS": str(tmp_path)}
-    done = run_forked(SCHEDULER_TRIAL, arguments, environment, patient(120))
+    done = run_forked(SCHEDULER_TRIAL, arguments, environment, 120)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = [check["name"] for check in json.loads(report.read_text())["checks"] if check["ok"]]
     named = [name.partition(" spreads ")[0] for name in checks if " spreads " in name]

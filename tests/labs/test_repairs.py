@@ -13,7 +13,6 @@ import pytest
 from classroom import catalogue
 from classroom.variants import variant_for
 from labs.methods import METHODS
-from labs.wait import patient
 from tests.conftest import LONG
 from tests.labs.forked import run_forked
 from tests.labs.repairs import TRIES
@@ -39,7 +38,7 @@ def student(name: str) -> str:
 def test_right_repairs_pass_and_wrong_ones_are_refused(name: str, runs: Path) -> None:
     has_two = not set(catalogue.load(name).methods) <= set(METHODS)
     environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
-    limit = patient(SLOWEST_OF_TWO if has_two else SLOWEST)
+    limit = SLOWEST_OF_TWO if has_two else SLOWEST
     done = run_forked(TRIAL, (name, student(name)), environment, limit)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
