@@ -9,7 +9,7 @@ from doctor.queries import ends_at
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Link
 
 TITLE = "ARP is switched off on an interface"
-EXPLAINS = ("director_vip",)
+EXPLAINS = ("director_vip", "wrong_neighbour")
 
 _EVERYBODY = "ff:ff:ff:ff:ff:ff"
 _DEFAULT = 3  # net.ipv4.neigh.*.mcast_solicit

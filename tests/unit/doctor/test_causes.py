@@ -227,6 +227,15 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("link_down", "tun", "c1", lambda s: on(s, "c1", links=host(s, "d").links)),
     ("link_down", "dr", "rs1", lambda s: next_hop(link(s, "rs1", up=False), "rs1", CLIENT)),
     ("arp_off", "dr", "d", lambda s: link(s, "d", arp=False)),
+    # The kernel then takes the interface's own MAC address for that of every neighbour.
+    (
+        "arp_off",
+        "dr",
+        "rs1",
+        lambda s: static(
+            link(s, "rs1", arp=False), "rs1", "203.0.113.254", "02:00:cb:00:71:0b", state_of="NOARP"
+        ),
+    ),
     (
         "arp_off",
         "dr",
