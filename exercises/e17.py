@@ -7,7 +7,6 @@ from dataclasses import replace
 from classroom.checks.arp import one_answer
 from classroom.checks.service import all_served, fair_shares
 from classroom.model import SERVER, Edit, Exercise, Fault, Repair, Solution, Variant
-from labs.methods import FLAGS
 from labs.plan import Plan
 
 EXERCISE = Exercise(
@@ -34,7 +33,7 @@ def _with_rule(method: str) -> Fault:
     """A rule with that port: today's ipvsadm accepts it silently, and nothing changes the port."""
     put = (
         "ipvsadm -A -t {vip}:80 -s rr 2> /dev/null || true  # unless the service exists already\n"
-        f"ipvsadm -a -t {{vip}}:80 -r {{rip}}:{_PORT} {FLAGS[method]}"
+        f"ipvsadm -a -t {{vip}}:80 -r {{rip}}:{_PORT} {{flag}}"
     )
     return Fault((Edit("d", "rules.sh", ":80 -R {rip}:80", put),), (method,), _move_httpd)
 

@@ -130,13 +130,13 @@ def no_answer(path: str, error: ChannelError) -> str:
         )
     if isinstance(cause, PermissionError):
         return f"{path} belongs to another user: run this as root, or as the user that runs the director."
-    if isinstance(cause, OSError) and cause.errno is None and not isinstance(cause, TimeoutError):
-        return f"{path:.60} is not the path of a socket ({cause}): name a shorter one in {SOCKET_VARIABLE}."
     if isinstance(cause, TimeoutError):
         return (
             f"the director on {path} has not answered for {channel.TIMEOUT:.0f} s: it may be suspended "
             "(Ctrl-Z, SIGSTOP); kill -CONT resumes it."
         )
+    if isinstance(cause, OSError) and cause.errno is None:
+        return f"{path:.60} is not the path of a socket ({cause}): name a shorter one in {SOCKET_VARIABLE}."
     return str(error)
 
 

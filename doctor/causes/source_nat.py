@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import translation
-from doctor.queries import request_packet
+from doctor.queries import HTTP, request_packet
 from doctor.state import DIRECTOR, ROUTER, FilterRule, HostState, LabState
 
 TITLE = "source NAT changes the clients' addresses"
@@ -19,7 +19,7 @@ def find(state: LabState) -> Iterator[Cause]:
         if host.role == DIRECTOR and not state.director.is_kernel_ipvs:
             continue
         for client in state.clients:
-            packet = {**request_packet(client.address, state.vip, 80), "oifname": host.plugs[-1].interface}
+            packet = {**request_packet(client.address, state.vip, HTTP), "oifname": host.plugs[-1].interface}
             rule = translation(host.filters, packet)
             if rule and _hurts(host, rule):
                 yield _cause(host, rule)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classroom import catalogue
+from labs.methods import METHODS
+
 
 @dataclass
 class Finished:
@@ -50,3 +53,8 @@ def sandboxed(*command: str) -> list[str]:
     """The command in namespaces of its own: networks, mounts and processes, and of a user if need be."""
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
     return ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *user, *command]
+
+
+def has_two_directors(exercise: str) -> bool:
+    """Whether an exercise is about a pair of directors, which takes longer to start and to check."""
+    return not set(catalogue.load(exercise).methods) <= set(METHODS)

@@ -17,9 +17,8 @@ import pytest
 
 from classroom import catalogue
 from classroom.variants import variant_for
-from labs.methods import METHODS
 from tests.labs.forked import run_forked
-from tests.labs.support import FROM_CHECKOUT
+from tests.labs.support import FROM_CHECKOUT, has_two_directors
 
 TRIAL = Path(__file__).with_name("exercise_trial.py")
 CANDIDATES = [f"s{number}" for number in range(1, 41)]
@@ -39,7 +38,7 @@ def students(name: str) -> list[str]:
         variant = variant_for(name, student)
         first.setdefault(variant.number if variant.number is not None else variant.method, student)
     found = list(first.values())
-    return found if LONG or set(catalogue.load(name).methods) <= set(METHODS) else found[:1]
+    return found if LONG or not has_two_directors(name) else found[:1]
 
 
 def states(name: str) -> tuple[str, ...]:
@@ -57,9 +56,9 @@ TRIALS = [
 
 
 def _trial(runs: Path, name: str, student: str, state: str) -> Told:
-    has_two = not set(catalogue.load(name).methods) <= set(METHODS)
     environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
-    done = run_forked(TRIAL, (name, student, state), environment, SLOWEST_OF_TWO if has_two else SLOWEST)
+    limit = SLOWEST_OF_TWO if has_two_directors(name) else SLOWEST
+    done = run_forked(TRIAL, (name, student, state), environment, limit)
     assert done.stdout, done.stderr
     report = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
     return {trial["state"]: trial for trial in report}

@@ -12,11 +12,10 @@ import pytest
 
 from classroom import catalogue
 from classroom.variants import variant_for
-from labs.methods import METHODS
 from tests.conftest import LONG
 from tests.labs.forked import run_forked
 from tests.labs.repairs import TRIES
-from tests.labs.support import FROM_CHECKOUT
+from tests.labs.support import FROM_CHECKOUT, has_two_directors
 
 TRIAL = Path(__file__).with_name("repair_trial.py")
 ALWAYS = ("e01", "e12")
@@ -36,9 +35,8 @@ def student(name: str) -> str:
 
 @pytest.mark.parametrize("name", [name for name in TRIES if LONG or name in ALWAYS])
 def test_right_repairs_pass_and_wrong_ones_are_refused(name: str, runs: Path) -> None:
-    has_two = not set(catalogue.load(name).methods) <= set(METHODS)
     environment = {**FROM_CHECKOUT, "LVS_RUNS": str(runs)}
-    limit = SLOWEST_OF_TWO if has_two else SLOWEST
+    limit = SLOWEST_OF_TWO if has_two_directors(name) else SLOWEST
     done = run_forked(TRIAL, (name, student(name)), environment, limit)
     assert done.returncode == 0, done.stdout + done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -37,7 +37,7 @@ def test_a_program_runs_from_anywhere(tmp_path: Path, program: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, USAGES[program], "")
 
 
-_NOT_PROGRAMS = {"run.sh", "start.sh", "start.py", "streams.sh"}  # what programs are started by
+_NOT_PROGRAMS = {"run.sh", "start.sh", "start.py", "ready.sh"}  # what programs are started by
 _PROGRAMS = sorted(
     file
     for folder in (BIN, AVAILABILITY)

@@ -34,46 +34,25 @@ from doctor.state import (
 from tests.unit.doctor.recorded import director, host, http, http_service, on, setting, without
 
 VIP, CLIENT = "203.0.113.1", "198.51.100.101"
-ONLY_PING = {
-    "match": {
-        "op": "!=",
-        "left": {"payload": {"protocol": "icmp", "field": "type"}},
-        "right": {"set": ["echo-request", "echo-reply"]},
-    }
-}
-TYPE_3 = {
-    "match": {
-        "op": "==",
-        "left": {"payload": {"protocol": "icmp", "field": "type"}},
-        "right": "destination-unreachable",
-    }
-}
-HTTP_PORT = {
-    "match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80},
-}
 
 
-def _port(field: str, value: Any) -> dict[str, Any]:
-    return {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": field}}, "right": value}}
+def matching(protocol: str, field: str, right: Any, op: str = "==") -> dict[str, Any]:
+    """A condition on a header's field, as `nft -j` prints it."""
+    return {"match": {"op": op, "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}}
 
 
-SSH_PORT, FROM_HTTP, HIGH_PORTS = (
-    _port("dport", 22),
-    _port("sport", 80),
-    _port("dport", {"range": [8000, 8080]}),
+ONLY_PING = matching("icmp", "type", {"set": ["echo-request", "echo-reply"]}, "!=")
+TYPE_3 = matching("icmp", "type", "destination-unreachable")
+HTTP_PORT, SSH_PORT, FROM_HTTP, HIGH_PORTS = (
+    matching("tcp", "dport", 80),
+    matching("tcp", "dport", 22),
+    matching("tcp", "sport", 80),
+    matching("tcp", "dport", {"range": [8000, 8080]}),
 )
 FROM_LO = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
-IPIP = {
-    "match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "protocol"}}, "right": "ipip"},
-}
+IPIP, VRRP = matching("ip", "protocol", "ipip"), matching("ip", "protocol", "vrrp")
 NOBODY = "02:00:00:00:00:99"
-FROM_SERVERS = {
-    "match": {
-        "op": "==",
-        "left": {"payload": {"protocol": "ip", "field": "saddr"}},
-        "right": {"prefix": {"addr": "172.16.0.0", "len": 24}},
-    }
-}
+FROM_SERVERS = matching("ip", "saddr", {"prefix": {"addr": "172.16.0.0", "len": 24}})
 DRAIN = "#!/bin/sh\n# takes rs1 out, -D\n"
 DELETES = "ippfvsadm -D -t 203.0.113.1:80 -R 172.16.0.2:80\n"
 TODAYS = "ipvsadm --delete-server -t 203.0.113.1:80 -r 172.16.0.2:80\n"
@@ -84,24 +63,10 @@ def rule(hook: str, verdict: str, *matches: Mapping[str, Any], family: str = "ip
     return FilterRule(family, "f", "c", hook, 0, 5, verdict, tuple(map(dict, matches)), "as nft prints it")
 
 
-NO_VRRP = rule("input", "drop", {**IPIP, "match": {**IPIP["match"], "right": "vrrp"}})
-HEARTBEATS = {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 694}}
-FOR_THE_ROUTER = {
-    "match": {
-        "op": "!=",
-        "left": {"payload": {"protocol": "arp", "field": "daddr ip"}},
-        "right": "203.0.113.254",
-    }
-}
-BROADCASTS = {
-    "match": {
-        "op": "==",
-        "left": {"payload": {"protocol": "ether", "field": "daddr"}},
-        "right": "ff:ff:ff:ff:ff:ff",
-    }
-}
-
-
+NO_VRRP = rule("input", "drop", VRRP)
+HEARTBEATS = matching("udp", "dport", 694)
+FOR_THE_ROUTER = matching("arp", "daddr ip", "203.0.113.254", "!=")
+BROADCASTS = matching("ether", "daddr", "ff:ff:ff:ff:ff:ff")
 NOT_FOR_OTHERS = rule("input", "drop", FOR_THE_ROUTER, family="arp")
 NO_BROADCASTS = rule("ingress", "drop", BROADCASTS, family="netdev")
 
