@@ -73,6 +73,7 @@ CAUSES = {
     "check_wrong": "a health check takes out a real server that serves",
     "small_window": "a route's small receive window slows connections down",
     "no_ports": "a client has too few ephemeral ports",
+    "local_route": "a host does not accept packets to its own address",
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",

@@ -119,6 +119,8 @@ def _targets(plan: Plan, node: Node) -> Iterator[str]:
     yield f"{plan.vip} {_request(HTTP)}" if node.role is Role.CLIENT else plan.vip
     if node.role is Role.DIRECTOR:
         yield from (server.address for server in plan.servers)
+    if node.role is Role.SERVER:
+        yield node.address
     if node.role in (Role.ROUTER, Role.SERVER):
         yield from _passing(plan, node)
 

@@ -49,6 +49,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
         listeners=tuple(Listener(*fields) for fields in printed_state["listeners"]),
         processes=tuple(Process(*fields) for fields in printed_state["processes"]),
         rules=tuple(_policy_rules(policy)),
+        missing_rules=tuple(_missing_rules(policy, 6 if ":" in host.main.address else 4)),
         traffic_filters=tuple(
             TrafficFilter(interface, hook, _first_filter(printed))
             for interface, hook, printed in printed_state["tc"]
@@ -149,12 +150,13 @@ def _neighbours(entries: _Entries) -> Iterator[Neighbour]:
 _MATCHES = ("fwmark", "iif", "oif", "tos", "ipproto", "sport", "dport", "uid_start", "uid_end")
 _RANGES = ("sport", "dport")
 _OF_THE_KERNEL = ((0, "local"), (32766, "main"), (32767, "default"))
+_REQUIRED = {4: _OF_THE_KERNEL, 6: _OF_THE_KERNEL[:2]}  # by IP version
 
 
 def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
     """The policy rules, without the kernel's own."""
     for entry in entries:
-        if (entry.get("priority"), entry.get("table")) in _OF_THE_KERNEL and entry.get("src") == "all":
+        if _of_the_kernel(entry) in _OF_THE_KERNEL:
             continue
         words = [f"from {_prefix(entry, 'src')}"]
         words += [f"to {_prefix(entry, 'dst')}"] if "dst" in entry else []
@@ -166,6 +168,22 @@ def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
         ]
         words.append(entry.get("action") or f"lookup {entry.get('table', '?')}")
         yield PolicyRule(entry.get("priority", 0), " ".join(words))
+
+
+def _of_the_kernel(entry: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Its priority and table, if it applies to all packets."""
+    conditions = entry.keys() - {"priority", "src", "table", "protocol"}
+    return (
+        (entry["priority"], entry.get("table", "")) if entry.get("src") == "all" and not conditions else None
+    )
+
+
+def _missing_rules(entries: _Entries, version: int) -> Iterator[PolicyRule]:
+    """The kernel's own policy rules that were deleted."""
+    present = set(map(_of_the_kernel, entries))
+    for priority, table in _REQUIRED[version]:
+        if (priority, table) not in present:
+            yield PolicyRule(priority, f"from all lookup {table}")
 
 
 def _prefix(entry: Mapping[str, Any], end: str) -> str:

@@ -124,7 +124,7 @@ def repairs(step: Step) -> Iterator[str]:
     """The commands that restore the step's planned next hop.
 
     A route that should not exist is deleted, then a missing one is restored. If the routing table is right, a
-    policy rule (ip-rule(8)) or a route of the local table overrides it.
+    policy rule (ip-rule(8)), a route of the local table or one learnt by ICMP overrides it.
     """
     host, target = step.host, step.target
     if step.takes:
@@ -136,11 +136,8 @@ def repairs(step: Step) -> Iterator[str]:
         if used.destination != _DEFAULT or used.kind:
             yield f"ip route del {used}"
     if used and (used.gateway, used.interface) == (step.gateway, step.interface):
-        if host.rules:
-            yield from (f"ip rule del priority {rule.priority}" for rule in host.rules)
-        elif len(left) == len(host.routes):
-            yield "ip rule flush"
-            yield from (f"ip rule add priority {priority} lookup {table}" for table, priority in _RULES)
+        learnt = ["ip route flush cache"] if len(left) == len(host.routes) else []  # by ICMP redirects
+        yield from list(policy_repairs(host)) or learnt
         return
     if step.gateway:
         planned = longest(host.planned.routes, target)
@@ -151,7 +148,11 @@ def repairs(step: Step) -> Iterator[str]:
         yield f"ip route replace {_connected(plug)} dev {step.interface}"
 
 
-_RULES = (("main", 32766), ("default", 32767))  # the kernel's own, without that of the local table
+def policy_repairs(host: HostState) -> Iterator[str]:
+    """The commands that restore the kernel's own policy rules, and delete all others (ip-rule(8))."""
+    command = "ip -6 rule" if ":" in host.main.address else "ip rule"
+    yield from (f"{command} add priority {rule.priority} {rule.text}" for rule in host.missing_rules)
+    yield from (f"{command} del priority {rule.priority}" for rule in host.rules)
 
 
 def _is_planned(host: HostState, route: Route) -> bool:
@@ -170,8 +171,10 @@ def _connected(plug: Plug) -> str:
 
 
 def policy_text(host: HostState) -> str:
-    """`; ip rule has 100: from 203.0.113.1 lookup 77`, or "" if there are only the kernel's own rules."""
-    return f"; ip rule has {', '.join(map(str, host.rules))}" if host.rules else ""
+    """`; ip rule has 100: from 203.0.113.1 lookup 77`, and what it lacks; "" for the kernel's own rules."""
+    has = f"; ip rule has {', '.join(map(str, host.rules))}" if host.rules else ""
+    lacks = f"; ip rule lacks {', '.join(map(str, host.missing_rules))}" if host.missing_rules else ""
+    return has + lacks
 
 
 def without_metrics(host: HostState, target: str) -> Iterator[str]:

@@ -171,8 +171,8 @@ _BLOCKS = {
     "UDP_CHECK": _CHECK + """
     payload                      words              what to send, in hexadecimal (a few random bytes)
     require_reply                words              a reply must come, and begin like this; x is any digit
-    min_reply_length             number 0..         its smallest length
-    max_reply_length             number 0..         its largest length (255)
+    min_reply_length             number 0..         its smallest length, if bytes of it are given
+    max_reply_length             number 0..         its largest length (255), if bytes of it are given
     """,
     "PING_CHECK": _CHECK,
     "MISC_CHECK": """

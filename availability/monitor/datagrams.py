@@ -46,15 +46,16 @@ def dns_query(number: int, kind: str, name: str) -> bytes:
 async def udp(check: Check) -> None:
     """Send a datagram, and wait for a reply, which must match `check.reply` if that is given.
 
-    As in keepalived, a reply that is shorter than `check.reply` is compared as far as it goes. The caller
-    judges silence, by a timeout. Raises ProbeFailed, and OSError after an ICMP error.
+    As in keepalived, a reply that is shorter than `check.reply` is compared as far as it goes, and lengths
+    matter only if `check.reply` has bytes. The caller judges silence, by a timeout. Raises ProbeFailed, and
+    OSError after an ICMP error.
     """
     with await connect(check, socket.SOCK_DGRAM) as made:
         await _send(made, os.urandom(8) if check.payload is None else check.payload)
         reply = await _receive(made)
-    shortest, longest = check.lengths
-    if check.reply is None:
+    if not check.reply:
         return
+    shortest, longest = check.lengths
     if not shortest <= len(reply) <= longest:
         raise ProbeFailed(f"the reply has {len(reply)} bytes")
     if any(byte & mask != value for byte, (value, mask) in zip(reply, check.reply, strict=False)):

@@ -9,7 +9,7 @@ from doctor.routing import holder
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, Address, HostState, LabState
 
 TITLE = "two hosts have the same address"
-EXPLAINS = ("direct_route", "no_gateway", "no_route", "rp_filter")
+EXPLAINS = ("direct_route", "local_route", "no_gateway", "no_route", "rp_filter")
 
 
 def find(state: LabState) -> Iterator[Cause]:

@@ -8,6 +8,7 @@ from doctor.causes import Cause
 from doctor.state import ROUTER, SERVER, HostState, LabState
 
 TITLE = "the reverse-path filter drops packets"
+EXPLAINS = ("local_route",)
 VERSIONS = (4,)  # of IP
 
 _STRICT = 1

@@ -102,7 +102,7 @@ class HostState:
     whether TCP checksums are left to hardware.
     `legacy_tables` are the tables of iptables-legacy, whose rules nft does not list; `legacy_rules` are those
     rules, as iptables-legacy-save prints them if it is installed, each with its table. `ipsec` are IPsec
-    policies (ip-xfrm(8)).
+    policies (ip-xfrm(8)). `missing_rules` are the kernel's own policy rules that were deleted.
     """
 
     name: str
@@ -129,6 +129,7 @@ class HostState:
     legacy_rules: tuple[str, ...] = ()
     ipsec: tuple[str, ...] = ()
     ranges: Mapping[str, str] = field(default_factory=dict)
+    missing_rules: tuple[PolicyRule, ...] = ()
 
     @property
     def main(self) -> Plug:

@@ -117,6 +117,7 @@ _PID = "../../servers/<host>/nginx.pid"
 _START_NGINX = f"setsid {_NGINX} > /dev/null 2>&1 & until [ -e {_PID} ]; do sleep 0.1; done"
 _STOP_NGINX = f"kill -CONT $(cat {_PID}); {_NGINX} -s stop; while [ -e {_PID} ]; do sleep 0.1; done"
 _CONF = "../../servers/<host>/nginx.conf"
+_LOCAL = "ip route replace local <ip> dev <lan> table local proto kernel scope host src <ip>"
 _HAS_PORT = "ss -ltn 'sport = <port>' | grep -q LISTEN"
 _LISTENS = f"until {_HAS_PORT}; do sleep 0.1; done"
 
@@ -945,6 +946,40 @@ KINDS: tuple[Kind, ...] = (
         "client",
         "small_window",
         Variant("ip route replace default via <gw> window 70", "ip route replace default via <gw>"),
+    ),
+    _extra(
+        "no local routes",
+        "server",
+        "local_route",
+        Variant("ip route flush table local", _LOCAL, "nat"),
+        Variant(
+            "ip route flush table local",
+            f"{_LOCAL}; {_LOCAL.replace('<ip>', '<vip>').replace('<lan>', '<vipdev>')}",
+            "tun dr",
+        ),
+    ),
+    _extra(
+        "no local route",
+        "client",
+        "local_route",
+        Variant("ip route del local <ip> table local", _LOCAL),
+    ),
+    _extra(
+        "a policy rule before table local",
+        "server",
+        "local_route",
+        Variant(
+            "ip rule add priority 40 lookup local; ip rule del priority 0; "
+            "ip rule add iif tunl0 priority 30 blackhole",
+            "ip rule add priority 0 lookup local; ip rule del priority 40; ip rule del priority 30",
+            "tun",
+        ),
+    ),
+    _extra(
+        "no policy rule for table main",
+        "client",
+        "no_route",
+        Variant("ip rule del priority 32766", "ip rule add priority 32766 lookup main"),
     ),
     _extra(
         "every packet dropped before ARP",

@@ -44,6 +44,10 @@ class Servers:
         """Numbers are below this."""
         return self._capacity
 
+    def has(self, number: int) -> bool:
+        """Whether a server has this number."""
+        return number in self._by_number
+
     def at(self, number: int) -> tuple[VirtualService, RealServer]:
         return self._by_number[number]
 

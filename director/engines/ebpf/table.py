@@ -359,7 +359,7 @@ class SharedTable:
         """The program has opened a connection by a template: the core owns it from now on."""
         entry = self._find(key)
         if entry is not None and key not in self._owned:
-            self._adopt_entry(key, entry, when)
+            self._adopt_opened(key, entry, when)
 
     def on_replied(self, key: bytes) -> None:
         """A connection that the core owns was answered: its template, if any, is assured."""
@@ -371,7 +371,14 @@ class SharedTable:
         """Adopt connections that the program has opened by templates, but whose events were lost."""
         now = self._clock.now()
         for key, entry in self._unknown_entries():
-            self._adopt_entry(key, entry, now)
+            self._adopt_opened(key, entry, now)
+
+    def _adopt_opened(self, key: bytes, entry: Entry, when: float) -> None:
+        """Adopt it; if its real server's number was freed meanwhile, the program ends it."""
+        if self._servers.has(entry.server):
+            self._adopt_entry(key, entry, when)
+        else:
+            self._clear_flags(key, CORE_OWNED)
 
     def _unknown_entries(self) -> Iterator[tuple[bytes, Entry]]:
         """Requests' entries of connections that the core owns, but does not know."""

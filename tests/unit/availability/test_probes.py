@@ -296,8 +296,11 @@ def test_udp() -> None:
     assert ask(wanted, lambda _: b"\x1f") == Outcome()  # as in keepalived; min_reply_length requires more
     assert ask(wanted, lambda _: b"\x1f\x23") == Outcome("the reply begins with 1f23")
     assert ask(wanted, lambda _: b"\x1f\x22\0\0") == Outcome("the reply has 4 bytes")
-    silence = ask(replace(wanted, timing=SOON), lambda _: None)
-    assert silence == Outcome("no answer within 0.3 s")
+    for reply in (wanted.reply, ()):
+        silence = ask(replace(wanted, timing=SOON, reply=reply), lambda _: None)
+        assert silence == Outcome("no answer within 0.3 s")
+    any_reply = replace(wanted, reply=())  # require_reply without bytes
+    assert ask(any_reply, lambda _: b"four") == ask(any_reply, lambda _: b"\x1f") == Outcome()
 
 
 @OVER_BOTH

@@ -274,6 +274,16 @@ def small_window(state: LabState, name: str, window: int) -> LabState:
     return on(state, name, next_hops=hops)
 
 
+def not_local(state: LabState, name: str, address: str, *rules: PolicyRule) -> LabState:
+    """The kernel does not deliver packets to that address of the host to the host itself."""
+    hops = (
+        replace(hop, local=hop.local and hop.target != address, interface="" if rules else hop.interface)
+        for hop in host(state, name).next_hops
+    )
+    lacking = (PolicyRule(0, "from all lookup local"),) if rules else ()
+    return on(state, name, next_hops=tuple(hops), rules=rules, missing_rules=lacking)
+
+
 def without_ports(state: LabState, ranges: str, reserved: str = "") -> LabState:
     """A client whose kernel found no free port."""
     state = on(state, "c1", ranges={RANGE: ranges, RESERVED: reserved})

@@ -88,6 +88,7 @@ from tests.unit.doctor.broken import (
     local_route_alone,
     marked_without_servers,
     next_hop,
+    not_local,
     own_prohibited,
     paired,
     prefix,
@@ -508,6 +509,8 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("small_window", "nat", "rs2", lambda s: small_window(s, "rs2", 70)),
     ("no_ports", "dr", "c1", lambda s: without_ports(s, "32768 60999", "32768-50000,50001-60999")),
     ("no_ports", "nat", "c1", lambda s: without_ports(s, "40000 40000")),
+    ("local_route", "dr", "rs1", lambda s: not_local(s, "rs1", VIP)),
+    ("local_route", "nat", "c1", lambda s: not_local(s, "c1", CLIENT)),
 ]
 HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     (
@@ -722,6 +725,33 @@ def test_a_metric_is_removed_from_the_route_that_is_used(
     more = Route("203.0.113.0/24", "198.51.100.254", "c1-eth0")
     (found,) = diagnose(on(state, "c1", routes=(*host(state, "c1").routes, more)))
     assert found.repair == f"ip route replace {more}"
+
+
+@pytest.mark.parametrize(("lab", "command"), [("dr", "ip rule"), ("dr6", "ip -6 rule")])
+def test_policy_rules_are_restored_before_others_are_deleted(lab: str, command: str) -> None:
+    """Table local is consulted after two rules that somebody has added."""
+    state = healthy(lab)
+    moved = PolicyRule(30, "from all iif rs1-eth0 blackhole"), PolicyRule(40, "from all lookup local")
+    (found,) = diagnose(not_local(state, "rs1", state.vip, *moved))
+    assert (found.cause, found.host) == ("local_route", "rs1")
+    assert found.repair.splitlines() == [
+        f"{command} add priority 0 from all lookup local",
+        f"{command} del priority 30",
+        f"{command} del priority 40",
+    ]
+
+
+def test_local_routes_are_restored() -> None:
+    assert [
+        repair
+        for lab in ("dr", "dr6")
+        for cause in diagnose(not_local(healthy(lab), "rs1", healthy(lab).vip))
+        for repair in cause.repair.splitlines()
+        if "203.0.113.1 " in repair or "multicast" in repair
+    ] == [
+        "ip route replace local 203.0.113.1 dev lo table local proto kernel scope host src 203.0.113.1",
+        "ip route replace multicast ff00::/8 dev rs1-eth0 table local",
+    ]
 
 
 def test_every_cause_is_tested() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import resource
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -293,9 +295,26 @@ def test_parsing_a_hosts_output() -> None:
         "60: from all ipproto tcp sport 32768-60999 blackhole",
         "100: from 203.0.113.1 lookup 77",
     ]
+    assert host.missing_rules == ()
     (dropping,) = host.traffic_filters
     assert (dropping.interface, dropping.hook) == ("rs1-eth0", "ingress")
     assert dropping.text.endswith("handle 0x1 bytecode '1,6 0 0 2' direct-action not_in_hw")
+
+
+@pytest.mark.parametrize(
+    ("address", "deleted", "missing"),
+    [
+        ("203.0.113.11", "local", ["0: from all lookup local"]),
+        ("203.0.113.11", "default", ["32767: from all lookup default"]),
+        ("2001:db8::11", "default", []),  # IPv6 has no table of that name
+        ("2001:db8::11", "main", ["32766: from all lookup main"]),
+    ],
+)
+def test_rules_of_the_kernel_that_were_deleted(address: str, deleted: str, missing: list[str]) -> None:
+    left = re.sub(rf',?\s*{{"priority":\d+,"src":"all","table":"{deleted}"}}', "", RULES).replace("[,", "[")
+    planned = replace(RS1, plugs=(replace(RS1.main, address=address),))
+    host = parse_host.parse_host(planned, repr(PRINTED | {"ip": "[] [] [] " + left}))
+    assert list(map(str, host.missing_rules)) == missing
 
 
 def test_a_control_socket_is_listed_by_its_path(tmp_path: Path) -> None:

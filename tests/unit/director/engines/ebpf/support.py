@@ -118,6 +118,9 @@ class FakeServers:
     def now(self) -> float:
         return self.time
 
+    def has(self, number: int) -> bool:
+        return number in self.servers
+
     def at(self, number: int) -> tuple[VirtualService, RealServer]:
         return self.service, self.servers[number]
 

@@ -163,6 +163,16 @@ def test_connections_of_lost_events_are_found() -> None:
     assert (template.children, template.assured) == (1, True)
 
 
+def test_the_program_ends_what_it_opened_for_a_server_deleted_meanwhile() -> None:
+    shared = Shared(Method.DR, persistent=300)
+    told, lost = opened(shared, client(1)), opened(shared, client(2))
+    del shared.rules.servers[1]
+    shared.table.on_opened(told, shared.rules.time)
+    shared.table.recover_lost_events()
+    flags = [layouts.Entry.from_bytes(shared.map.entries[key]).flags for key in (told, lost)]
+    assert not any(bits & layouts.CORE_OWNED for bits in flags)
+
+
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR])
 def test_the_next_director_releases_connections_that_it_knows_nothing_about(method: Method) -> None:
     """Such as an ftp control connection without a saved session."""
