@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -220,14 +221,13 @@ def test_whatever_fails_the_loop_goes_on(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err.count("Too many open files") == 1
 
 
-def test_a_reload_does_not_wait_for_a_fifo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reload_does_not_wait_for_a_fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages: SimpleQueue[str] = SimpleQueue()
+    monkeypatch.setattr(process, "say", messages.put)
     rules = tmp_path / "rules"
     os.mkfifo(rules)
     process._reload(cast(Settings, SimpleNamespace(rules=rules, socket=str(tmp_path / "none"))))
-    said = ""
-    while "not reloaded" not in said:
-        said += capsys.readouterr().err
-    assert f"{rules} is not a regular file" in said
+    assert messages.get(timeout=patient(10)) == f"The rules were not reloaded: {rules} is not a regular file."
 
 
 def test_a_reload_takes_no_interfaces(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -106,28 +108,24 @@ def test_a_boot_that_hangs_is_ended(
 
 
 def test_output_is_passed_on_while_the_command_runs(
-    stand_in: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    stand_in: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command waits until its first line has been seen; a character may arrive in two pieces."""
     script = (
         f"printf 'f\\303'; sleep 1; printf '\\274r\\n'; while [ ! -e {tmp_path}/seen ]; do sleep 0.1; done"
     )
-    output = ""
-
-    def look() -> str:
-        nonlocal output
-        output += capfd.readouterr().out
-        return output
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", shown)
 
     def wait() -> None:
-        if "für\n" in poll_until(look, lambda text: "\n" in text, 20):
+        if "für\n" in poll_until(shown.getvalue, lambda text: "\n" in text, 20):
             (tmp_path / "seen").touch()
 
     watcher = threading.Thread(target=wait)
     watcher.start()
     assert run(stand_in, tmp_path, script) == 0
     watcher.join()
-    assert output == "für\n"
+    assert shown.getvalue() == "für\n"
 
 
 def test_the_command_line(stand_in: Machine, tmp_path: Path) -> None:
