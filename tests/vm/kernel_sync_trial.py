@@ -242,14 +242,19 @@ def exchange(family: int, number: int) -> dict[str, Any]:
     clients = {host: str(ip_address(start + at)) for at, host in enumerate("ko", 1)}
     for host, client in clients.items():
         connect(host, client)
-    results: dict[str, Any] = {}
-    for host, client in clients.items():
-        results[host] = {
-            "told": poll_until(partial(rows, OTHER[host], client), lambda found: len(found) >= TOLD, 5),
+    told = {
+        host: poll_until(partial(rows, OTHER[host], client), lambda found: len(found) >= TOLD, 5)
+        for host, client in clients.items()
+    }
+    # Only now: while entries are added, the kernel lists some of the others twice.
+    return {
+        host: {
+            "told": told[host],
             "own": rows(host, client),
             "listed": [listed(host, client), listed(OTHER[host], client)],
         }
-    return results
+        for host, client in clients.items()
+    }
 
 
 def _say(what: str) -> None:
