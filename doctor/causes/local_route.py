@@ -43,13 +43,14 @@ def _ends(state: LabState, host: HostState) -> Iterator[str]:
 
 def _cause(host: HostState, hop: NextHop) -> Cause:
     resolution = "neighbour solicitations" if ":" in hop.target else "ARP requests"
+    silent = f" and answers no {resolution} for that address" if hop.target == host.main.address else ""
     return Cause(
         "local_route",
         host.name,
         f"{host.has(hop.target)}, but the kernel's next hop: {hop}{policy_text(host)}",
-        f"Packets to {hop.target} arrive, and {host.name} neither answers them nor {resolution} for "
-        "that address: an address counts only if the lookup of its route ends in table local, which the rule "
-        "of priority 0 consults first.",
+        f"Packets to {hop.target} arrive at {host.name}, which does not take them for its own{silent}: an "
+        "address counts only if the lookup of its route ends in table local, which the rule of priority 0 "
+        "consults first.",
         "\n".join(_repairs(host)),
     )
 
