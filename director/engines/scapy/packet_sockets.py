@@ -113,7 +113,8 @@ class SocketWire:
     def frames(self, limit: int, syns: int, is_known: IsKnown) -> list[bytes]:
         """The next frames in order of arrival, merged ones segmented: about `limit`, and at most `syns` SYNs.
 
-        `is_behind` tells afterwards whether frames other than SYNs may still be waiting.
+        What follows a SYN at once may come before it, in an earlier turn: no client sends such frames before
+        its SYN is answered. `is_behind` tells afterwards whether frames other than SYNs may still be waiting.
         """
         new = self._take_syns(self._syn_link.ins, syns) if self._syn_link else ()
         others = self._take_others(limit, is_known)
