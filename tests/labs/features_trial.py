@@ -93,24 +93,6 @@ class Trial:
         for server in (DIP, self._s):
             self._ipvsadm(f"-a {service} -r {server}{port} {self._how}")
 
-    def explained(self) -> Any:
-        """The first feature: late packets of earlier connections would count in the statistics."""
-        if self._kernel:
-            return None
-        self._rules(f"-t {VIP}:80")
-        before = self._ipvsadm("-Ln --stats")
-        new = json.loads(tool("lvs-explain", "--json", f"{CIP}:4000", f"{VIP}:80"))
-        local = json.loads(tool("lvs-explain", "--json", f"{CIP}:4000", f"{VIP}:4711"))
-        unchanged = self._ipvsadm("-Ln --stats") == before
-        curl("--local-port", "4321", f"http://{VIP}/")
-        curl("--local-port", "4322", f"http://{VIP}/")
-        tables = [
-            json.loads(tool("lvs-explain", "--json", "--table", f"{CIP}:{port}")) for port in (4321, 4322)
-        ]
-        rows = [table["connections"][0]["rows"] for table in tables]
-        words = tool("lvs-explain", "--flags", "A", f"{CIP}:4321", f"{VIP}:80")
-        return {"new": new, "local": local, "unchanged": unchanged, "rows": rows, "words": words}
-
     def local_node(self) -> Any:
         self._rules(f"-t {VIP}:80")
         results: dict[str, Any] = {"names": names(4), "whole": []}
@@ -138,6 +120,24 @@ class Trial:
             "tables": sh("nft", "list", "tables", host="d").stdout,
             "counted": self._ipvsadm("-Ln --stats"),
         }
+
+    def explained(self) -> Any:
+        if self._kernel:
+            return None
+        self._rules(f"-t {VIP}:84")  # late packets of earlier connections, to port 80, would count
+        before = self._ipvsadm("-Ln --stats")
+        new = json.loads(tool("lvs-explain", "--json", f"{CIP}:4000", f"{VIP}:84"))
+        local = json.loads(tool("lvs-explain", "--json", f"{CIP}:4000", f"{VIP}:4711"))
+        unchanged = self._ipvsadm("-Ln --stats") == before
+        self._rules(f"-t {VIP}:80")
+        curl("--local-port", "4321", f"http://{VIP}/")
+        curl("--local-port", "4322", f"http://{VIP}/")
+        tables = [
+            json.loads(tool("lvs-explain", "--json", "--table", f"{CIP}:{port}")) for port in (4321, 4322)
+        ]
+        rows = [table["connections"][0]["rows"] for table in tables]
+        words = tool("lvs-explain", "--flags", "A", f"{CIP}:4321", f"{VIP}:80")
+        return {"new": new, "local": local, "unchanged": unchanged, "rows": rows, "words": words}
 
     def drained(self) -> Any:
         """Weight 0 keeps what there is; a deleted server's connections wait for it."""

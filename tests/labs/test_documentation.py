@@ -120,7 +120,8 @@ class Session:
         """For the message of a failure: keeps the run's folder, and says what the directors did last."""
         folder = Path(self.report["folder"])
         kept = ROOT / "runs" / f"{folder.name}-page"
-        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        sockets = shutil.ignore_patterns("*.sock")  # left there by a lab that was ended
+        shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=sockets)
         events = (file.read_text().splitlines()[-_LAST:] for file in sorted(kept.glob("events*.jsonl")))
         return "\n".join([f"The run is kept in {kept}.", *(line for lines in events for line in lines)])
 
