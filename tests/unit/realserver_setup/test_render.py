@@ -189,7 +189,7 @@ def test_a_dot_in_an_interface_name_is_a_slash_for_sysctl() -> None:
 
 
 def test_a_missing_name_is_an_error_with_template_and_name() -> None:
-    with pytest.raises(RenderError, match=r"templates/nginx\.conf\.j2: 'root' is undefined"):
+    with pytest.raises(RenderError, match=r"templates/nginx\.conf\.j2: 'failing' is undefined"):
         configuration("nginx.conf.j2", name="rs1", endpoints=("80",))
     with pytest.raises(RenderError, match=r"templates/no-such\.j2"):
         configuration("no-such.j2")
