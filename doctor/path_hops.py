@@ -140,7 +140,7 @@ def _received(
         )
     entry = sender.neighbour(address, plug.interface)
     asks_itself = sender.role == "director" and state.director.engine == "scapy"
-    if entry and entry.mac and not asks_itself:
+    if entry and entry.mac and (entry.is_permanent or not asks_itself):
         yield from _entry(state, sender, plug, entry, receiver, there)
         if entry.is_static:
             return

@@ -162,6 +162,13 @@ def start_ftpd(host: HostState) -> Iterator[str]:
     yield "until ss -ltn 'sport = 21' | grep -q LISTEN; do sleep 0.1; done"
 
 
+def enable_ipv6(host: HostState) -> Iterator[str]:
+    """The commands that enable IPv6 again where it is disabled: with it, all addresses there are gone."""
+    for name in ("all", "lo", *(plug.interface for plug in host.plugs)):
+        if host.settings.get(f"conf.{name}.disable_ipv6"):
+            yield f"sysctl -w net.ipv6.conf.{name}.disable_ipv6=0"
+
+
 def tunnel(state: LabState) -> str:
     """VS-TUN's tunnel device on the real servers."""
     return TUNNELS[state.version]

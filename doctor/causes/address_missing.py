@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.queries import enable_ipv6
 from doctor.routing import planned_routes
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
 
@@ -28,5 +29,7 @@ def _cause(host: HostState, plug: Plug) -> Cause:
         f"{plug.interface} has {', '.join(here) or 'no address'}, not {wanted}",
         f"The routes and rules of the other hosts name {plug.address}, and no host answers ARP for it. With "
         "the address, the route to its network has gone, and routes through a gateway there.",
-        "\n".join([f"ip address add {wanted} dev {plug.interface}", *planned_routes(host)]),
+        "\n".join(
+            [*enable_ipv6(host), f"ip address add {wanted} dev {plug.interface}", *planned_routes(host)]
+        ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import start_tunnel, tunnel
+from doctor.queries import enable_ipv6, start_tunnel, tunnel
 from doctor.state import SERVER, HostState, LabState
 
 TITLE = "a real server does not have the VIP"
@@ -43,7 +43,11 @@ def _repair(state: LabState, host: HostState, device: str) -> str:
     down = next((address for address in host.addresses if address.address == state.vip), None)
     if down:
         return f"ip link set {down.interface} up"
-    repair = [f"ip address add {state.vip}/{state.whole} dev {device}", f"ip link set {device} up"]
+    repair = [
+        *enable_ipv6(host),
+        f"ip address add {state.vip}/{state.whole} dev {device}",
+        f"ip link set {device} up",
+    ]
     if host.links and not host.link(device):  # its program has ended, and its settings are lost
         repair = [*start_tunnel(device), *repair]
     return "\n".join(repair)

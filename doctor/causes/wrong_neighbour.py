@@ -10,16 +10,16 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, 
 
 TITLE = "a static neighbour entry has a wrong MAC address"
 
-_OWN_TABLE = "scapy"  # the engine that sends its own ARP requests
+_OWN_TABLE = "scapy"  # the engine that sends its own ARP requests, and takes over permanent entries only
 
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
-        if host.role == DIRECTOR and state.director.engine == _OWN_TABLE:
-            continue
+        has_own = host.role == DIRECTOR and state.director.engine == _OWN_TABLE
         for entry in host.neighbours:
             right = _right_mac(state, host, entry)
-            if right and entry.is_static and entry.mac != right:
+            is_used = entry.is_permanent if has_own else entry.is_static
+            if right and is_used and entry.mac != right:
                 yield _cause(state, host, entry, right)
 
 

@@ -8,7 +8,8 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 _LOOPBACK = "lo"
-_UNVERIFIED = ("PERMANENT", "NOARP")  # states of neighbour entries that no ARP reply changes
+_PERMANENT = "PERMANENT"
+_UNVERIFIED = (_PERMANENT, "NOARP")  # states of neighbour entries that no ARP reply changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,11 @@ class Neighbour:
     def is_static(self) -> bool:
         """Whether no ARP reply changes it."""
         return any(state in _UNVERIFIED for state in self.state.split())
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether an administrator has entered it for good."""
+        return _PERMANENT in self.state.split()
 
     def __str__(self) -> str:
         return f"{self.address} dev {self.interface} {f'lladdr {self.mac} ' if self.mac else ''}{self.state}"

@@ -261,6 +261,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("duplicate_address", "tun", "rs1", lambda s: extra(s, "rs1", CLIENT, 32, "lo")),
     ("wrong_neighbour", "dr", "r0", lambda s: static(s, "r0", VIP, "02:00:cb:00:71:0b", 1)),
     ("wrong_neighbour", "nat", "rs1", lambda s: static(s, "rs1", "172.16.0.1", NOBODY)),
+    ("wrong_neighbour", "nat", "d", lambda s: static(s, "d", "172.16.0.2", NOBODY, 1)),
     (
         "wrong_neighbour",
         "nat",
@@ -639,7 +640,11 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("proxy ARP without forwarding", "dr", lambda s: setting(s, "rs1", LAN__proxy_arp_pvlan=1)),
     ("the right static neighbour", "dr", lambda s: static(s, "r0", VIP, "02:00:cb:00:71:02", 1)),
     ("learnt, not static", "dr", lambda s: static(s, "r0", VIP, NOBODY, 1, state_of="STALE")),
-    ("an ARP table of its own", "nat", lambda s: static(s, "d", "172.16.0.2", NOBODY, 1)),
+    (
+        "an ARP table of its own",
+        "nat",
+        lambda s: static(s, "d", "172.16.0.2", NOBODY, 1, state_of="NOARP"),
+    ),
     ("one server quiesced", "nat", lambda s: http(s, targets=weighed(s, 1, 0, 1))),
     ("a lower MTU of nobody's concern", "nat", lambda s: link(s, "c1", mtu=1280)),
     ("no default route where none is needed", "dr", lambda s: next_hop(s, "d", CLIENT)),
