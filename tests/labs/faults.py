@@ -464,6 +464,16 @@ KINDS: tuple[Kind, ...] = (
         ),
         Variant("arp -s <gw> <mac_of_nobody>", "arp -d <gw>"),
     ),
+    _extra(
+        "wrong static neighbour of the director",
+        "director",
+        "wrong_neighbour",
+        Variant(
+            "ip neigh replace <rip1> lladdr <mac_of_nobody> dev <inner> nud permanent",
+            "ip neigh del <rip1> dev <inner>",
+            "nat",
+        ),
+    ),
     _kind(
         "VIP missing on the director",
         "director",
