@@ -4,7 +4,7 @@
 
 TARGET   an argument of `ip route get`: the output has its next hop
 FOLDER   an absolute path: whether files can be written there
-FILE     `has:` and a path: whether it is missing
+FILE     `has:` and a path: whether there is no such file, or with a slash at its end, no such folder
 
 Folders and files are checked here because a file system may be mounted on this host only. The program runs
 once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is left out.
@@ -75,8 +75,12 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "iptables": _legacy_tables(),
         "iptables_rules": _output("", "iptables-legacy-save") if _legacy_tables() else "",
         "unwritable": [f"{folder}: {why}" for folder, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
-        "missing": [os.path.basename(file) for file in files if not os.path.exists(file)],
+        "missing": [os.path.basename(file.rstrip("/")) for file in files if not _is_there(file)],
     }
+
+
+def _is_there(path: str) -> bool:
+    return os.path.isdir(path) if path.endswith("/") else os.path.isfile(path)
 
 
 def _output(text: str, *command: str) -> str:

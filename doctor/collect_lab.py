@@ -251,7 +251,7 @@ def _files(running: RunningLab, name: str) -> list[str]:
     if name not in {server.name for server in running.plan.servers}:
         return []
     root = running.farm.root(name)
-    return [f"{HAS}{root / file}" for file in LISTING]
+    return [f"{HAS}{root / file}{'/' if file == UPLOAD else ''}" for file in LISTING]
 
 
 def _changed(original: Path, configuration: Path) -> Iterator[str]:

@@ -52,9 +52,12 @@ def make_shared(folder: Path) -> dict[str, SharedFile]:
 def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
     """Fill `folder` with the files of real server `name`, and return it. Idempotent."""
     host_name("name", name)
-    (folder / UPLOAD).mkdir(parents=True, exist_ok=True)
-    (folder / "name").write_text(f"{name}\n")
-    (folder / "index.html").write_text(_PAGE.format(name=name))
+    upload = folder / UPLOAD
+    if upload.is_symlink() or not upload.is_dir():
+        _remove(upload)
+        upload.mkdir(parents=True)
+    _write(folder / "name", f"{name}\n".encode())
+    _write(folder / "index.html", _PAGE.format(name=name).encode())
     for file in shared:
         _link(file.path, folder / file.name)
     return folder
@@ -62,13 +65,26 @@ def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
 
 def _make(path: Path, size: int) -> SharedFile:
     content = random.Random(path.name).randbytes(size)
-    path.write_bytes(content)
+    _write(path, content)
     return SharedFile(path, size, hashlib.sha256(content).hexdigest())
+
+
+def _write(path: Path, content: bytes) -> None:
+    _remove(path)
+    path.write_bytes(content)
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever has that name: a symbolic link would be followed, out of the folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _link(source: Path, target: Path) -> None:
     """Hard-link `source` as `target`, or copy it to another file system."""
-    target.unlink(missing_ok=True)
+    _remove(target)
     try:
         os.link(source, target)
     except OSError:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.queries import denials, link_locals
-from doctor.routing import Step, policy_text, repairs
+from doctor.routing import Step, longest, policy_text, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"
+
+_IPV6 = 6
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -19,10 +21,22 @@ def find(state: LabState) -> Iterator[Cause]:
             continue
         right = list(_gateways(state, host))
         for client in state.clients:
-            next_hop = _of_replies(state, host, client.address)
+            abandoned = _abandoned(state, host, client.address, right)
+            next_hop = abandoned or _of_replies(state, host, client.address)
             if client.switch != host.main.switch and right and next_hop.gateway not in right:
                 yield _cause(state, host, next_hop, right[0])
                 break
+
+
+def _abandoned(state: LabState, host: HostState, client: str, right: list[str]) -> NextHop | None:
+    """IPv6: a wrong gateway of a route that the kernel does not use just now, because nobody answers there.
+
+    It uses a less specific route for some seconds, and tries again, without replies to clients meanwhile.
+    """
+    used = longest(host.routes, client)
+    if state.version != _IPV6 or host.rules or not used or used.destination == "default":
+        return None
+    return NextHop(client, used.gateway, used.interface) if used.gateway not in ("", *right) else None
 
 
 def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doctor.causes import diagnose, packet_too_big_filtered
-from doctor.state import FAILED, Address, Down, LabState, Neighbour, Target
+from doctor.state import FAILED, Address, Down, LabState, Neighbour, Route, Target
 from labs.network.addresses import link_local
 from tests.unit.doctor.broken import (
     HTTP_PORT,
@@ -24,6 +24,14 @@ from tests.unit.doctor.broken import (
 from tests.unit.doctor.recorded import healthy, host, http, on, setting, without
 
 VIP6, CLIENT6, RS1 = "2001:db8:cb00:71::1", "2001:db8:c633:64::101", "2001:db8:cb00:71::11"
+
+
+DEAD_END = Route("2001:db8:c633:64::/64", "fe80::dead", "rs1-eth0")
+
+
+def with_route(state: LabState, name: str, route: Route) -> LabState:
+    """With a route that the kernel does not use, because its gateway does not answer."""
+    return on(state, name, routes=(*host(state, name).routes, route))
 
 
 def holds(state: LabState, name: str, device: str, detection: str = "") -> LabState:
@@ -65,6 +73,7 @@ IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("arp_answered", "rs1", lambda s: holds(s, "rs1", "rs1-eth0")),
     ("vip_missing", "rs1", lambda s: without_vip6(s, "rs1")),
     ("no_gateway", "rs1", lambda s: next_hop(s, "rs1", CLIENT6)),
+    ("no_gateway", "rs1", lambda s: with_route(s, "rs1", DEAD_END)),
     (
         "port_filtered",
         "rs1",
@@ -182,3 +191,14 @@ def test_a_link_that_was_down_needs_its_addresses_in_ipv6() -> None:
     left = tuple(address for address in host(state, "rs1").addresses if address.interface == "lo")
     (found,) = diagnose(on(state, "rs1", addresses=left))
     assert f"ip address add {RS1}/64 dev rs1-eth0 nodad" in found.repair
+
+
+def test_a_dead_end_is_deleted() -> None:
+    (found,) = diagnose(with_route(healthy("dr6"), "rs1", DEAD_END))
+    assert found.repair == f"ip route del {DEAD_END}"
+
+
+def test_ipv6_is_enabled_before_addresses_are_added() -> None:
+    """Where it was disabled, which removes them."""
+    (found, *_) = diagnose(set_on(on(healthy("dr6"), "rs1", addresses=()), "rs1", "conf.all.disable_ipv6"))
+    assert found.repair.splitlines()[0] == "sysctl -w net.ipv6.conf.all.disable_ipv6=0"

@@ -327,14 +327,20 @@ def test_a_control_socket_is_listed_by_its_path(tmp_path: Path) -> None:
 
 
 def test_collecting_this_machine() -> None:
-    files = "has:/proc/version", "has:/proc/no-such-file"
+    files = (
+        "has:/proc/version",
+        "has:/proc/sys/",
+        "has:/proc/no-such-file",
+        "has:/proc/sys",
+        "has:/proc/version/",
+    )
     command = [sys.executable, "-S", "-E", collect_host.__file__, "127.0.0.1", *files]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     host = parse_host.parse_host(RS1, printed)
     assert host.has("127.0.0.1")
     assert host.next_hop("127.0.0.1").interface == "lo"
     assert "conf.all.rp_filter" in host.settings
-    assert host.site.missing == ("no-such-file",)
+    assert host.site.missing == ("no-such-file", "sys", "version")
     assert host.link("lo")
     assert all(process.pid and process.state for process in host.processes)
     assert any(process.files and process.most for process in host.processes)

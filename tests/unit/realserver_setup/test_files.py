@@ -46,3 +46,18 @@ def test_another_file_system_gets_copies(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_name_with_markup_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match=r"^name: "):
         files.make_root(tmp_path / "rs1", "<script>", ())
+
+
+def test_what_stands_in_the_way_is_replaced_and_no_link_is_followed(tmp_path: Path) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "rs1"
+    elsewhere.mkdir()
+    root.mkdir()
+    (root / "name").symlink_to(elsewhere / "written")
+    (root / "index.html").mkdir()
+    (root / "upload").symlink_to(elsewhere)
+    files.make_root(root, "rs1", [])
+    assert list(elsewhere.iterdir()) == []
+    assert (root / "name").read_text() == "rs1\n"
+    assert "rs1" in (root / "index.html").read_text()
+    assert (root / "upload").is_dir()
+    assert not (root / "upload").is_symlink()
