@@ -48,7 +48,7 @@ def test_a_quick_comparison_is_whole(start: Start, mark: str) -> None:
     assert result["missing"] == []
     one, _, ten, _ = (point for point in result["points"] if point["method"] == "nat")
     assert one["limited_by"] == "the servers' links"
-    assert 0.85 < one["delivered"] / 25_000 < 1
+    assert 0.85 < one["delivered"] / 25_000 < 1.05  # what the warm-up has queued arrives in its 1.6 s
     assert 1 < ten["director_out"] / ten["delivered"] < 1.3  # replies pass the director
     found = [finding for finding in result["findings"] if finding["method"] == "nat"]
     assert {finding["question"]: finding["works"] for finding in found} == {
