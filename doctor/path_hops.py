@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from doctor.difference import Difference, PathPacket
 from doctor.host_checks import INPUT, LAST, OUTPUT, THROUGH, filtered, link, planned_address, reverse_path
-from doctor.queries import is_silenced, link_locals
+from doctor.queries import is_silenced, link_locals, resolution_requests
 from doctor.routing import longest, next_hop
 from doctor.state import HostState, LabState, Neighbour, NextHop, Plug
 
 _HOPS = 8
 _RESOLUTION = {4: "ARP", 6: "neighbour discovery"}  # by IP version
-_REQUESTS = {4: "ARP requests", 6: "neighbour solicitations"}
 _CLAIMS = {4: "ARP packets", 6: "neighbour advertisements"}
 
 
@@ -148,7 +147,7 @@ def _received(
         yield Difference(
             receiver.name,
             _RESOLUTION[state.version],
-            f"{receiver.name} answers {_REQUESTS[state.version]} for {address} on {there.interface}",
+            f"{receiver.name} answers {resolution_requests(address)} for {address} on {there.interface}",
             *_why_silent(receiver, address, there.interface),
         )
     for other, port in state.on_switch(plug.switch):
@@ -157,7 +156,7 @@ def _received(
             yield Difference(
                 other.name,
                 "address",
-                f"only {receiver.name} answers {_REQUESTS[state.version]} for {address}",
+                f"only {receiver.name} answers {resolution_requests(address)} for {address}",
                 f"{other.name} has {other.has(address)}, and answers, too",
                 "ip address show",
             )

@@ -427,6 +427,11 @@ SILENT = (1, 2, 8)  # values of arp_ignore: replies for the receiving interface'
 _SILENT_FOR_HOSTS, _SILENT_FOR_ALL = 3, 8  # 3: no replies for addresses of scope host
 
 
+def resolution_requests(address: str) -> str:
+    """What hosts send to learn the MAC address of a neighbour."""
+    return "neighbour solicitations" if ":" in address else "ARP requests"
+
+
 def is_silenced(host: HostState, vip: str, interface: str = "") -> bool:
     """Whether the host does not answer ARP requests for the VIP (or another address) on an interface."""
     lan = interface or host.main.interface

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import enable_ipv6
+from doctor.queries import enable_ipv6, resolution_requests
 from doctor.routing import planned_routes
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, Plug
 
@@ -27,8 +27,9 @@ def _cause(host: HostState, plug: Plug) -> Cause:
         "address_missing",
         host.name,
         f"{plug.interface} has {', '.join(here) or 'no address'}, not {wanted}",
-        f"The routes and rules of the other hosts name {plug.address}, and no host answers ARP for it. With "
-        "the address, the route to its network has gone, and routes through a gateway there.",
+        f"The routes and rules of the other hosts name {plug.address}, and no host answers "
+        f"{resolution_requests(plug.address)} for it. With the address, the route to its "
+        "network has gone, and routes through a gateway there.",
         "\n".join(
             [*enable_ipv6(host), f"ip address add {wanted} dev {plug.interface}", *planned_routes(host)]
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.queries import resolution_requests
 from doctor.routing import policy_repairs, policy_text
 from doctor.state import CLIENT, DIRECTOR, SERVER, HostState, LabState, NextHop
 
@@ -42,8 +43,8 @@ def _ends(state: LabState, host: HostState) -> Iterator[str]:
 
 
 def _cause(host: HostState, hop: NextHop) -> Cause:
-    resolution = "neighbour solicitations" if ":" in hop.target else "ARP requests"
-    silent = f" and answers no {resolution} for that address" if hop.target == host.main.address else ""
+    requests = resolution_requests(hop.target)
+    silent = f" and answers no {requests} for that address" if hop.target == host.main.address else ""
     return Cause(
         "local_route",
         host.name,
