@@ -24,7 +24,7 @@ _TREES = {4: "/proc/sys/net/ipv4", 6: "/proc/sys/net/ipv6"}
 _SETTINGS = (
     *("forwarding", "arp_ignore", "arp_announce", "arp_filter", "rp_filter", "send_redirects"),
     *("proxy_arp", "proxy_arp_pvlan", "accept_local", "drop_gratuitous_arp"),
-    *("disable_ipv6", "accept_dad", "accept_ra", "drop_unsolicited_na"),
+    *("disable_ipv6", "accept_dad", "accept_ra", "drop_unsolicited_na", "hop_limit"),
 )
 _SOLICITS = "mcast_solicit"  # the number of ARP requests for a neighbour
 _RANGES = ("ip_local_port_range", "ip_local_reserved_ports")  # of both IP versions

@@ -1,4 +1,4 @@
-"""A host sends packets with a TTL that expires before they arrive."""
+"""A host sends packets with a TTL (in IPv6, a hop limit) that expires before they arrive."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from doctor.routing import without_metrics
 from doctor.state import CLIENT, SERVER, HostState, LabState
 
 TITLE = "packets start with a TTL that expires on the way"
-VERSIONS = (4,)  # of IP
 
-_USUAL = 64
-_SETTING = "ip_default_ttl"
+_IPV4, _USUAL = 4, 64
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -22,7 +20,7 @@ def find(state: LabState) -> Iterator[Cause]:
             yield Cause(
                 "short_ttl",
                 host.name,
-                f"{seen}; its packets pass {hosts} hosts that count it down",
+                f"{seen}; hosts that count it down on the way: {hosts}",
                 "Every router takes 1 off the TTL and drops the packet at 0; so does the director. Hosts "
                 "on the same segment are reached, so a ping of the gateway works.",
                 repair,
@@ -31,9 +29,10 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _short(state: LabState, host: HostState, hosts: int) -> Iterator[tuple[str, str]]:
     """Evidence and repair, for the host's setting and for a route with its own TTL."""
-    ttl = host.settings.get(_SETTING, _USUAL)
+    setting = "ip_default_ttl" if state.version == _IPV4 else f"conf.{host.main.interface}.hop_limit"
+    ttl = host.settings.get(setting, _USUAL)
     if ttl <= hosts:
-        yield f"{_SETTING} is {ttl}", f"sysctl -w net.ipv4.{_SETTING}={_USUAL}"
+        yield f"{setting} is {ttl}", f"sysctl -w net.ipv{state.version}.{setting}={_USUAL}"
     ends = {state.vip} if host.role == CLIENT else {plug.address for plug in state.clients}
     for hop in host.next_hops:
         if hop.target in ends and 0 < hop.hoplimit <= hosts:

@@ -74,6 +74,7 @@ IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("vip_missing", "rs1", lambda s: without_vip6(s, "rs1")),
     ("no_gateway", "rs1", lambda s: next_hop(s, "rs1", CLIENT6)),
     ("no_gateway", "rs1", lambda s: with_route(s, "rs1", DEAD_END)),
+    ("short_ttl", "rs1", lambda s: set_on(s, "rs1", "conf.rs1-eth0.hop_limit", 1)),
     (
         "port_filtered",
         "rs1",
