@@ -24,6 +24,7 @@ from doctor.state import (
 )
 from labs.literals import literal
 
+_FAMILIES = {4: "inet", 6: "inet6"}  # by IP version
 _UNSPECIFIED = "::"  # printed by `ip -6 route get` if no source was given
 _Entries = Iterable[Mapping[str, Any]]
 
@@ -38,7 +39,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
     return replace(
         host,
         links=tuple(map(_link, devices)),
-        addresses=tuple(_addresses(devices, "inet6" if ":" in host.main.address else "inet")),
+        addresses=tuple(_addresses(devices, _FAMILIES[host.version])),
         routes=tuple(Route(*_route_words(route), kind=_kind(route)) for route in routes),
         neighbours=tuple(_neighbours(neighbours)),
         next_hops=tuple(_next_hop(route) for next_hop in next_hops for route in next_hop),
@@ -49,7 +50,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
         listeners=tuple(Listener(*fields) for fields in printed_state["listeners"]),
         processes=tuple(Process(*fields) for fields in printed_state["processes"]),
         rules=tuple(_policy_rules(policy)),
-        missing_rules=tuple(_missing_rules(policy, 6 if ":" in host.main.address else 4)),
+        missing_rules=tuple(_missing_rules(policy, host.version)),
         traffic_filters=tuple(
             TrafficFilter(interface, hook, _first_filter(printed))
             for interface, hook, printed in printed_state["tc"]
@@ -172,10 +173,9 @@ def _policy_rules(entries: _Entries) -> Iterator[PolicyRule]:
 
 def _of_the_kernel(entry: Mapping[str, Any]) -> tuple[int, str] | None:
     """Its priority and table, if it applies to all packets."""
-    conditions = entry.keys() - {"priority", "src", "table", "protocol"}
-    return (
-        (entry["priority"], entry.get("table", "")) if entry.get("src") == "all" and not conditions else None
-    )
+    if entry.get("src") != "all" or entry.keys() - {"priority", "src", "table", "protocol"}:
+        return None
+    return entry["priority"], entry.get("table", "")
 
 
 def _missing_rules(entries: _Entries, version: int) -> Iterator[PolicyRule]:

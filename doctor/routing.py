@@ -150,7 +150,7 @@ def repairs(step: Step) -> Iterator[str]:
 
 def policy_repairs(host: HostState) -> Iterator[str]:
     """The commands that restore the kernel's own policy rules, and delete all others (ip-rule(8))."""
-    command = "ip -6 rule" if ":" in host.main.address else "ip rule"
+    command = "ip -6 rule" if host.version == _IPV6 else "ip rule"
     yield from (f"{command} add priority {rule.priority} {rule.text}" for rule in host.missing_rules)
     yield from (f"{command} del priority {rule.priority}" for rule in host.rules)
 

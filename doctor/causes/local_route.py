@@ -11,6 +11,8 @@ from doctor.state import CLIENT, DIRECTOR, SERVER, HostState, LabState, NextHop
 
 TITLE = "a host does not accept packets to its own address"
 
+_IPV6 = 6
+
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, DIRECTOR, SERVER):
@@ -60,7 +62,7 @@ def _repairs(host: HostState) -> Iterator[str]:
     if host.missing_rules:
         yield from policy_repairs(host)
         return
-    is_ipv6 = ":" in host.main.address
+    is_ipv6 = host.version == _IPV6
     for held in host.addresses:
         if held.works:
             # As the kernel itself writes it in IPv4, so that it goes with the address.

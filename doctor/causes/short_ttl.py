@@ -10,7 +10,8 @@ from doctor.state import CLIENT, SERVER, HostState, LabState
 
 TITLE = "packets start with a TTL that expires on the way"
 
-_IPV4, _USUAL = 4, 64
+_IPV4 = 4
+_USUAL = 64
 
 
 def find(state: LabState) -> Iterator[Cause]:

@@ -136,6 +136,11 @@ class HostState:
         """The host's first interface in the plan."""
         return self.plugs[0]
 
+    @property
+    def version(self) -> int:
+        """The IP version in which it was read."""
+        return 6 if ":" in self.main.address else 4
+
     def setting(self, name: str, interface: str) -> int:
         """The effective value for an interface: the larger of its own and that of `all`."""
         return max(self.settings.get(f"conf.{where}.{name}", 0) for where in ("all", interface))
