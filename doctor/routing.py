@@ -136,7 +136,8 @@ def repairs(step: Step) -> Iterator[str]:
         if used.destination != _DEFAULT or used.kind:
             yield f"ip route del {used}"
     if used and (used.gateway, used.interface) == (step.gateway, step.interface):
-        learnt = ["ip route flush cache"] if len(left) == len(host.routes) else []  # by ICMP redirects
+        # Without a wrong route or rule, ICMP redirects have taught another next hop.
+        learnt = [f"{_ip(host)} route flush cache"] if len(left) == len(host.routes) else []
         yield from list(policy_repairs(host)) or learnt
         return
     if step.gateway:
@@ -150,9 +151,14 @@ def repairs(step: Step) -> Iterator[str]:
 
 def policy_repairs(host: HostState) -> Iterator[str]:
     """The commands that restore the kernel's own policy rules, and delete all others (ip-rule(8))."""
-    command = "ip -6 rule" if host.version == _IPV6 else "ip rule"
-    yield from (f"{command} add priority {rule.priority} {rule.text}" for rule in host.missing_rules)
-    yield from (f"{command} del priority {rule.priority}" for rule in host.rules)
+    command = _ip(host)
+    yield from (f"{command} rule add priority {rule.priority} {rule.text}" for rule in host.missing_rules)
+    yield from (f"{command} rule del priority {rule.priority}" for rule in host.rules)
+
+
+def _ip(host: HostState) -> str:
+    """The program where no address in its arguments tells it the IP version."""
+    return "ip -6" if host.version == _IPV6 else "ip"
 
 
 def _is_planned(host: HostState, route: Route) -> bool:
