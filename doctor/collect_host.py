@@ -75,6 +75,7 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "iptables": _legacy_tables(),
         "iptables_rules": _output("", "iptables-legacy-save") if _legacy_tables() else "",
         "unwritable": [f"{folder}: {why}" for folder, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
+        "covered": [folder for folder in folders if os.path.ismount(folder)],
         "missing": [os.path.basename(file.rstrip("/")) for file in files if not _is_there(file)],
     }
 
@@ -136,7 +137,7 @@ def _unwritable(folder: str) -> str:
         return "a read-only file system"
     if (system.f_bfree and (system.f_ffree or not system.f_files)) or not system.f_blocks:
         return ""
-    return "no space left" + (" in what is mounted there" if os.path.ismount(folder) else "")
+    return "no space left"
 
 
 def _settings(tree: str) -> Iterator[tuple[str, int]]:

@@ -385,7 +385,7 @@ def _name(left: Any) -> str:
         return str(what.get("key", ""))
     if kind == "payload":
         return f"{what.get('protocol', '')} {what.get('field', '')}"
-    return f"{kind} {what.get('key') or what.get('mode', '')}"
+    return f"{kind} {what.get('key') or what.get('mode') or what.get('name', '')}".strip()
 
 
 def _values(right: Any) -> Iterator[Any]:

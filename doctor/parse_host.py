@@ -57,6 +57,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
         ),
         site=Site(
             unwritable=tuple(printed_state.get("unwritable", ())),
+            covered=tuple(printed_state.get("covered", ())),
             missing=tuple(printed_state.get("missing", ())),
         ),
         legacy_tables=tuple(printed_state.get("iptables", ())),

@@ -23,6 +23,7 @@ from doctor.state import (
     Plug,
     Process,
     Service,
+    Site,
 )
 from labs.methods import FLAGS
 from labs.network.addresses import link_local
@@ -149,8 +150,14 @@ def restart_httpd(host: HostState) -> Iterator[str]:
     yield from start_httpd(host)
 
 
+def uncover(site: Site) -> Iterator[str]:
+    """The commands that unmount what hides its folders, the innermost first."""
+    yield from (f"umount --lazy {folder}" for folder in sorted(site.covered, reverse=True))
+
+
 def restore_files(host: HostState) -> Iterator[str]:
-    """The command that restores the files that it serves."""
+    """The commands that restore the files that it serves."""
+    yield from uncover(host.site)
     if host.site.root:
         yield f"{shlex.quote(sys.executable)} -m realserver_setup.files {host.site.root} {host.name}"
 

@@ -96,14 +96,24 @@ def planned_next_hop(host: HostState, target: str) -> NextHop:
 
 
 def next_hop(host: HostState, target: str) -> NextHop:
-    """The kernel's answer, or else the next hop by the routing table."""
+    """The kernel's answer, or else the next hop by the routing table.
+
+    In IPv6 the kernel answers with a less specific route as long as nobody answers at the gateway of the most
+    specific one; it tries that again every few seconds, and what it sends there meanwhile is lost.
+    """
     asked = next(
         (hop for hop in host.next_hops if (hop.target, hop.source, hop.inbound) == (target, "", "")), None
     )
-    if asked:
-        return asked
     found = longest(host.routes, target)
+    if asked and not (found and _is_abandoned(host, found, asked)):
+        return asked
     return NextHop(target, found.gateway, found.interface) if found else NextHop(target)
+
+
+def _is_abandoned(host: HostState, route: Route, asked: NextHop) -> bool:
+    """Whether the kernel does not use this route, the most specific one, just now."""
+    is_specific = route.destination != _DEFAULT and route.gateway not in ("", asked.gateway)
+    return host.version == _IPV6 and is_specific and not (asked.local or host.rules)
 
 
 def longest(routes: Iterable[Route], target: str) -> Route | None:

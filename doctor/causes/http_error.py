@@ -46,6 +46,7 @@ def _cause(host: HostState, trial: Trial | None) -> Cause:
     evidence = [f"GET /name, tried from {trial.host}: {_end(trial)}"] if trial else []
     evidence += [f"its nginx.conf is not as it was at first: {lines}"] if site.changed else []
     evidence += [f"in {site.root} there is no {', '.join(site.missing)}"] if site.missing else []
+    evidence += [f"something is mounted over {', '.join(site.covered)}"] if site.covered else []
     is_of_files = site.missing or (trial and trial.outcome == WRONG_SERVER)
     repair = [*(restore_files(host) if is_of_files else ()), *(restart_httpd(host) if site.changed else ())]
     return Cause(

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.queries import denials, link_locals
-from doctor.routing import Step, longest, policy_text, repairs
+from doctor.routing import Step, next_hop, policy_text, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"
-
-_IPV6 = 6
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -21,28 +19,16 @@ def find(state: LabState) -> Iterator[Cause]:
             continue
         right = list(_gateways(state, host))
         for client in state.clients:
-            abandoned = _abandoned(state, host, client.address, right)
-            next_hop = abandoned or _of_replies(state, host, client.address)
-            if client.switch != host.main.switch and right and next_hop.gateway not in right:
-                yield _cause(state, host, next_hop, right[0])
+            hop = _of_replies(state, host, client.address)
+            if client.switch != host.main.switch and right and hop.gateway not in right:
+                yield _cause(state, host, hop, right[0])
                 break
-
-
-def _abandoned(state: LabState, host: HostState, client: str, right: list[str]) -> NextHop | None:
-    """IPv6: a wrong gateway of a route that the kernel does not use just now, because nobody answers there.
-
-    It uses a less specific route for some seconds, and tries again, without replies to clients meanwhile.
-    """
-    used = longest(host.routes, client)
-    if state.version != _IPV6 or host.rules or not used or used.destination == "default":
-        return None
-    return NextHop(client, used.gateway, used.interface) if used.gateway not in ("", *right) else None
 
 
 def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:
     """The next hop to a client; if policy rules exist, the one for the source address of replies."""
     source = host.main.address if state.method == "nat" else state.vip
-    plain, known = host.next_hop(client), {(hop.target, hop.source) for hop in host.next_hops}
+    plain, known = next_hop(host, client), {(hop.target, hop.source) for hop in host.next_hops}
     return host.next_hop(client, source) if host.rules and (client, source) in known else plain
 
 
@@ -60,15 +46,15 @@ def _gateways(state: LabState, host: HostState) -> Iterator[str]:
                     yield from link_locals(other, plug)
 
 
-def _cause(state: LabState, host: HostState, next_hop: NextHop, right: str) -> Cause:
+def _cause(state: LabState, host: HostState, hop: NextHop, right: str) -> Cause:
     default = next((route for route in host.routes if route.destination == "default"), None)
     routes = f"its default route is {default}" if default else "it has no default route"
     return Cause(
         "no_gateway",
         host.name,
-        f"client {next_hop}; {routes}{policy_text(host)}{host.counter_text('IpOutNoRoutes')}",
+        f"client {hop}; {routes}{policy_text(host)}{host.counter_text('IpOutNoRoutes')}",
         _why(state, host, right),
-        "\n".join(repairs(Step(host, next_hop.target, right, host.main.interface))),
+        "\n".join(repairs(Step(host, hop.target, right, host.main.interface))),
     )
 
 

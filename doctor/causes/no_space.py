@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.state import SERVER, LabState
+from doctor.queries import uncover
+from doctor.state import SERVER, LabState, Site
 
 TITLE = "a real server cannot write its files"
 EXPLAINS = ("http_error",)
@@ -21,13 +22,13 @@ def find(state: LabState) -> Iterator[Cause]:
                 "; ".join(host.site.unwritable),
                 "What is there already is still served, so pages load. Uploads fail with status 500 or an "
                 "ftp error, and requests are no longer in the log.",
-                _repair(folder, why),
+                _repair(host.site, folder, why),
             )
 
 
-def _repair(folder: str, why: str) -> str:
+def _repair(site: Site, folder: str, why: str) -> str:
+    if site.covered:
+        return "\n".join(uncover(site))
     if "read-only" in why:
         return f"mount -o remount,rw $(stat -c %m {folder})"
-    if "mounted there" in why:
-        return f"umount --lazy {folder}"
     return f"# make room there: df -h {folder}; du -xa $(stat -c %m {folder}) | sort -n | tail"

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.causes.port_filtered import passing
 from doctor.nftables import changes
-from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, LabState
+from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
 TITLE = "a packet filter changes packets"
+
+_NOTES = ("mark", "ct mark", "priority", "pkttype")  # what the kernel notes about a packet, not in it
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -22,9 +24,21 @@ def find(state: LabState) -> Iterator[Cause]:
                     "packet_mangled",
                     host.name,
                     f"nftables, chain {place} at {rule.hook}: {rule.text}",
-                    f"The rule sets {' and '.join(rule.changes)} of {what} of the service. Behind "
-                    f"{host.name} they are other packets than those that were sent: a TTL of 1 expires at "
-                    "the next hop, and another address or port belongs to another connection.",
+                    f"The rule sets {' and '.join(rule.changes)} of {what} of the service. "
+                    f"{_effect(host, rule)}",
                     f"nft delete rule {place} handle {rule.handle}",
                 )
                 break
+
+
+def _effect(host: HostState, rule: FilterRule) -> str:
+    if set(rule.changes) <= set(_NOTES):
+        return (
+            f"The packets stay as they are: this is a note of {host.name}'s kernel, by which policy rules "
+            "(ip rule fwmark), queues and virtual services choose."
+        )
+    return (
+        f"Behind {host.name} they are other packets than those that were sent: a TTL of 1 expires at the "
+        "next hop, another address or port belongs to another connection, and options of TCP, such as the "
+        "segment size, tell the other end what its peer has not said."
+    )

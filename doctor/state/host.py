@@ -68,13 +68,14 @@ class Site:
     """The files of a real server's httpd that differ from the original state.
 
     `changed` are lines of its configuration, `missing` are files that it should serve; `unwritable` are
-    folders with the reason, such as `logs: no space left`.
+    folders with the reason, such as `logs: no space left`; `covered` are folders that are mount points.
     """
 
     root: str = ""
     changed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

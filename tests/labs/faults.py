@@ -1129,6 +1129,7 @@ KINDS: tuple[Kind, ...] = (
         "server",
         "http_error",
         Variant("mount -t tmpfs none /run/lvs/<host>", "umount /run/lvs/<host>"),
+        Variant("mount -t tmpfs -o size=8k none /run/lvs/<host>", "umount /run/lvs/<host>"),
     ),
     _extra(
         "a TTL that a router sets",

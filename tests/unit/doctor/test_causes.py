@@ -876,3 +876,27 @@ def test_unreadable_hosts_have_no_cause(method: str) -> None:
     blind = tuple(HostState(known.name, known.role, known.plugs, error="gone") for known in state.hosts)
     dead = director(replace(state, hosts=blind), services=(), connections=(), timeouts={}, error="no answer")
     assert diagnose(dead) == []
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        Site("/run/x", missing=("name",), covered=("/run/x",)),
+        Site("/run/x", unwritable=("/run/x/upload: no space left",), covered=("/run/x", "/run/x/upload")),
+    ],
+)
+def test_what_is_mounted_over_a_folder_is_unmounted_first(site: Site) -> None:
+    """The innermost first; files for which it has no room are not written there."""
+    (found,) = diagnose(on(healthy("dr"), "rs1", site=site))
+    unmounted = [
+        line.removeprefix("umount --lazy ") for line in found.repair.splitlines() if "umount" in line
+    ]
+    assert unmounted == sorted(site.covered, reverse=True)
+    assert found.repair.startswith("umount")
+
+
+@pytest.mark.parametrize(("changed", "told"), [("mark", "stay as they are"), ("ip ttl", "other packets")])
+def test_a_mark_is_not_in_the_packet(changed: str, told: str) -> None:
+    marking = replace(TTL_1, changes=(changed,))
+    (found,) = diagnose(failing(on(healthy("dr"), "r0", filters=(marking,))))
+    assert told in found.why

@@ -74,6 +74,9 @@ IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("vip_missing", "rs1", lambda s: without_vip6(s, "rs1")),
     ("no_gateway", "rs1", lambda s: next_hop(s, "rs1", CLIENT6)),
     ("no_gateway", "rs1", lambda s: with_route(s, "rs1", DEAD_END)),
+    ("no_route", "c1", lambda s: with_route(s, "c1", Route(f"{VIP6}/128", "fe80::dead", "c1-eth0"))),
+    ("no_route", "r0", lambda s: with_route(s, "r0", Route(f"{CLIENT6}/128", "fe80::dead", "r0-eth0"))),
+    ("no_route", "d", lambda s: with_route(s, "d", Route(f"{RS1}/128", "fe80::dead", "d-eth0"))),
     ("short_ttl", "rs1", lambda s: set_on(s, "rs1", "conf.rs1-eth0.hop_limit", 1)),
     (
         "port_filtered",
@@ -194,9 +197,11 @@ def test_a_link_that_was_down_needs_its_addresses_in_ipv6() -> None:
     assert f"ip address add {RS1}/64 dev rs1-eth0 nodad" in found.repair
 
 
-def test_a_dead_end_is_deleted() -> None:
-    (found,) = diagnose(with_route(healthy("dr6"), "rs1", DEAD_END))
-    assert found.repair == f"ip route del {DEAD_END}"
+@pytest.mark.parametrize("name", ["rs1", "d"])
+def test_a_dead_end_is_deleted(name: str) -> None:
+    dead_end = replace(DEAD_END, destination=f"{RS1}/128", interface="d-eth0") if name == "d" else DEAD_END
+    (found,) = diagnose(with_route(healthy("dr6"), name, dead_end))
+    assert found.repair == f"ip route del {dead_end}"
 
 
 def test_ipv6_is_enabled_before_addresses_are_added() -> None:

@@ -282,6 +282,20 @@ def test_a_chain_of_a_device_is_about_no_other(device: Any, interface: str, lost
         assert (dropped(rules(listed, ""), packet, "egress") is not None) == lost
 
 
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ({"tcp option": {"name": "maxseg", "field": "size"}}, "tcp option maxseg"),
+        ({"tcp option": {"base": 253, "offset": 0, "len": 8}}, "tcp option"),
+        ({"meta": {"key": "mark"}}, "mark"),
+        ({"ct": {"key": "mark"}}, "ct mark"),
+    ],
+)
+def test_the_name_of_what_a_rule_changes(key: dict[str, Any], name: str) -> None:
+    (changing,) = rules([FORWARD, rule("guard", {"mangle": {"key": key, "value": 1}})], "")
+    assert changing.changes == (name,)
+
+
 def test_what_a_rule_changes_is_no_condition() -> None:
     ttl = {"mangle": {"key": {"payload": {"protocol": "ip", "field": "ttl"}}, "value": 1}}
     (changing,) = rules([FORWARD, rule("guard", field("tcp", "dport", 80), ttl)], "")
