@@ -74,6 +74,8 @@ CAUSES = {
     "small_window": "a route's small receive window slows connections down",
     "no_ports": "a client has too few ephemeral ports",
     "local_route": "a host does not accept packets to its own address",
+    "mac_changed": "a host has another MAC address, and others send to its former one",
+    "wrong_source": "a client sends from an address to which nobody can reply",
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",

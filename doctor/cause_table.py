@@ -14,6 +14,7 @@ from doctor.causes import Cause
 from doctor.difference import Difference
 from doctor.path import differences
 from doctor.queries import FTP
+from doctor.shell_lines import ShellLines
 from doctor.sightings import ASKS, last_seen
 from doctor.state import (
     CLIENT,
@@ -144,8 +145,11 @@ def _only(trials: Sequence[Trial]) -> str:
     served = [trial for trial in trials if trial.served]
     if served and all(trial.long for trial in failed) and not any(trial.long for trial in served):
         return " Only long requests and answers fail."
-    several = len(failed) > 1  # a single failure may be chance
-    if several and all(trial.usual for trial in failed) and any(not trial.usual for trial in served):
+    ours = [trial for trial in trials if trial.host in {trial.host for trial in failed}]
+    reached = {trial.server for trial in ours if trial.served}
+    is_of_usual = all(trial.usual != trial.served for trial in ours) and any(trial.usual for trial in ours)
+    # A single failure may be chance, and several those of a real server that these clients had not reached.
+    if len(failed) > 1 and is_of_usual and reached == {trial.server for trial in served}:
         return " They came from source ports that the kernel chose, with the User-Agent curl."
     return ""
 
@@ -217,7 +221,7 @@ def _table(title: str, rows: Iterable[tuple[str, Table]]) -> Table:
     return table
 
 
-def _grid(*rows: tuple[str, Text]) -> Table:
+def _grid(*rows: tuple[str, Text | ShellLines]) -> Table:
     """Without frame lines, so that the commands can be copied."""
     block = Table.grid(padding=(0, 1))
     block.add_column(no_wrap=True)
@@ -232,7 +236,7 @@ def _block(cause: Cause, title: str) -> Table:
         ("cause", Text(f"{title} ({cause.cause})", "bold red")),
         ("evidence", Text(cause.evidence)),
         ("why", Text(cause.why)),
-        ("repair", Text(cause.repair, "green")),
+        ("repair", ShellLines(cause.repair)),
     )
 
 
@@ -242,7 +246,7 @@ def _difference(difference: Difference, lost: Sequence[tuple[Trial, Sighting]]) 
         ("should be", Text(difference.expected)),
         ("is", Text(difference.observed)),
         *_seen(lost),
-        ("look at", Text(difference.look, "green")),
+        ("look at", ShellLines(difference.look)),
     )
 
 
@@ -265,7 +269,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         look = f"ip route get {lost[0][0].address}; ip rule; ip route show table all"
     elif place.what in ("RST", "FIN") and place.way == OUT:
         inside = Text(f"{name} ends the connection")
-        look += "nft list ruleset; ss -ltnp"
+        look += "nft list ruleset; ss -ltnp; cat /proc/PID/limits"
     elif place.what.startswith("ICMP"):
         inside = Text(f"{name} answers with an error: {place.what}")
         look += "ip route; nft list ruleset"
@@ -287,7 +291,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]
     filters = [("filters", Text("\n".join(drops[:_FEW])))]
     rows = (*_seen(lost), ("is", inside), *(filters if drops else ()), *(counters if counted else ()))
-    return _grid(*rows, ("look at", Text(look, "green")))
+    return _grid(*rows, ("look at", ShellLines(look)))
 
 
 def _is_known(state: LabState, address: str) -> bool:

@@ -20,7 +20,7 @@ Packet = Mapping[str, Any]
 
 _FINAL = ("accept", "drop", "reject", "return")
 _JUMPS = ("jump", "goto")
-_TAKES = ("fwd", "queue")  # to another interface; to a program that decides about the packet
+_TAKES = ("fwd", "queue", "synproxy")  # to another interface, to a program, to what answers for the server
 _TRANSLATES = ("redirect", "dnat")
 _TRANSLATES_SOURCE = ("snat", "masquerade")
 _COUNTS = (
@@ -36,10 +36,14 @@ _COUNTS = (
 )
 _INTERFACES = ("iifname", "oifname")
 _DROPPED = ("drop", "reject", "fwd")
-_MAY_DROP = (*_DROPPED, "queue")
+_MAY_DROP = (*_DROPPED, "queue", "synproxy")
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "arp", "ether", "vlan")
 _RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
-_USUAL = {"ct packets": 1_000, "ct bytes": 1_000_000}  # a connection that fetches some files
+_USUAL = {  # a connection that fetches some files, and its packets
+    "ct packets": 1_000,
+    "ct bytes": 1_000_000,
+    **dict.fromkeys(("length", "ip length", "ip6 length"), 1_280),
+}
 _USUAL_IN_ALL = 100_000_000  # bytes: all connections of an afternoon
 _UNITS = {"bytes": 1, "kbytes": 2**10, "mbytes": 2**20, "gbytes": 2**30}  # of a quota
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
@@ -181,10 +185,13 @@ def suspects(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iter
 
 def changes(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> FilterRule | None:
     """The first rule at these hooks that certainly sets a header field of the packet."""
-    for rule in _met(filters, packet, hooks):
-        if rule.changes and all(_is_met(match, packet) for match in rule.matches):
-            return rule
-    return None
+    found = may_change(filters, packet, *hooks)
+    return next((rule for rule in found if all(_is_met(match, packet) for match in rule.matches)), None)
+
+
+def may_change(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> Iterator[FilterRule]:
+    """The rules at these hooks that set a header field of the packet, or may."""
+    return (rule for rule in _met(filters, packet, hooks) if rule.changes)
 
 
 def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
@@ -194,7 +201,7 @@ def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
 
 
 def drops_long(rule: FilterRule, packet: Packet) -> bool:
-    """Whether a suspect drops the packet after a normal amount of data on its connection, or on all."""
+    """Whether a suspect drops packets that are full, or after a normal amount of data."""
     undecided = [match for match in rule.matches if _is_met(match, packet) is None]
     return bool(undecided) and all(map(_is_of_long, undecided))
 

@@ -40,7 +40,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
         host,
         links=tuple(map(_link, devices)),
         addresses=tuple(_addresses(devices, _FAMILIES[host.version])),
-        routes=tuple(Route(*_route_words(route), kind=_kind(route)) for route in routes),
+        routes=tuple(map(_route, routes)),
         neighbours=tuple(_neighbours(neighbours)),
         next_hops=tuple(_next_hop(route) for next_hop in next_hops for route in next_hop),
         settings=printed_state["settings"],
@@ -110,6 +110,15 @@ def _addresses(devices: _Entries, family: str) -> Iterator[Address]:
                 )
 
 
+def _route(route: Mapping[str, Any]) -> Route:
+    paths = tuple(
+        f"via {path['gateway']} dev {path['dev']}"
+        for path in route.get("nexthops", ())
+        if {"gateway", "dev"} <= path.keys()
+    )
+    return Route(*_route_words(route), kind=_kind(route), metric=route.get("metric", 0), paths=paths)
+
+
 def _route_words(route: Mapping[str, Any]) -> tuple[str, str, str]:
     return route["dst"], route.get("gateway", ""), route.get("dev", "")
 
@@ -130,6 +139,7 @@ def _next_hop(route: Mapping[str, Any]) -> NextHop:
         mtu=_metric(route, "mtu"),
         hoplimit=_metric(route, "hoplimit"),
         window=_metric(route, "window"),
+        preferred=route.get("prefsrc", ""),
     )
 
 

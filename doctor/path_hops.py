@@ -175,7 +175,7 @@ def _entry(
 ) -> Iterator[Difference]:
     """A wrong entry: if permanent, this host is to blame, otherwise the host that claims the address."""
     right = receiver.mac(there.interface)
-    if not right or entry.mac == right:
+    if not right or entry.mac in receiver.macs(there.interface):
         return
     other = state.owner_of_mac(plug.switch, entry.mac)
     if other and not entry.is_static:

@@ -33,6 +33,7 @@ from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 # ---- services ----
 
 FTP, HTTP = 21, 80
+PASSIVE = 30500  # one of the ports that ftpd announces for data connections
 METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}  # ipvsadm's names
 
 
@@ -171,8 +172,9 @@ def start_ftpd(host: HostState) -> Iterator[str]:
 
 def enable_ipv6(host: HostState) -> Iterator[str]:
     """The commands that enable IPv6 again where it is disabled: with it, all addresses there are gone."""
-    for name in ("all", "lo", *(plug.interface for plug in host.plugs)):
-        if host.settings.get(f"conf.{name}.disable_ipv6"):
+    settings = (setting.removeprefix("conf.").rpartition(".") for setting in host.settings)
+    for name, _, setting in settings:
+        if setting == "disable_ipv6" and name != "default" and host.settings[f"conf.{name}.{setting}"]:
             yield f"sysctl -w net.ipv6.conf.{name}.disable_ipv6=0"
 
 

@@ -39,8 +39,8 @@ class Step:
         """
         hops = self.host.next_hops if self.host.role == ROUTER and self.host.rules else ()
         forwarded = [hop for hop in hops if hop.target == self.target and hop.inbound]
-        wrong = (hop for hop in forwarded if not self._is_planned(hop))
-        return next(wrong, forwarded[0] if forwarded else next_hop(self.host, self.target))
+        possible = forwarded or next_hops(self.host, self.target)
+        return next((hop for hop in possible if not self._is_planned(hop)), possible[0])
 
     @property
     def is_right(self) -> bool:
@@ -110,6 +110,15 @@ def next_hop(host: HostState, target: str) -> NextHop:
     return NextHop(target, found.gateway, found.interface) if found else NextHop(target)
 
 
+def next_hops(host: HostState, target: str) -> list[NextHop]:
+    """All next hops to which it may send: several, if the route has several paths."""
+    found = longest(host.routes, target)
+    if not found or not found.paths or host.rules:
+        return [next_hop(host, target)]
+    words = (path.split() for path in found.paths)  # via GATEWAY dev INTERFACE
+    return [NextHop(target, gateway, interface) for _, gateway, _, interface in words]
+
+
 def _is_abandoned(host: HostState, route: Route, asked: NextHop) -> bool:
     """Whether the kernel does not use this route, the most specific one, just now."""
     is_specific = route.destination != _DEFAULT and route.gateway not in ("", asked.gateway)
@@ -117,12 +126,14 @@ def _is_abandoned(host: HostState, route: Route, asked: NextHop) -> bool:
 
 
 def longest(routes: Iterable[Route], target: str) -> Route | None:
-    """The route with the longest matching prefix."""
+    """The route with the longest matching prefix, and among these the one with the lowest metric."""
     address = ip_address(target)
     matching = [route for route in routes if address in _network(route.destination, address.version)]
-    return max(
-        matching, key=lambda route: _network(route.destination, address.version).prefixlen, default=None
-    )
+
+    def preference(route: Route) -> tuple[int, int]:
+        return _network(route.destination, address.version).prefixlen, -route.metric
+
+    return max(matching, key=preference, default=None)
 
 
 def _network(destination: str, version: int) -> IPv4Network | IPv6Network:
@@ -140,14 +151,19 @@ def repairs(step: Step) -> Iterator[str]:
     if step.takes:
         yield f"ip route del local {target} table local"
         return
-    left = list(host.routes)
+    left, wrong = list(host.routes), []
     while (used := longest(left, target)) and not _is_planned(host, used):
         left.remove(used)
-        if used.destination != _DEFAULT or used.kind:
-            yield f"ip route del {used}"
-    if used and (used.gateway, used.interface) == (step.gateway, step.interface):
+        wrong.append(used)
+    # `replace` replaces a default route, but only one of the same metric.
+    in_the_way = [
+        route for route in wrong if route.destination != _DEFAULT or route.kind or route.rank or route.paths
+    ]
+    yield from (f"ip route del {route}" for route in in_the_way)
+    is_there = used is not None and (used.gateway, used.interface) == (step.gateway, step.interface)
+    if is_there and in_the_way == wrong:
         # Without a wrong route or rule, ICMP redirects have taught another next hop.
-        learnt = [f"{_ip(host)} route flush cache"] if len(left) == len(host.routes) else []
+        learnt = [] if wrong else [f"{_ip(host)} route flush cache"]
         yield from list(policy_repairs(host)) or learnt
         return
     if step.gateway:

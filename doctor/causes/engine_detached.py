@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
-from doctor.queries import restart_director
+from doctor.nftables import dropped
+from doctor.queries import FTP, HTTP, request_packet, restart_director, services_of
 from doctor.state import HostState, LabState
 
 TITLE = "what the director has attached to its kernel is gone"
@@ -20,12 +21,15 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
-    if state.director.engine == "scapy" and not any(rule.table == _TABLE for rule in host.filters):
-        evidence = f"`nft list ruleset` shows no table {_TABLE} on {host.name}"
+    if state.director.engine == "scapy" and not _keeps_kernel_silent(state, host):
+        evidence = (
+            f"`nft list ruleset` shows no table {_TABLE} on {host.name} with a rule that drops packets to "
+            f"{state.vip}"
+        )
         why = (
-            "The VIP is an address of the director's kernel, too. The rule in that table drops packets for "
-            "the VIP behind the director's packet sockets; without it the kernel answers them as well, with "
-            "a RST, because no program listens there."
+            "The VIP is an address of the director's kernel, too. That rule drops packets for the VIP behind "
+            "the director's packet sockets; without it the kernel answers them as well, with a RST, because "
+            "no program listens there."
         )
     elif state.director.engine == "ebpf" and not _has_program(host):
         evidence = f"`tc filter show dev {host.main.interface} ingress` shows no filter"
@@ -36,6 +40,18 @@ def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
     else:
         return
     yield Cause("engine_detached", host.name, evidence, why, "\n".join(restart_director(state)))
+
+
+def _keeps_kernel_silent(state: LabState, host: HostState) -> bool:
+    """Whether packets of the services are dropped before the kernel gets them."""
+    rules = [rule for rule in host.filters if rule.table == _TABLE]
+    served = [port for port in (HTTP, FTP) if services_of(state, port)]
+    packets = (
+        {**request_packet(client.address, state.vip, port), "iifname": host.main.interface}
+        for client in state.clients
+        for port in served
+    )
+    return bool(rules) and all(dropped(rules, packet, "prerouting") for packet in packets)
 
 
 def _has_program(host: HostState) -> bool:

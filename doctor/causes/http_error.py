@@ -48,7 +48,8 @@ def _cause(host: HostState, trial: Trial | None) -> Cause:
     evidence += [f"in {site.root} there is no {', '.join(site.missing)}"] if site.missing else []
     evidence += [f"something is mounted over {', '.join(site.covered)}"] if site.covered else []
     is_of_files = site.missing or (trial and trial.outcome == WRONG_SERVER)
-    repair = [*(restore_files(host) if is_of_files else ()), *(restart_httpd(host) if site.changed else ())]
+    is_of_program = site.changed or not is_of_files  # if nothing differs, it may be in a bad state
+    repair = [*(restore_files(host) if is_of_files else ()), *(restart_httpd(host) if is_of_program else ())]
     return Cause(
         "http_error",
         host.name,

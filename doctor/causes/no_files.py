@@ -9,6 +9,7 @@ from doctor.queries import HTTP, end_process, start_httpd
 from doctor.state import SERVER, HostState, LabState, Process
 
 TITLE = "a server process has no file descriptors left"
+EXPLAINS = ("http_error",)
 
 _SPARE = 1  # a connection takes one
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.queries import denials, link_locals
-from doctor.routing import Step, next_hop, policy_text, repairs
+from doctor.routing import Step, next_hops, policy_text, repairs
 from doctor.state import DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop
 
 TITLE = "a real server has no route, or a wrong one, for its replies"
@@ -19,17 +19,20 @@ def find(state: LabState) -> Iterator[Cause]:
             continue
         right = list(_gateways(state, host))
         for client in state.clients:
-            hop = _of_replies(state, host, client.address)
-            if client.switch != host.main.switch and right and hop.gateway not in right:
-                yield _cause(state, host, hop, right[0])
+            hops = _of_replies(state, host, client.address)
+            wrong = next((hop for hop in hops if hop.gateway not in right), None)
+            if client.switch != host.main.switch and right and wrong:
+                yield _cause(state, host, wrong, right[0])
                 break
 
 
-def _of_replies(state: LabState, host: HostState, client: str) -> NextHop:
-    """The next hop to a client; if policy rules exist, the one for the source address of replies."""
+def _of_replies(state: LabState, host: HostState, client: str) -> list[NextHop]:
+    """The next hops to a client; if policy rules exist, the one for the source address of replies."""
     source = host.main.address if state.method == "nat" else state.vip
-    plain, known = next_hop(host, client), {(hop.target, hop.source) for hop in host.next_hops}
-    return host.next_hop(client, source) if host.rules and (client, source) in known else plain
+    known = {(hop.target, hop.source) for hop in host.next_hops}
+    if host.rules and (client, source) in known:
+        return [host.next_hop(client, source)]
+    return next_hops(host, client)
 
 
 def _gateways(state: LabState, host: HostState) -> Iterator[str]:

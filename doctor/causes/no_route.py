@@ -41,7 +41,7 @@ def _effect(state: LabState, step: Step) -> str:
     if step.takes:
         return f"a local route makes its kernel take them as {host.name}'s own."
     if host.role == CLIENT:
-        return "without that route it cannot send a request."
+        return "with no route, or a wrong one, its requests do not arrive."
     if host.role == DIRECTOR and state.method == "nat":
         return "requests to the real servers, or replies to the clients, end there."
     return "they end there, or take a path on which no host forwards them."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from doctor.causes import Cause
 from doctor.causes.port_filtered import passing
-from doctor.nftables import changes
+from doctor.nftables import Packet, changes, may_change
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
 TITLE = "a packet filter changes packets"
@@ -17,7 +17,7 @@ _NOTES = ("mark", "ct mark", "priority", "pkttype")  # what the kernel notes abo
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER) if state.troubled else ():
         for what, packet, hooks in passing(state, host):
-            rule = changes(host.filters, packet, *hooks)
+            rule = changes(host.filters, packet, *hooks) or _marking(host, packet, hooks)
             if rule:
                 place = f"{rule.family} {rule.table} {rule.chain}"
                 yield Cause(
@@ -29,6 +29,16 @@ def find(state: LabState) -> Iterator[Cause]:
                     f"nft delete rule {place} handle {rule.handle}",
                 )
                 break
+
+
+def _marking(host: HostState, packet: Packet, hooks: Sequence[str]) -> FilterRule | None:
+    """A rule that may set a mark, as by the packet's length, on a host whose policy rules look at it."""
+    if not any("fwmark" in rule.text for rule in host.rules):
+        return None
+    found = (
+        rule for rule in may_change(host.filters, packet, *hooks) if {"mark", "ct mark"} & set(rule.changes)
+    )
+    return next(found, None)
 
 
 def _effect(host: HostState, rule: FilterRule) -> str:

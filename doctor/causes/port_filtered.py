@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from doctor.causes import Cause
 from doctor.nftables import Packet, dropped, drops_at_random, drops_long, suspects
-from doctor.queries import FTP, HTTP, outer_packet, reply_packet, request_packet, served_port
+from doctor.queries import (
+    FTP,
+    HTTP,
+    PASSIVE,
+    outer_packet,
+    reply_packet,
+    request_packet,
+    served_port,
+    services_of,
+)
 from doctor.sightings import last_seen
 from doctor.state import (
     CLIENT,
@@ -25,6 +34,7 @@ from doctor.state import (
 TITLE = "a packet filter drops requests or replies"
 
 _ERRORS = ("RST", "ICMP")
+_LATER = tuple(frozenset(flags.split()) for flags in ("ack", "psh ack", "fin ack"))
 _IN, _THROUGH, _OUT = (
     ("ingress", "prerouting", "input"),
     ("ingress", "prerouting", "forward", "postrouting", "egress"),
@@ -36,6 +46,8 @@ def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
         lost_here = any(_is_last(trial, host) for trial in state.troubled)
         rejected_here = any(_is_rejected(trial, host) for trial in state.troubled)
+        fails = any(trial.wanted == host.name and not trial.served for trial in state.trials)
+        certain = [verdict for verdict, is_so in (("reject", rejected_here), ("synproxy", fails)) if is_so]
         for what, packet, hooks in passing(state, host):
             rule = dropped(host.filters, packet, *hooks)
             if rule:
@@ -48,9 +60,9 @@ def find(state: LabState) -> Iterator[Cause]:
                 break
             long = next((rule for rule in may if drops_long(rule, packet)), None)
             if long:
-                yield _cause(host, long, f"{what} in longer connections")
+                yield _cause(host, long, f"{what} that are long or in longer connections")
                 break
-            here = [rule for rule in may if lost_here or (rejected_here and rule.verdict == "reject")]
+            here = [rule for rule in may if lost_here or rule.verdict in certain]
             if here:
                 yield _cause(host, here[0], what, certain=False)
                 break
@@ -72,7 +84,25 @@ _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
 
 
 def passing(state: LabState, host: HostState) -> _Passing:
-    """The packets of a connection that pass the host, and the hooks that they pass."""
+    """The packets of a connection that pass the host, and the hooks that they pass; those that open it first.
+
+    If ftp fails, also packets of a passive data connection.
+    """
+    opening = list(_opening(state, host))
+    yield from opening
+    for flags in _LATER:
+        for what, packet, hooks in opening:
+            if "tcp flags" in packet:
+                yield what, {**packet, "tcp flags": flags, "ct state": "established"}, hooks
+    if any(trial.port == FTP for trial in state.failures):
+        for what, packet, hooks in opening:
+            for end in ("sport", "dport"):
+                if f"tcp {end}" in packet:
+                    ports = {f"{layer} {end}": PASSIVE for layer in ("tcp", "th")}
+                    yield f"{what} of ftp's data connections", {**packet, **ports}, hooks
+
+
+def _opening(state: LabState, host: HostState) -> _Passing:
     if host.role == DIRECTOR:
         yield from _of_the_director(state)
         return
@@ -82,12 +112,17 @@ def passing(state: LabState, host: HostState) -> _Passing:
         if host.role == SERVER and own:
             yield from _of_a_server(state, host, own, client)
         elif host.role == CLIENT:
-            out = {"oifname": host.main.interface}
-            yield "requests", {**request_packet(client.address, state.vip, HTTP), **out}, _OUT
-            inbound = {"iifname": host.main.interface}
-            yield "replies", {**reply_packet(state.vip, client.address, HTTP), **inbound}, _IN
+            out, inbound = {"oifname": host.main.interface}, {"iifname": host.main.interface}
+            for port in _ports(state):
+                yield "requests", {**request_packet(client.address, state.vip, port), **out}, _OUT
+                yield "replies", {**reply_packet(state.vip, client.address, port), **inbound}, _IN
         else:
             yield from _of_a_router(state, host, client)
+
+
+def _ports(state: LabState) -> tuple[int, ...]:
+    """The ports of the VIP that the lab's clients use."""
+    return (HTTP, FTP) if services_of(state, FTP) else (HTTP,)
 
 
 def _of_a_server(state: LabState, host: HostState, own: PlannedServer, client: Plug) -> _Passing:
@@ -106,15 +141,15 @@ def _of_a_router(state: LabState, host: HostState, client: Plug) -> _Passing:
     inwards = {"iifname": outside, "oifname": inside}
     outwards = {"iifname": inside, "oifname": outside}
     in_front = host.plugs[-1].switch == state.director_host.main.switch
-    if in_front:
-        yield "requests", {**request_packet(client.address, state.vip, HTTP), **inwards}, _THROUGH
+    for port in _ports(state) if in_front else ():
+        yield "requests", {**request_packet(client.address, state.vip, port), **inwards}, _THROUGH
     behind = {neighbour.name for neighbour, _ in state.on_switch(host.plugs[-1].switch)}
     for server in state.servers if state.method == "tun" else ():
         if in_front or server.name in behind:
             direction = outwards if in_front else inwards
             yield "packets of the tunnel", {**outer_packet(state.dip, server.address), **direction}, _THROUGH
-    if state.method != "tun" or not in_front:
-        yield "replies", {**reply_packet(state.vip, client.address, HTTP), **outwards}, _THROUGH
+    for port in _ports(state) if state.method != "tun" or not in_front else ():
+        yield "replies", {**reply_packet(state.vip, client.address, port), **outwards}, _THROUGH
 
 
 def _of_the_director(state: LabState) -> _Passing:

@@ -32,11 +32,12 @@ def _short(state: LabState, host: HostState, hosts: int) -> Iterator[tuple[str, 
     """Evidence and repair, for the host's setting and for a route with its own TTL."""
     setting = "ip_default_ttl" if state.version == _IPV4 else f"conf.{host.main.interface}.hop_limit"
     ttl = host.settings.get(setting, _USUAL)
-    if ttl <= hosts:
-        yield f"{setting} is {ttl}", f"sysctl -w net.ipv{state.version}.{setting}={_USUAL}"
     ends = {state.vip} if host.role == CLIENT else {plug.address for plug in state.clients}
-    for hop in host.next_hops:
-        if hop.target in ends and 0 < hop.hoplimit <= hosts:
+    hops = [hop for hop in host.next_hops if hop.target in ends]
+    if ttl <= hosts and not (hops and all(hop.hoplimit for hop in hops)):
+        yield f"{setting} is {ttl}", f"sysctl -w net.ipv{state.version}.{setting}={_USUAL}"
+    for hop in hops:
+        if 0 < hop.hoplimit <= hosts:
             repair = "\n".join(without_metrics(host, hop.target))
             yield f"the route to {hop} has hoplimit {hop.hoplimit}", repair
             return

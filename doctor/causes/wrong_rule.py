@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
-from doctor.queries import flag, option
+from doctor.queries import FTP, flag, option
 from doctor.routing import holder
 from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target
 
@@ -36,8 +36,13 @@ def _wrong(state: LabState, service: Service, target: Target) -> str:
         return f"{target.address} is the address of {host.name}, a {host.role}"
     if not target.port or service.mark or host.error or host.name == state.director_host.name:
         return ""
-    if state.method != "nat" or target.port in _ports(state, host):
+    if state.method != "nat":
         return ""
+    if target.port in _ports(state, host):
+        is_other = bool(service.port) and FTP in (service.port, target.port) and service.port != target.port
+        return (
+            f"on port {target.port} of {host.name} is the server of {_what(target.port)}" if is_other else ""
+        )
     address = target.address
     if host.listens(address, target.port):
         return ""
@@ -51,13 +56,18 @@ def _ports(state: LabState, host: HostState) -> tuple[int, ...]:
     return (*server.ports, *((21,) if server.ftp else ())) if server else ()
 
 
+def _what(port: int) -> str:
+    return "ftp" if port == FTP else "http"
+
+
 def _cause(state: LabState, service: Service, target: Target, evidence: str) -> Cause:
     return Cause(
         "wrong_rule",
         state.director_host.name,
         f"the service {service} has the real server {target}; {evidence}",
         "The director does not try its real servers: it schedules every connection by the rules. "
-        f"Those for {target} are refused where nothing listens, and time out where there is no host.",
+        f"Those for {target} are refused where nothing listens, get no answer from a server that speaks "
+        "another protocol, and time out where there is no host.",
         "\n".join(_repairs(state, service, target)),
         tuple(host.name for host in state.by_role(CLIENT, ROUTER) if host.has(target.address)),
     )
@@ -69,7 +79,7 @@ def _repairs(state: LabState, service: Service, target: Target) -> Iterator[str]
     planned = next((server for server in state.servers if server.address == target.address), None)
     others = {other.address for other in service.targets if other != target}
     if planned and planned.address not in others:
-        yield (
-            f"ipvsadm -a {option(service)} -r {endpoint(planned.address, planned.ports[0])} {flag(state)} -w "
-            f"{target.weight}"
-        )
+        port = FTP if service.port == FTP else planned.ports[0]
+        right = f"{endpoint(planned.address, port)} {flag(state)} -w {target.weight}"
+        if port != FTP or planned.ftp:
+            yield f"ipvsadm -a {option(service)} -r {right}"

@@ -187,6 +187,12 @@ class HostState:
         planned = (plug.mac for plug in self.plugs if plug.interface == interface)
         return link.mac if link and link.mac else next(planned, "")
 
+    def macs(self, interface: str) -> set[str]:
+        """Its MAC addresses there: the interface's own, and those of a macvlan or bridge on top of it."""
+        planned = {plug.interface for plug in self.plugs}
+        on_top = {link.mac for link in self.links if link.mac and link.interface not in planned}
+        return {self.mac(interface), *on_top} - {""}
+
     def counter_text(self, name: str) -> str:
         """`; IpInAddrErrors is 7`, or "" if the counter is 0."""
         value = self.counters.get(name, 0)

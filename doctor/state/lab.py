@@ -131,7 +131,7 @@ class LabState:
 
     def owner_of_mac(self, switch: str, mac: str) -> tuple[HostState, Plug] | None:
         """The host of a segment that receives frames for `mac`."""
-        found = ((host, plug) for host, plug in self.on_switch(switch) if host.mac(plug.interface) == mac)
+        found = ((host, plug) for host, plug in self.on_switch(switch) if mac in host.macs(plug.interface))
         return next(found, None)
 
     def server_name(self, address: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 _LOOPBACK = "lo"
 _PERMANENT = "PERMANENT"
+_USUAL_METRICS = (0, 256, 1024)  # IPv4's; in IPv6 those of connected networks and of all other routes
 _UNVERIFIED = (_PERMANENT, "NOARP")  # states of neighbour entries that no ARP reply changes
 
 
@@ -82,19 +83,29 @@ class Address:
 class Route:
     """A line of the main routing table; without `gateway`, a directly connected network.
 
-    `kind` is empty for an ordinary one, else blackhole, unreachable or prohibit.
+    `kind` is empty for an ordinary one, else blackhole, unreachable or prohibit. `paths` are the next hops of
+    a multipath route, such as `via 203.0.113.254 dev rs1-eth0`.
     """
 
     destination: str
     gateway: str
     interface: str
     kind: str = ""
+    metric: int = 0
+    paths: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> int:
+        """Its metric, if that is not the usual one."""
+        return 0 if self.metric in _USUAL_METRICS else self.metric
 
     def __str__(self) -> str:
         kind = f"{self.kind} " if self.kind else ""
         by = f" via {self.gateway}" if self.gateway else ""
         dev = f" dev {self.interface}" if self.interface else ""
-        return f"{kind}{self.destination}{by}{dev}"
+        metric = f" metric {self.rank}" if self.rank else ""
+        paths = "".join(f" nexthop {path}" for path in self.paths)
+        return f"{kind}{self.destination}{by}{dev}{metric}{paths}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,7 @@ class NextHop:
 
     `source` and `inbound`: for packets with that source address, received on that interface. `local`: they
     are delivered to this host. `mtu`, `hoplimit` and `window` are the route's own metrics, if any.
+    `preferred` is the source address that the kernel chooses for the host's own packets.
     """
 
     target: str
@@ -125,6 +137,7 @@ class NextHop:
     mtu: int = 0
     hoplimit: int = 0
     window: int = 0
+    preferred: str = ""
 
     def __str__(self) -> str:
         if not self.interface:

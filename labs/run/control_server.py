@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from director.control.channel import Message
@@ -66,6 +66,12 @@ class ControlServer:
             return {"ok": True, **answer(request)}
         except Exception as error:  # noqa: BLE001 (the server survives anything that a student has broken)
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+
+def remove_socket(folder: Path) -> None:
+    """Remove the socket of a lab that has ended, if it had one: only files are left, which can be copied."""
+    with suppress(OSError):
+        (folder / SOCKET).unlink()
 
 
 @contextmanager

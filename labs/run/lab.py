@@ -28,7 +28,7 @@ from labs.machine import capabilities
 from labs.network.sandbox import run_in_sandbox
 from labs.plan import Plan, plan_for
 from labs.run.builder import Builder
-from labs.run.control_server import ControlServer
+from labs.run.control_server import ControlServer, remove_socket
 from labs.run.evidence import Evidence
 from labs.run.options import LabOptions, ViewOptions
 from labs.run.report import Report, ServerReport
@@ -140,6 +140,7 @@ def run(
     try:
         return run_in_sandbox(inside)
     finally:
+        remove_socket(evidence.folder)
         evidence.close()
 
 

@@ -72,8 +72,10 @@ class Examined:
         }
 
 
-def type_in(running: RunningLab, lines: Iterable[Sequence[str]], *, strictly: bool = True) -> list[str]:
-    """Type (host, command) pairs; returns what failed, or raises SystemExit."""
+def type_in(
+    running: RunningLab, lines: Iterable[Sequence[str]], *, strictly: bool = True, forgets: bool = True
+) -> list[str]:
+    """Type (host, command) pairs and empty neighbour tables; returns what failed, or raises SystemExit."""
     failed = []
     for host, command in lines:
         where = running.evidence.scripts / host
@@ -82,7 +84,8 @@ def type_in(running: RunningLab, lines: Iterable[Sequence[str]], *, strictly: bo
             failed.append(f"{host}: {command}: {done.exit_code}: {done.stdout}{done.stderr}")
     if failed and strictly:
         raise SystemExit("\n".join(failed))
-    _forget_neighbours(running.network.hosts.values())
+    if forgets:
+        _forget_neighbours(running.network.hosts.values())
     return failed
 
 
@@ -93,12 +96,12 @@ def _forget_neighbours(hosts: Iterable[Host]) -> None:
 
 def tried(running: RunningLab, fault: dict[str, Any]) -> dict[str, Any]:
     """The findings with the fault, after the doctor's repairs, and after everything is undone."""
-    type_in(running, fault["typed"])
+    type_in(running, fault["typed"], forgets=not fault["remembers"])
     broken = Examined(running)
     report = {"name": fault["name"], "expected": [fault["cause"], fault["host"]], "broken": broken.as_dict()}
     if broken.causes:
         printed = [(cause.host, cause.repair) for cause in broken.causes]
-        report["complaints"] = type_in(running, printed, strictly=False)
+        report["complaints"] = type_in(running, printed, strictly=False, forgets=not fault["remembers"])
         report["repaired"] = Examined(running).as_dict()
     type_in(running, fault["undo"], strictly=not broken.causes)
     report["healthy"] = Examined(running).as_dict()

@@ -67,6 +67,7 @@ def fill(plan: Plan, kind: Kind, variant: Variant, node: Node) -> Fault:
         node.name if kind.cause else "",
         tuple(_lines(variant.typed, values, node.name)),
         tuple(_lines(variant.undo, values, node.name)),
+        variant.remembers,
     )
 
 

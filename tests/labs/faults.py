@@ -21,12 +21,16 @@ LOCATED = "?"  # instead of a cause: none that the doctor knows
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is typed, and what undoes it; `methods` and `engines` where it has that effect."""
+    """What is typed, and what undoes it; `methods` and `engines` where it has that effect.
+
+    Neighbour entries are emptied afterwards, unless they are a part of the fault: `remembers`.
+    """
 
     typed: str
     undo: str
     methods: str = "nat tun dr"
     engines: str = "scapy ebpf"
+    remembers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Fault:
     host: str
     typed: tuple[tuple[str, str], ...]
     undo: tuple[tuple[str, str], ...]
+    remembers: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,6 +93,19 @@ def _dest_nat(hook: str, rule: str, methods: str = "nat tun dr") -> Variant:
 
 def _sysctl(name: str, value: int, before: int, methods: str = "nat tun dr") -> Variant:
     return Variant(f"sysctl -w net.ipv4.{name}={value}", f"sysctl -w net.ipv4.{name}={before}", methods)
+
+
+def _another_mac(device: str, method: str) -> Variant:
+    """Of a host that sends nothing unasked; the director uses its entry for an hour before it verifies it."""
+    sysctl = f"d: sysctl -w net.ipv4.neigh.{device}.delay_first_probe_time"
+    typed = (
+        f"{sysctl}=3600",
+        f"d: ip neigh replace <ip> dev {device} lladdr <mac> nud stale",
+        "ip link set <lan> address 02:00:00:00:00:77",
+    )
+    return Variant(
+        "\n".join(typed), f"ip link set <lan> address <mac>\n{sysctl}=5", method, "ebpf", remembers=True
+    )
 
 
 def _restart(edit: str, undo: str, methods: str = "nat tun dr") -> Variant:
@@ -1130,6 +1148,139 @@ KINDS: tuple[Kind, ...] = (
         "http_error",
         Variant("mount -t tmpfs none /run/lvs/<host>", "umount /run/lvs/<host>"),
         Variant("mount -t tmpfs -o size=8k none /run/lvs/<host>", "umount /run/lvs/<host>"),
+    ),
+    _extra(
+        "another MAC address, which the director does not know",
+        "server",
+        "mac_changed",
+        *(_another_mac(device, method) for method, device in (("nat", "d-eth1"), ("dr", "d-eth0"))),
+    ),
+    _extra(
+        "a source address that no router knows",
+        "client",
+        "wrong_source",
+        Variant(
+            "ip address add 192.0.2.77/32 dev lo; ip route replace default via <gw> src 192.0.2.77",
+            "ip address del 192.0.2.77/32 dev lo; ip route replace default via <gw>",
+        ),
+        Variant(
+            "ip address add 192.0.2.77/32 dev <lan>; ip route add <vip> via <gw> src 192.0.2.77",
+            "ip route del <vip>; ip address del 192.0.2.77/32 dev <lan>",
+        ),
+    ),
+    _extra(
+        "an address on a macvlan",
+        "client server",
+        "",
+        Variant(
+            "ip link add mv0 link <lan> type macvlan mode bridge; ip link set mv0 up; "
+            "ip address add <ip>/<prefix> dev mv0",
+            "ip link del mv0",
+        ),
+    ),
+    _extra(
+        "half of a file",
+        "server",
+        "http_error",
+        Variant(
+            "cp /run/lvs/<host>/100k.bin /run/lvs/<host>/half; truncate -s 50000 /run/lvs/<host>/half; "
+            "mv /run/lvs/<host>/half /run/lvs/<host>/100k.bin",
+            "ln -f /run/lvs/shared/100k.bin /run/lvs/<host>/100k.bin",
+        ),
+    ),
+    _extra(
+        "an httpd that was told to reload, which it cannot",
+        "server",
+        "http_error",
+        Variant(f"{_NGINX} -s reload", f"{_STOP_NGINX}; {_START_NGINX}"),
+    ),
+    _extra(
+        "a filter that answers for the server",
+        "server",
+        "port_filtered",
+        _filter("input", "tcp dport <port> synproxy mss 1460 wscale 7"),
+    ),
+    _extra(
+        "a filter that knows nothing of ftp's data connections",
+        "router",
+        "port_filtered",
+        _filter("forward", "tcp dport 1024-65535 ct state new drop", "nat dr"),
+    ),
+    _extra(
+        "a filter of ftp's data connections",
+        "client",
+        "port_filtered",
+        _filter("input", "tcp sport 30000-65535 drop"),
+    ),
+    _extra(
+        "a second gateway, which does not exist",
+        "server",
+        "no_gateway",
+        Variant(
+            "ip route replace default nexthop via <gw> nexthop via <free_ip>; "
+            "sysctl -w net.ipv4.fib_multipath_hash_policy=1",
+            "ip route replace default via <gw>; sysctl -w net.ipv4.fib_multipath_hash_policy=0",
+        ),
+    ),
+    _extra(
+        "a filter of long packets",
+        "server",
+        "port_filtered",
+        _filter("output", "tcp sport <port> meta length > 1000 drop"),
+    ),
+    _extra(
+        "a filter of ftp",
+        "client router",
+        "port_filtered",
+        _filter("postrouting", "tcp dport { 21, 990 } drop", "nat dr"),
+    ),
+    _extra(
+        "a filter of data, but not of handshakes",
+        "router",
+        "port_filtered",
+        _filter("forward", "tcp flags & psh == psh drop", "nat dr"),
+        _filter("forward", "tcp flags & fin == fin drop", "nat dr"),
+    ),
+    _extra(
+        "the VIP taken from what the engine keeps from the kernel",
+        "director",
+        "engine_detached",
+        Variant(
+            "nft delete element ip lvs vips { <vip> }",
+            "nft add element ip lvs vips { <vip> }",
+            engines="scapy",
+        ),
+    ),
+    _extra(
+        "a rule for the port of another service",
+        "director",
+        "wrong_rule",
+        Variant(
+            "ipvsadm -d -t <vip>:21 -r <rip2>:21; ipvsadm -a -t <vip>:21 -r <rip2>:8000 -m",
+            "ipvsadm -d -t <vip>:21 -r <rip2>:8000; ipvsadm -a -t <vip>:21 -r <rip2>:21 -m",
+            "nat",
+        ),
+        Variant("ipvsadm -a -t <vip>:21 -r <rip1>:80 -m", "ipvsadm -d -t <vip>:21 -r <rip1>:80", "nat"),
+    ),
+    _extra(
+        "a mark for long packets, and a policy rule that drops them",
+        "server",
+        "packet_mangled",
+        Variant(
+            "ip rule add fwmark 9 blackhole; nft 'add table ip f; "
+            "add chain ip f c { type route hook output priority -150; }; "
+            "add rule ip f c tcp sport <port> meta length > 600 meta mark set 9'",
+            "nft delete table ip f; ip rule del fwmark 9 blackhole",
+        ),
+    ),
+    _extra(
+        "a small TTL, and a route with another",
+        "server",
+        "",
+        Variant(
+            "sysctl -w net.ipv4.ip_default_ttl=1; ip route replace default via <gw> hoplimit 64",
+            "sysctl -w net.ipv4.ip_default_ttl=64; ip route replace default via <gw>",
+        ),
     ),
     _extra(
         "a TTL that a router sets",

@@ -219,11 +219,13 @@ def test_a_host_without_its_shell_is_reported(lab: Terminal) -> None:
     assert lab.ask("c1 echo fine", PROMPT) == "fine\n"
 
 
-def test_exit_ends_the_lab_with_its_code_and_leaves_nothing(lab: Terminal, word: str) -> None:
+def test_exit_ends_the_lab_with_its_code_and_leaves_nothing(lab: Terminal, word: str, runs: Path) -> None:
+    assert [socket for socket in runs.glob("*/*") if socket.is_socket()]
     lab.ask("exit", SHELL)
     assert lab.ask("echo code $?", SHELL).strip() == "code 0"
     lab.line("exit")
     assert poll_until(lambda: processes_with(word), lambda left: not left, 10) == []
+    assert [socket for socket in runs.glob("*/*") if socket.is_socket()] == []
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from doctor.state import (
     FilterRule,
     HostState,
     LabState,
+    Link,
     Listener,
     Mark,
     Neighbour,
@@ -49,6 +50,7 @@ HTTP_PORT, SSH_PORT, FROM_HTTP, HIGH_PORTS = (
     matching("tcp", "sport", 80),
     matching("tcp", "dport", {"range": [8000, 8080]}),
 )
+FTP_PORT = matching("tcp", "dport", 21)
 FROM_LO = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
 IPIP, VRRP = matching("ip", "protocol", "ipip"), matching("ip", "protocol", "vrrp")
 NOBODY = "02:00:00:00:00:99"
@@ -262,6 +264,36 @@ def ends_at(state: LabState, name: str) -> LabState:
     return replace(state, trials=(Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(sighting,)),))
 
 
+def other_mac(state: LabState, name: str, knows: str, *, at: int = 0) -> LabState:
+    """With another MAC address; `knows` sends to the former one, by its neighbour table or its engine's."""
+    plug = host(state, name).main
+    changed = failing(link(state, name, mac="02:00:00:00:00:77"))
+    if knows != state.director_host.name:
+        return static(changed, knows, plug.address, plug.mac, at, state_of="DELAY")
+    sent = Sighting(knows, host(state, knows).plugs[at].interface, OUT, "SYN", f"{CLIENT}:61000", f"{VIP}:80")
+    trial = Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(sent,))
+    return replace(changed, trials=(trial,))
+
+
+def macvlan(state: LabState, name: str) -> LabState:
+    """With another device on top of its interface."""
+    return on(state, name, links=(*host(state, name).links, Link("mv0", True, True, 1500, mac=NOBODY)))
+
+
+def sends_from(state: LabState, name: str, source: str) -> LabState:
+    """A client whose kernel chooses that source address, and which fails."""
+    hops = (
+        replace(hop, preferred=source) if hop.target == state.vip else hop
+        for hop in host(state, name).next_hops
+    )
+    trial = Trial(name, state.vip, 80, "timed out")
+    return replace(on(state, name, next_hops=tuple(hops)), trials=(trial,))
+
+
+def ftp_fails(state: LabState) -> LabState:
+    return replace(state, trials=(*state.trials, Trial("c1", VIP, 21, "timed out")))
+
+
 def hops_limited(state: LabState, name: str, target: str) -> LabState:
     """With a TTL of 1 for packets to `target`."""
     hops = host(state, name).next_hops
@@ -365,6 +397,20 @@ DENIED = Site("/run/lvs/rs1", changed=("line 36: deny all;",))
 REJECTS = rule("input", "reject", HTTP_PORT, LIMIT)
 AWAY = rule("prerouting", "dnat 203.0.113.9")
 AT_A_RATE = rule("prerouting", "dnat 203.0.113.9", LIMIT)
+PASSIVE_PORTS = matching("tcp", "dport", {"range": [1024, 65535]})
+PSH = {
+    "match": {
+        "op": "==",
+        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, "psh"]},
+        "right": "psh",
+    }
+}
+ONLY_SSH = rule("prerouting", "drop", SSH_PORT)
+NO_DATA_CONNECTIONS = rule("forward", "drop", PASSIVE_PORTS)
+SYNPROXY = rule("input", "synproxy", HTTP_PORT)
+LONG_ONES = {"match": {"op": ">", "left": {"meta": {"key": "length"}}, "right": 600}}
+MARKING = replace(rule("output", "", FROM_HTTP, LONG_ONES), changes=("mark",))
+BY_MARK = PolicyRule(100, "from all fwmark 0x9 blackhole")
 TTL_1 = replace(rule("forward", ""), changes=("ip ttl",))
 EXCEPT_SSH = (
     rule("input", "accept", {"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}),

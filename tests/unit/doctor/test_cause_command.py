@@ -273,6 +273,17 @@ def test_what_failing_trials_have_in_common_is_said() -> None:
         assert (said in alone) is long  # of a single one, a port may be chance
 
 
+def test_a_real_server_that_these_clients_had_not_reached_explains_more_than_a_port() -> None:
+    state = healthy("dr")
+    served = replace(state.trials[0], host="c1", server="rs1", usual=False)
+    failed = replace(served, outcome=TIMED_OUT, server="", usual=True)
+    for other, said in (("rs2", False), ("rs1", True)):
+        trials = (served, failed, failed, replace(served, host="c2", server=other))
+        text = words(printed(replace(state, trials=trials))[1])
+        assert "2 of 4 timed out (c1)" in text
+        assert ("source ports" in text) == said
+
+
 def test_who_asks_for_an_address_of_nobody_is_where_packets_end() -> None:
     state = healthy("dr")
     first, *others = state.trials

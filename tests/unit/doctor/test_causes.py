@@ -42,6 +42,7 @@ from tests.unit.doctor.broken import (
     AT_A_RATE,
     AWAY,
     BPF,
+    BY_MARK,
     CLIENT,
     DELETES,
     DENIED,
@@ -50,6 +51,7 @@ from tests.unit.doctor.broken import (
     FROM_HTTP,
     FROM_LO,
     FROM_SERVERS,
+    FTP_PORT,
     HALF,
     HEARTBEATS,
     HIGH_PORTS,
@@ -57,15 +59,20 @@ from tests.unit.doctor.broken import (
     IPIP,
     LEGACY,
     LIMIT,
+    MARKING,
     NO_BROADCASTS,
+    NO_DATA_CONNECTIONS,
     NO_VRRP,
     NOBODY,
     NOT_FOR_OTHERS,
     ONLY_PING,
+    ONLY_SSH,
     POLICY,
+    PSH,
     QUIETS,
     REJECTS,
     SSH_PORT,
+    SYNPROXY,
     TODAYS,
     TTL_1,
     TYPE_3,
@@ -81,14 +88,17 @@ from tests.unit.doctor.broken import (
     extra,
     failing,
     files,
+    ftp_fails,
     hops_limited,
     inside_client,
     link,
     listening,
     local_route_alone,
+    macvlan,
     marked_without_servers,
     next_hop,
     not_local,
+    other_mac,
     own_prohibited,
     paired,
     prefix,
@@ -98,6 +108,7 @@ from tests.unit.doctor.broken import (
     renamed,
     routed,
     rule,
+    sends_from,
     set_on,
     small_window,
     static,
@@ -190,6 +201,27 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("dest_nat", "nat", "r0", lambda s: ends_at(on(s, "r0", filters=(AT_A_RATE,)), "r0")),
     ("dest_nat", "nat", "rs1", lambda s: ends_at(on(s, "rs1", filters=(AT_A_RATE,)), "rs1")),
     ("dest_nat", "nat", "r0", lambda s: on(s, "r0", filters=(rule("prerouting", "redirect 81"),))),
+    ("mac_changed", "dr", "rs1", lambda s: other_mac(s, "rs1", "r0", at=1)),
+    ("mac_changed", "nat", "rs2", lambda s: other_mac(s, "rs2", "d", at=1)),
+    ("wrong_source", "nat", "c1", lambda s: sends_from(s, "c1", "192.0.2.77")),
+    (
+        "port_filtered",
+        "nat",
+        "r0",
+        lambda s: ftp_fails(on(s, "r0", filters=(NO_DATA_CONNECTIONS,))),
+    ),
+    ("port_filtered", "dr", "r0", lambda s: on(s, "r0", filters=(rule("forward", "drop", PSH),))),
+    ("port_filtered", "dr", "rs1", lambda s: on(answers(s, "rs1", TIMED_OUT), "rs1", filters=(SYNPROXY,))),
+    ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("output", "drop", FTP_PORT),))),
+    ("port_filtered", "nat", "r0", lambda s: on(s, "r0", filters=(rule("forward", "drop", FTP_PORT),))),
+    ("packet_mangled", "nat", "rs1", lambda s: failing(on(s, "rs1", filters=(MARKING,), rules=(BY_MARK,)))),
+    (
+        "engine_detached",
+        "nat",
+        "d",
+        lambda s: failing(on(s, "d", filters=(ONLY_SSH,))),
+    ),
+    ("wrong_rule", "nat", "d", lambda s: http(s, targets=(Target("172.16.0.3", 21, 1),))),
     ("packet_mangled", "dr", "r0", lambda s: failing(on(s, "r0", filters=(TTL_1,)))),
     ("port_filtered", "dr", "rs1", lambda s: on(s, "rs1", filters=EXCEPT_SSH)),
     ("port_filtered", "dr", "rs3", lambda s: refused_by(on(s, "rs3", filters=(REJECTS,)), "rs3")),
@@ -620,6 +652,26 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("a limit that is not known", "dr", lambda s: files(s, "rs2", 8, 0)),
     ("a bridge that hurts nobody", "dr", lambda s: link(s, "rs1", master="br0")),
     ("a TTL that is set, and nobody fails", "dr", lambda s: on(s, "r0", filters=(TTL_1,))),
+    ("another MAC address that everybody knows", "dr", lambda s: link(s, "rs1", mac=NOBODY)),
+    (
+        "another MAC address, and another fault",
+        "dr",
+        lambda s: failing(link(s, "rs1", mac=NOBODY)),
+    ),
+    ("another source in the same network", "dr", lambda s: sends_from(s, "c1", "198.51.100.120")),
+    ("a source that is answered", "dr", lambda s: replace(sends_from(s, "c1", "192.0.2.77"), trials=())),
+    (
+        "a filter of ports that nobody uses",
+        "dr",
+        lambda s: on(s, "r0", filters=(NO_DATA_CONNECTIONS,)),
+    ),
+    ("an answering filter that works", "dr", lambda s: on(s, "rs1", filters=(SYNPROXY,))),
+    (
+        "a mark by which no policy rule chooses",
+        "nat",
+        lambda s: failing(on(s, "rs1", filters=(MARKING,), rules=(POLICY,))),
+    ),
+    ("a macvlan's MAC address", "dr", lambda s: static(macvlan(s, "rs1"), "r0", "203.0.113.11", NOBODY, 1)),
     ("another server answers", "nat", lambda s: answers(s, "rs1", WRONG_SERVER, by="rs2")),
     ("a configuration that serves", "dr", lambda s: on(s, "rs1", site=DENIED)),
     ("a program that serves", "dr", lambda s: program(s, "rs1", "haproxy")),
@@ -900,3 +952,62 @@ def test_a_mark_is_not_in_the_packet(changed: str, told: str) -> None:
     marking = replace(TTL_1, changes=(changed,))
     (found,) = diagnose(failing(on(healthy("dr"), "r0", filters=(marking,))))
     assert told in found.why
+
+
+def test_a_route_of_another_metric_is_deleted_before_it_is_replaced() -> None:
+    """In IPv6, `replace` would add a second route."""
+    state = healthy("dr6")
+    other = Route("default", "2001:db8:cb00:71::77", "rs1-eth0", metric=1)
+    wrong = next_hop(state, "rs1", "2001:db8:c633:64::101", other.gateway, "rs1-eth0")
+    planned = (replace(route, metric=1024) for route in host(state, "rs1").routes)
+    (found,) = diagnose(on(wrong, "rs1", routes=(*planned, other)))
+    assert found.repair == "ip route del default via 2001:db8:cb00:71::77 dev rs1-eth0 metric 1"
+
+
+def test_a_multipath_route_is_deleted_with_all_its_paths() -> None:
+    state = healthy("dr6")
+    paths = ("via 2001:db8:cb00:71::254 dev rs1-eth0", "via 2001:db8:cb00:71::77 dev rs1-eth0")
+    other = Route("default", "", "", metric=1, paths=paths)
+    wrong = next_hop(state, "rs1", "2001:db8:c633:64::101", "2001:db8:cb00:71::77", "rs1-eth0")
+    planned = (replace(route, metric=1024) for route in host(state, "rs1").routes)
+    (found,) = diagnose(on(wrong, "rs1", routes=(*planned, other)))
+    assert found.repair == f"ip route del default metric 1 nexthop {paths[0]} nexthop {paths[1]}"
+
+
+def test_one_wrong_path_of_several_is_wrong() -> None:
+    """Whichever of them the kernel chose when it was asked."""
+    paths = ("via 203.0.113.254 dev rs1-eth0", "via 203.0.113.77 dev rs1-eth0")
+    routes = (Route("default", "", "", paths=paths),)
+    (found,) = diagnose(on(healthy("dr"), "rs1", routes=routes))
+    assert (found.cause, found.host) == ("no_gateway", "rs1")
+    assert found.repair.splitlines()[-1] == "ip route replace default via 203.0.113.254 dev rs1-eth0"
+
+
+@pytest.mark.parametrize(
+    ("ip", "port", "repairs"),
+    [
+        ("172.16.0.3", 8000, ["-d", "-a"]),  # ftp is planned there
+        ("172.16.0.2", 80, ["-d"]),
+    ],
+)
+def test_a_rule_of_ftp_gets_the_port_of_ftp(ip: str, port: int, repairs: list[str]) -> None:
+    state = healthy("nat")
+    services = tuple(
+        replace(service, targets=(Target(ip, port, 1),)) if service.port == 21 else service
+        for service in state.director.services
+    )
+    (found,) = diagnose(director(state, services=services))
+    assert (found.cause, found.host) == ("wrong_rule", "d")
+    assert [line.split()[1] for line in found.repair.splitlines()] == repairs
+    assert all(f"{ip}:21 " in line for line in found.repair.splitlines()[1:])
+
+
+def test_an_httpd_that_fails_unchanged_is_restarted() -> None:
+    (found,) = diagnose(answers(healthy("dr"), "rs1", FAILED, "128 worker_connections are not enough"))
+    assert "-s stop" in found.repair
+
+
+def test_a_route_with_its_own_ttl_does_not_use_the_hosts() -> None:
+    state = setting(healthy("dr"), "c1", ip_default_ttl=1)
+    hops = tuple(replace(hop, hoplimit=64) for hop in host(state, "c1").next_hops)
+    assert diagnose(on(state, "c1", next_hops=hops)) == []
