@@ -234,6 +234,7 @@ def _site(running: RunningLab, host: HostState) -> Site:
     return replace(
         host.site,
         root=str(root),
+        versions=running.farm.versions,
         changed=tuple(_changed(folder / ORIGINAL, folder / CONFIGURATION)),
     )
 

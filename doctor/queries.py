@@ -166,7 +166,9 @@ def restore_files(host: HostState) -> Iterator[str]:
 def start_ftpd(host: HostState) -> Iterator[str]:
     """The commands that start the ftp server with the lab's own Python, and wait until it listens."""
     python = shlex.quote(sys.executable)
-    yield f"setsid {python} -m realserver_setup.ftpd --root /run/lvs/{host.name} > /dev/null 2>&1 &"
+    family = "".join(map(str, host.site.versions))
+    how = f"--root /run/lvs/{host.name}" + (f" --family {family}" if family != "4" else "")
+    yield f"setsid {python} -m realserver_setup.ftpd {how} > /dev/null 2>&1 &"
     yield "until ss -ltn 'sport = 21' | grep -q LISTEN; do sleep 0.1; done"
 
 

@@ -134,9 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--root", required=True, help="the folder to serve")
     parser.add_argument("--port", type=int, default=21)
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--family", choices=("4", "6", "46"), default="4", help="IP version: 4 (default), 6, or 46 for both"
+    )
+    options = vars(parser.parse_args(arguments))
+    versions = tuple(map(int, options.pop("family")))
     try:
-        serve(lambda: print(f"ftpd listens on port {options.port}.", flush=True), **vars(options))
+        ready = f"ftpd listens on port {options['port']}."
+        serve(lambda: print(ready, flush=True), **options, versions=versions)
     except KeyboardInterrupt:
         return 0
     except (DaemonFailed, InvalidValue) as error:

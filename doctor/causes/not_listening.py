@@ -9,6 +9,7 @@ from doctor.causes import Cause
 from doctor.causes.port_remapped import listens_elsewhere
 from doctor.queries import (
     FTP,
+    end_process,
     ends_at,
     is_redirected,
     leads_to_program,
@@ -72,7 +73,8 @@ def _cause(host: HostState, address: str, port: int) -> Cause:
         evidence = f"it listens on port {ports or 'none'}, not on {port}"
         repair = [*restore_httpd(host), *start_httpd(host)]
     if port == FTP:
-        repair = list(start_ftpd(host))
+        ended = dict.fromkeys(end_process(listener.pid) for listener in here if listener.pid)
+        repair = [*ended, *start_ftpd(host)]
     service = "ftp" if port == FTP else "http"
     return Cause(
         "not_listening",

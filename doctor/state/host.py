@@ -69,6 +69,7 @@ class Site:
 
     `changed` are lines of its configuration, `missing` are files that it should serve; `unwritable` are
     folders with the reason, such as `logs: no space left`; `covered` are folders that are mount points.
+    `versions` are the IP versions in which its daemons serve.
     """
 
     root: str = ""
@@ -76,6 +77,7 @@ class Site:
     missing: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
     covered: tuple[str, ...] = ()
+    versions: tuple[int, ...] = (4,)
 
 
 @dataclass(frozen=True, slots=True)

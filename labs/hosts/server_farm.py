@@ -47,7 +47,7 @@ class ServerFarm:
         `versions` are the IP versions of the servers' addresses.
         """
         self._can_fail = can_fail
-        self._versions = versions
+        self.versions = versions
         self._servers = servers
         self._evidence = evidence
         self.scratch = _HOME / "clients"
@@ -66,9 +66,7 @@ class ServerFarm:
             root = files.make_root(self.root(server.name), server.name, shared.values())
             folder = self._evidence.folder / "servers" / server.name
             ports = (server.http_port, *server.more_ports)
-            self._httpds[server.name] = Httpd(
-                server.name, folder, root, ports, self._can_fail, self._versions
-            )
+            self._httpds[server.name] = Httpd(server.name, folder, root, ports, self._can_fail, self.versions)
 
     def start_tunnels(self, hosts: Mapping[str, Host], device: str) -> None:
         """Start the user-space tunnel `device` on every real server, and wait until the devices exist."""
@@ -79,7 +77,7 @@ class ServerFarm:
         for name, httpd in self._httpds.items():
             log = self._evidence.log(f"httpd-{name}")
             self._processes[name] = hosts[name].start(httpd.prepare(), log)
-        shared = {"versions": self._versions}
+        shared = {"versions": self.versions}
         roots = {server.name: {**shared, "root": str(self.root(server.name))} for server in self._servers}
         self._start_daemons(hosts, "ftpd", roots)
         for name, httpd in self._httpds.items():

@@ -1011,3 +1011,19 @@ def test_a_route_with_its_own_ttl_does_not_use_the_hosts() -> None:
     state = setting(healthy("dr"), "c1", ip_default_ttl=1)
     hops = tuple(replace(hop, hoplimit=64) for hop in host(state, "c1").next_hops)
     assert diagnose(on(state, "c1", next_hops=hops)) == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "option"), [((4,), ""), ((6,), " --family 6"), ((4, 6), " --family 46")]
+)
+def test_ftpd_is_started_in_the_labs_ip_versions(versions: tuple[int, ...], option: str) -> None:
+    state = listening(healthy("dr"), "rs1", 80)
+    (found,) = diagnose(on(state, "rs1", site=Site("/run/lvs/rs1", versions=versions)))
+    assert f"--root /run/lvs/rs1{option} >" in found.repair
+
+
+def test_what_holds_ftps_port_elsewhere_is_ended_first() -> None:
+    state = listening(healthy("dr"), "rs1", 80)
+    elsewhere = Listener("TCP", "192.0.2.9", 21, pid=77)
+    (found,) = diagnose(on(state, "rs1", listeners=(*host(state, "rs1").listeners, elsewhere)))
+    assert found.repair.startswith("kill 77;")

@@ -131,7 +131,7 @@ def lab(tmp_path: Path, run: Run, **on: Run) -> Any:
         plan=plan,
         network=SimpleNamespace(hosts=hosts),
         evidence=SimpleNamespace(scripts=tmp_path, folder=tmp_path),
-        farm=SimpleNamespace(root=lambda name: tmp_path / "roots" / name),
+        farm=SimpleNamespace(root=lambda name: tmp_path / "roots" / name, versions=(4,)),
     )
 
 
