@@ -76,6 +76,7 @@ CAUSES = {
     "local_route": "a host does not accept packets to its own address",
     "mac_changed": "a host has another MAC address, and others send to its former one",
     "wrong_source": "a client sends from an address to which nobody can reply",
+    "ftp_apart": "an ftp service is not persistent, and its data connections find no real server",
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",

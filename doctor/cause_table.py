@@ -264,7 +264,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         inside = Text(f"{name} sends nothing{f': {why}' if why else ''}")
         look = "ip route; ip neighbour; nft list ruleset; tc -s qdisc show\n"
         look += "sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports"
-    elif place.what == ASKS and place.way == OUT and not _is_known(state, place.dest):
+    elif place.what in ASKS and place.way == OUT and not _is_known(state, place.dest):
         inside = Text(f"{name} asks for {place.dest}, an address that no host of the lab has")
         look = f"ip route get {lost[0][0].address}; ip rule; ip route show table all"
     elif place.what in ("RST", "FIN") and place.way == OUT:

@@ -167,7 +167,14 @@ def _port_of(plan: Plan, node: Node) -> int:
 
 def _host(plan: Plan, node: Node, running: RunningLab, setup: Setup | None) -> HostState:
     plugs = tuple(
-        Plug(interface.name, interface.switch, interface.address, interface.prefix, interface.mac)
+        Plug(
+            interface.name,
+            interface.switch,
+            interface.address,
+            interface.prefix,
+            interface.mac,
+            running.network.switch_port(interface.name),
+        )
         for interface in node.interfaces
     )
     planned = HostState(node.name, node.role.value, plugs, planned=_prescribed(plan, setup))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def _lab(lab: AttachedLab) -> int:
 
 
 def _also(state: LabState, before: Sequence[Cause], found: Sequence[Cause]) -> int:
-    """Print what is wrong with the other IP version, one line if the same repairs apply; the exit code."""
+    """Print what is wrong with the other IP version, in one line if all is mended above; the exit code."""
     from doctor import cause_table
     from doctor.causes import titles
 
@@ -72,4 +73,9 @@ def _also(state: LabState, before: Sequence[Cause], found: Sequence[Cause]) -> i
         names = ", ".join(dict.fromkeys(f"{cause.cause} on {cause.host}" for cause in found))
         print_wrapped(make_console(), f"The same: {names}. The repair above is for both.")
         return 1
-    return cause_table.show(state, found, titles())
+    as_above = "# as above: that repair is for both"
+    shown = [
+        replace(cause, repair=as_above) if (cause.cause, cause.host, cause.repair) in known else cause
+        for cause in found
+    ]
+    return cause_table.show(state, shown, titles())

@@ -38,7 +38,8 @@ _INTERFACES = ("iifname", "oifname")
 _DROPPED = ("drop", "reject", "fwd")
 _MAY_DROP = (*_DROPPED, "queue", "synproxy")
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "arp", "ether", "vlan")
-_RANDOM = "numgen"  # nft numgen; iptables -m statistic becomes it
+_RANDOM = ("numgen", "jhash", "symhash")  # iptables -m statistic becomes numgen
+_PORTS = ("tcp sport", "th sport", "tcp dport", "th dport")
 _USUAL = {  # a connection that fetches some files, and its packets
     "ct packets": 1_000,
     "ct bytes": 1_000_000,
@@ -195,9 +196,16 @@ def may_change(filters: Sequence[FilterRule], packet: Packet, *hooks: str) -> It
 
 
 def drops_at_random(rule: FilterRule, packet: Packet) -> bool:
-    """Whether only a random number or a counter decides if a suspect drops the packet."""
+    """Whether only a random number, a counter or some bits of the client's port decide about the packet."""
     undecided = [match for match in rule.matches if _is_met(match, packet) is None]
-    return bool(undecided) and all(_name(_left(match)).startswith(_RANDOM) for match in undecided)
+    return bool(undecided) and all(map(_is_at_random, undecided))
+
+
+def _is_at_random(expression: Mapping[str, Any]) -> bool:
+    left = _left(expression)
+    if isinstance(left, Mapping) and "&" in left:
+        return _name(left["&"][0]) in _PORTS
+    return _name(left).startswith(_RANDOM)
 
 
 def drops_long(rule: FilterRule, packet: Packet) -> bool:

@@ -244,6 +244,13 @@ def advertisement(source: str, protocol: str) -> Packet:
     return {**_headers(("udp", 17), source, ""), **port}
 
 
+def neighbour_packet(kind: str) -> Packet:
+    """A packet of neighbour discovery (RFC 4861): `kind` is solicit or advert."""
+    of_any = dict.fromkeys(("ip6 saddr", "ip6 daddr"), ())
+    headers = _headers(("icmpv6", "ipv6-icmp", 58), "", "::")
+    return {**headers, **of_any, "icmpv6 type": f"nd-neighbor-{kind}"}
+
+
 def announcement(address: str, mac: str) -> Packet:
     """A director's announcement on taking over: gratuitous ARP, or in IPv6 a neighbour advertisement."""
     if ":" in address:

@@ -43,9 +43,14 @@ _ERRORS = {3: "ICMP unreachable", 4: "ICMP source quench", 5: "ICMP redirect", 1
 _ERRORS6 = {1: "ICMP unreachable", 2: "ICMP packet too big", 3: "ICMP time exceeded"}
 _TOO_BIG = 4  # code of type 3
 _HEADER6 = 40  # bytes
+_UNSPECIFIED = "::"  # the source while an address is being tested (RFC 4862, DAD)
 _SNAP = 200  # bytes
 _SYNS, _SYN_ACKS, _DATA, LONG_DATA = "SYN", "SYN+ACK", "data", "long data"
-ASKS, TELLS, LOST_ACK = "ARP request", "ARP reply", "lost ACK"
+LOST_ACK = "lost ACK"
+# A host asks for a MAC address, and another tells it: in ARP, or in neighbour discovery (RFC 4861).
+ASKS, TELLS = ("ARP request", "neighbour solicitation"), ("ARP reply", "neighbour advertisement")
+_ND = {135: ASKS[1], 136: TELLS[1]}  # ICMPv6 types
+_ND_TARGET = slice(48, 64)  # of the packet
 _LONG = 1_000  # bytes of a TCP segment
 _MOST = 40  # sightings kept of one trial
 
@@ -89,16 +94,22 @@ class Watch:
         return any(name == host for name, _ in self._open)
 
     def unanswered(self, host: str) -> tuple[Sighting, ...]:
-        """Where the host's first unanswered ARP request passed, and the reply, if that was lost."""
+        """Where the host's first unanswered ARP request (in IPv6, solicitation) and a lost reply passed."""
         arp = dict.fromkeys(filter(None, (_arp(*packet[1:]) for packet in self._packets)))
-        asked = [packet for packet in arp if (packet.host, packet.what, packet.way) == (host, ASKS, OUT)]
+        asked = [packet for packet in arp if (packet.host, packet.way) == (host, OUT) and packet.what in ASKS]
         answered = {
-            packet.source for packet in arp if (packet.host, packet.what, packet.way) == (host, TELLS, IN)
+            packet.source
+            for packet in arp
+            if (packet.host, packet.way) == (host, IN) and packet.what in TELLS
         }
         for first in asked:
-            if first.dest not in answered and first.source != first.dest:
-                ends = {(ASKS, first.source, first.dest), (TELLS, first.dest, first.source)}
-                return tuple(packet for packet in arp if (packet.what, packet.source, packet.dest) in ends)
+            if first.dest not in answered and first.source not in (first.dest, _UNSPECIFIED):
+                ends = ((ASKS, (first.source, first.dest)), (TELLS, (first.dest, first.source)))
+                return tuple(
+                    packet
+                    for packet in arp
+                    if any(packet.what in what and (packet.source, packet.dest) == end for what, end in ends)
+                )
         return ()
 
     def passed(self) -> dict[int, list[Sighting]]:
@@ -161,7 +172,7 @@ def last_seen(trial: Trial) -> Sighting | None:
         if sighting.what.startswith(ends) and not _is_from(trial, sighting):
             return sighting
     answers = [sighting for sighting in seen if sighting.what == LONG_DATA and not _is_from(trial, sighting)]
-    for kinds in ((ASKS, TELLS), (_DATA, LONG_DATA), (_SYN_ACKS,), (_SYNS,), (NOTHING,)):
+    for kinds in ((*ASKS, *TELLS), (_DATA, LONG_DATA), (_SYN_ACKS,), (_SYNS,), (NOTHING,)):
         passed = [sighting for sighting in seen if sighting.what in kinds]
         if passed:
             passed = answers if answers and _DATA in kinds else passed
@@ -196,12 +207,17 @@ def _between(passed: Sequence[Sighting], place: Sighting, after: Sighting) -> bo
 
 
 def _arp(host: str, interface: str, way: str, data: bytes) -> Sighting | None:
-    """The ARP packet; None for any other packet."""
+    """The packet of ARP or neighbour discovery; None for any other packet."""
+    if len(data) >= _ND_TARGET.stop and (data[0] >> 4, data[6]) == (6, _ICMPV6) and data[_HEADER6] in _ND:
+        what = _ND[data[_HEADER6]]
+        asker = data[8:24] if what in ASKS else data[24:40]  # the source of one, the destination of the other
+        ends = [socket.inet_ntop(socket.AF_INET6, address) for address in (asker, data[_ND_TARGET])]
+        return Sighting(host, interface, way, what, *(ends if what in ASKS else reversed(ends)))
     if len(data) < _ARP.size or data[0] >> 4:
         return None
     *_, operation, _, source, _, dest = _ARP.unpack_from(data)
-    what = {_REQUEST: ASKS, _REPLY: TELLS}.get(operation)
-    return Sighting(host, interface, way, what, *map(socket.inet_ntoa, (source, dest))) if what else None
+    told = {_REQUEST: ASKS[0], _REPLY: TELLS[0]}.get(operation)
+    return Sighting(host, interface, way, told, *map(socket.inet_ntoa, (source, dest))) if told else None
 
 
 def _listen(interface: str, program: bytes) -> socket.socket:

@@ -32,7 +32,7 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from director.core.real_server import Method
 from director.formats.ipvsadm_words import endpoint
 from doctor.queries import FTP, HTTP
-from doctor.sightings import Watch, last_seen, lost
+from doctor.sightings import ASKS, Watch, last_seen, lost
 from doctor.state import (
     FAILED,
     IN,
@@ -120,7 +120,7 @@ class Trials:
         services = director.services
         self._plan = running.plan
         self._pids = {name: host.pid for name, host in running.network.hosts.items()}
-        self._known = set(_addresses(running.plan))
+        self._owners = _owners(running.plan)
         without = set(_left_out(running, director))
         self._attempts = list(attempts_for(running.plan, services, without, rounds=_ROUNDS, host=host))
         if 0 < director.limit < director.entries + _ROOM * len(self._attempts):
@@ -156,7 +156,7 @@ class Trials:
     ) -> tuple[Sighting, ...]:
         """The sightings of a failed trial, and of ARP if that keeps its last packet from being sent.
 
-        An ARP request for an address that is not in the plan appears only on its own host: no reply is due.
+        An ARP request reaches all hosts of a segment: what counts is where it came from, and whom it is for.
         """
         seen = sightings.get(trial.source_port or -1, ())
         if not seen and watch.watches(trial.host):
@@ -164,11 +164,15 @@ class Trials:
         last = last_seen(replace(trial, seen=seen))
         if not last or not (last.way == IN or last.what == NOTHING):
             return seen
-        asked = watch.unanswered(last.host)
         return (
             *seen,
-            *(packet for packet in asked if packet.dest in self._known or packet.host == last.host),
+            *(packet for packet in watch.unanswered(last.host) if self._concerns(packet, last.host)),
         )
+
+    def _concerns(self, packet: Sighting, asker: str) -> bool:
+        """Whether the packet of ARP was seen on the host that asks, or on one that has to answer."""
+        asked = packet.dest if packet.what in ASKS else packet.source
+        return packet.host == asker or packet.host in self._owners.get(asked, ())
 
     def _try(self, seconds: float, watch: Watching | None = None) -> tuple[Trial, ...]:
         names, taken = [server.name for server in self._plan.servers], set[int]()
@@ -192,11 +196,12 @@ class Trials:
         return in_network(self._pids[host], make)
 
 
-def _addresses(plan: Plan) -> Iterator[str]:
-    """The addresses of the plan's hosts, with those that move between two directors."""
-    yield plan.vip
-    yield from (interface.address for interface in plan.topology.interfaces)
-    yield from (address for setup in plan.pair for address, _ in setup.virtual)
+def _owners(plan: Plan) -> dict[str, set[str]]:
+    """The hosts that have each address of the plan; two, if it moves between two directors."""
+    owners = {interface.address: {interface.node} for interface in plan.topology.interfaces}
+    directors = {node.name for node in plan.nodes(Role.DIRECTOR)}
+    moving = (address for setup in plan.pair for address, _ in setup.virtual)
+    return owners | dict.fromkeys((plan.vip, *moving), directors)
 
 
 def _lost(watch: Watch, trials: Iterable[Trial]) -> dict[int, Sighting]:

@@ -31,11 +31,12 @@ def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
             "the director's packet sockets; without it the kernel answers them as well, with a RST, because "
             "no program listens there."
         )
-    elif state.director.engine == "ebpf" and not _has_program(host):
-        evidence = f"`tc filter show dev {host.main.interface} ingress` shows no filter"
+    elif state.director.engine == "ebpf" and (bare := _without_program(host)):
+        evidence = f"`tc filter show dev {bare} ingress` shows no filter"
         why = (
-            f"The director's program is a filter at ingress of {host.main.interface}. Without it the kernel "
-            "gets the packets for the VIP, and refuses them, because no program listens there."
+            f"The director's program is a filter at ingress of each of its interfaces. Without it on {bare} "
+            "the kernel gets the packets that arrive there. It refuses those for the VIP, because no program "
+            "listens there, and drops the replies of real servers, whose connections it does not know."
         )
     else:
         return
@@ -54,5 +55,7 @@ def _keeps_kernel_silent(state: LabState, host: HostState) -> bool:
     return bool(rules) and all(dropped(rules, packet, "prerouting") for packet in packets)
 
 
-def _has_program(host: HostState) -> bool:
-    return any(hook.interface == host.main.interface for hook in host.traffic_filters)
+def _without_program(host: HostState) -> str:
+    """The first of its interfaces without a filter; "" if all have one."""
+    attached = {hook.interface for hook in host.traffic_filters}
+    return next((plug.interface for plug in host.plugs if plug.interface not in attached), "")

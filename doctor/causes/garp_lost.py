@@ -10,7 +10,7 @@ from doctor.queries import announcement
 from doctor.state import ROUTER, FilterRule, HostState, LabState, Neighbour, Plug
 
 TITLE = "a gratuitous ARP was lost: the VIP moved, and a neighbour entry did not"
-EXPLAINS = ("wrong_neighbour",)
+EXPLAINS = ("wrong_neighbour", "arp_filtered")
 
 _HOOKS = ("ingress", "input")
 _SETTINGS = {4: "drop_gratuitous_arp", 6: "drop_unsolicited_na"}

@@ -36,6 +36,8 @@ def _cause(state: LabState, host: HostState, plug: Plug) -> Cause:
         evidence = f"{plug.interface} is down: `ip link` shows no UP"
     else:
         evidence = f"{plug.interface} has no carrier: its other end is down or unplugged"
+        evidence += f" ({plug.port} of {plug.switch})" if plug.port else ""
+        repair[0] = f"# at the lab's prompt, for the switch: sh ip link set {plug.port or 'PORT'} up"
     return Cause(
         "link_down",
         host.name,

@@ -15,7 +15,7 @@ def find(state: LabState) -> Iterator[Cause]:
     if len(web_ports(state)) > 1:
         return  # sessions over several ports need it
     for service in about_the_vip(state):
-        if service.persistent:
+        if service.persistent and (service.port or service.mark):  # port 0, all ports, requires it
             yield _cause(state, service)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from director.formats.ipvsadm_words import endpoint
 from doctor.causes import Cause
@@ -11,9 +12,6 @@ from doctor.routing import holder
 from doctor.state import CLIENT, ROUTER, HostState, LabState, Service, Target
 
 TITLE = "a rule names a port or an address that no real server has"
-
-
-_LOOPBACK = "127."  # the director's own programs (LocalNode)
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -26,8 +24,8 @@ def find(state: LabState) -> Iterator[Cause]:
 
 def _wrong(state: LabState, service: Service, target: Target) -> str:
     """What is wrong with the rule, or ""; a server that does not listen on its own port is another cause."""
-    if target.address.startswith(_LOOPBACK):
-        return ""
+    if _is_local(target):
+        return _wrong_locally(state, service, target)
     held = holder(state, target.address)
     host = held[0] if held else next((host for host in state.hosts if host.has(target.address)), None)
     if host is None:
@@ -50,6 +48,19 @@ def _wrong(state: LabState, service: Service, target: Target) -> str:
     return f"{host.name} listens on {', '.join(map(str, listens)) or 'no port'}, not on {target.port}"
 
 
+def _is_local(target: Target) -> bool:
+    """Whether it is a program of the director's own (LocalNode)."""
+    return ip_address(target.address).is_loopback
+
+
+def _wrong_locally(state: LabState, service: Service, target: Target) -> str:
+    """What is wrong with a program of the director's own as a real server."""
+    host, port = state.director_host, target.port if state.method == "nat" else service.port
+    if host.error or not port or any(host.listens(address, port) for address in (state.vip, target.address)):
+        return ""
+    return f"no program of {host.name} listens on port {port}"
+
+
 def _ports(state: LabState, host: HostState) -> tuple[int, ...]:
     """The ports that the plan gives to the server."""
     server = next((server for server in state.servers if server.name == host.name), None)
@@ -61,6 +72,7 @@ def _what(port: int) -> str:
 
 
 def _cause(state: LabState, service: Service, target: Target, evidence: str) -> Cause:
+    others = state.by_role(CLIENT, ROUTER)
     return Cause(
         "wrong_rule",
         state.director_host.name,
@@ -69,7 +81,7 @@ def _cause(state: LabState, service: Service, target: Target, evidence: str) -> 
         f"Those for {target} are refused where nothing listens, get no answer from a server that speaks "
         "another protocol, and time out where there is no host.",
         "\n".join(_repairs(state, service, target)),
-        tuple(host.name for host in state.by_role(CLIENT, ROUTER) if host.has(target.address)),
+        () if _is_local(target) else tuple(host.name for host in others if host.has(target.address)),
     )
 
 

@@ -15,13 +15,14 @@ _UNVERIFIED = (_PERMANENT, "NOARP")  # states of neighbour entries that no ARP r
 
 @dataclass(frozen=True, slots=True)
 class Plug:
-    """An interface in the lab's plan, and the switch it is plugged into."""
+    """An interface in the lab's plan, and the switch and its port that it is plugged into."""
 
     interface: str
     switch: str
     address: str
     prefix: int
     mac: str = ""
+    port: str = ""
 
     def reaches(self, address: str) -> bool:
         """Whether `address` is in its network."""

@@ -25,7 +25,8 @@ NOTHING = "nothing"  # instead of a packet: no packet of the trial has left its 
 class Sighting:
     """A packet of a trial as it passed an interface; `way` is its direction: IN, OUT or OTHERS.
 
-    `what` is SYN, SYN+ACK, RST, FIN, data, long data, ACK, an ICMP error, an ARP request or reply, a
+    `what` is SYN, SYN+ACK, RST, FIN, data, long data, ACK, an ICMP error, an ARP request or reply (in IPv6,
+    a neighbour solicitation or advertisement), a
     lost ACK, or NOTHING. `tunnel` is the outer destination address, if it is encapsulated.
     """
 

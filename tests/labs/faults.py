@@ -110,7 +110,7 @@ def _another_mac(device: str, method: str) -> Variant:
 
 def _restart(edit: str, undo: str, methods: str = "nat tun dr") -> Variant:
     """The director restarted with an edited start.sh; its rules are loaded again."""
-    again = "; " + "; ".join(RESTART_DIRECTOR).replace("&;", "&")
+    again = f"; {_AGAIN}"
     return Variant(edit + again, undo + again, methods)
 
 
@@ -149,6 +149,7 @@ def _configured(edit: str) -> Variant:
 _START_DIRECTOR = "; ".join(start_director()).replace("&;", "&")
 _DIRECTOR = "pgrep -f '[d]irector --method'"
 _RULES = "sh rules.sh"
+_AGAIN = "; ".join(RESTART_DIRECTOR).replace("&;", "&")
 _TUNNEL = (
     "here=$(readlink /proc/self/ns/net); for p in /proc/[0-9]*; do "
     '[ "$(readlink $p/ns/net)" = $here ] && ls -l $p/fd | grep -q /dev/net/tun && kill -{} ${{p#/proc/}}; '
@@ -927,10 +928,9 @@ KINDS: tuple[Kind, ...] = (
         "the director's hold on its kernel",
         "director",
         "engine_detached",
-        Variant("nft flush ruleset", "; ".join(RESTART_DIRECTOR).replace("&;", "&"), engines="scapy"),
-        Variant(
-            "tc qdisc del dev <lan> clsact", "; ".join(RESTART_DIRECTOR).replace("&;", "&"), engines="ebpf"
-        ),
+        Variant("nft flush ruleset", _AGAIN, engines="scapy"),
+        Variant("tc qdisc del dev <lan> clsact", _AGAIN, engines="ebpf"),
+        Variant("tc filter del dev <inner> ingress", _AGAIN, engines="ebpf"),
     ),
     _extra(
         "ordinary source ports filtered",
@@ -1122,7 +1122,7 @@ KINDS: tuple[Kind, ...] = (
         "no_files",
         Variant(
             f"pid=$({_DIRECTOR} | head -n 1); prlimit --pid $pid --nofile=$(ls /proc/$pid/fd | wc -l):",
-            "; ".join(RESTART_DIRECTOR).replace("&;", "&"),
+            _AGAIN,
         ),
     ),
     _extra(
@@ -1221,6 +1221,26 @@ KINDS: tuple[Kind, ...] = (
             "sysctl -w net.ipv4.fib_multipath_hash_policy=1",
             "ip route replace default via <gw>; sysctl -w net.ipv4.fib_multipath_hash_policy=0",
         ),
+    ),
+    _extra(
+        "an ftp service without persistence",
+        "director",
+        "ftp_apart",
+        Variant("ipvsadm -E -t <vip>:21 -s rr", "ipvsadm -E -t <vip>:21 -s rr -p 300", "tun dr"),
+    ),
+    _extra(
+        "a program of the director's that does not exist",
+        "director",
+        "wrong_rule",
+        Variant(
+            "ipvsadm -a -t <vip>:80 -r 127.0.0.1:80 <flag> -w 1", "ipvsadm -d -t <vip>:80 -r 127.0.0.1:80"
+        ),
+    ),
+    _extra(
+        "a filter of some of the clients' ports",
+        "router",
+        "port_filtered",
+        _filter("forward", "tcp sport & 31 == 3 drop", "nat dr"),
     ),
     _extra(
         "a filter of long packets",

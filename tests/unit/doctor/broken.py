@@ -290,6 +290,17 @@ def sends_from(state: LabState, name: str, source: str) -> LabState:
     return replace(on(state, name, next_hops=tuple(hops)), trials=(trial,))
 
 
+def without_persistence(state: LabState) -> LabState:
+    services = (replace(service, persistent=0) for service in state.director.services)
+    return director(state, services=tuple(services))
+
+
+def attached(state: LabState, *interfaces: str) -> LabState:
+    """The director with programs of the engine ebpf at ingress of these interfaces."""
+    hooks = (TrafficFilter(interface, "ingress", "filter protocol all bpf") for interface in interfaces)
+    return on(state, state.director_host.name, traffic_filters=tuple(hooks))
+
+
 def ftp_fails(state: LabState) -> LabState:
     return replace(state, trials=(*state.trials, Trial("c1", VIP, 21, "timed out")))
 

@@ -30,7 +30,7 @@ from doctor.state import (
 from labs.errors import BadRequest, BuildFailed, Unable
 from labs.run import attach
 from labs.run.attach import AttachedLab
-from tests.unit.doctor.recorded import director, healthy, host, http, http_service, on, setting
+from tests.unit.doctor.recorded import director, healthy, host, http, http_service, on, setting, without
 
 asked: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -106,6 +106,11 @@ def test_what_is_wrong_with_both_is_told_once(run: Any, capsys: pytest.CaptureFi
     told = capsys.readouterr().out.partition("IPv6:")
     assert "not_listening" in told[0]
     assert told[2].strip() == "The same: not_listening on rs1. The repair above is for both."
+    both = replace(down[1], hosts=without(down[1], "rs2", down[1].vip).hosts)
+    assert run(dual(down[0], both)) == 1
+    told = capsys.readouterr().out.partition("IPv6:")
+    assert "vip_missing" in told[2]
+    assert "# as above: that repair is for both" in told[2]
 
 
 def test_an_exercise_notes_it_in_its_journal(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,7 +292,7 @@ def test_a_real_server_that_these_clients_had_not_reached_explains_more_than_a_p
 def test_who_asks_for_an_address_of_nobody_is_where_packets_end() -> None:
     state = healthy("dr")
     first, *others = state.trials
-    asks = Sighting("c1", "c1-eth0", OUT, ASKS, "198.51.100.101", "198.51.100.77")
+    asks = Sighting("c1", "c1-eth0", OUT, ASKS[0], "198.51.100.101", "198.51.100.77")
     failed = replace(first, outcome=UNREACHABLE, server="", seen=(asks,))
     _, text = printed(replace(state, trials=(failed, *others)))
     assert "is c1 asks for 198.51.100.77, an address that no host of the lab has" in words(text)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doctor.causes import diagnose, packet_too_big_filtered
-from doctor.state import FAILED, Address, Down, LabState, Neighbour, Route, Target
+from doctor.state import FAILED, Address, Down, LabState, Neighbour, Route, Target, Trial
 from labs.network.addresses import link_local
 from tests.unit.doctor.broken import (
     HTTP_PORT,
@@ -66,6 +66,12 @@ def _icmpv6(op: str, right: object) -> dict[str, Any]:
 TOO_BIG = _icmpv6("==", "packet-too-big")
 ONLY_PING6 = _icmpv6("!=", {"set": ["echo-request", "echo-reply", "nd-neighbor-solicit"]})
 
+ND_DROPPED = rule("input", "drop", _icmpv6("==", {"set": [135, "nd-neighbor-advert"]}), family="ip6")
+
+
+def failing6(state: LabState) -> LabState:
+    return replace(state, trials=(Trial("c1", VIP6, 80, "timed out"),))
+
 
 IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("dad_failed", "rs1", lambda s: holds(s, "rs1", "rs1-eth0", "dadfailed")),
@@ -92,6 +98,7 @@ IN_IPV6: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("router_flag_lost", "r0", lambda s: set_on(learning(s), "r0", "conf.r0-eth1.forwarding", 0)),
     ("router_flag_lost", "r0", lambda s: on(learning(s), "r0", scripts={"announce.sh": DENIES})),
     ("http_error", "rs1", lambda s: answers(s, "rs1", FAILED, "HTTP/1.1 404 Not Found")),
+    ("arp_filtered", "rs1", lambda s: failing6(on(s, "rs1", filters=(ND_DROPPED,)))),
     ("quiesced", "d", lambda s: http(s, targets=(Target(RS1, 80, 0, "Route"),))),
 ]
 
@@ -208,3 +215,7 @@ def test_ipv6_is_enabled_before_addresses_are_added() -> None:
     """Where it was disabled, which removes them."""
     (found, *_) = diagnose(set_on(on(healthy("dr6"), "rs1", addresses=()), "rs1", "conf.all.disable_ipv6"))
     assert found.repair.splitlines()[0] == "sysctl -w net.ipv6.conf.all.disable_ipv6=0"
+
+
+def test_a_filter_of_neighbour_discovery_that_nobody_meets_is_not_a_cause() -> None:
+    assert diagnose(on(healthy("dr6"), "rs1", filters=(ND_DROPPED,))) == []

@@ -129,7 +129,7 @@ def lab(tmp_path: Path, run: Run, **on: Run) -> Any:
     (tmp_path / "d" / "rules.sh").write_text("ippfvsadm -C\n")
     return SimpleNamespace(
         plan=plan,
-        network=SimpleNamespace(hosts=hosts),
+        network=SimpleNamespace(hosts=hosts, switch_port=lambda interface: f"port of {interface}"),
         evidence=SimpleNamespace(scripts=tmp_path, folder=tmp_path),
         farm=SimpleNamespace(root=lambda name: tmp_path / "roots" / name, versions=(4,)),
     )

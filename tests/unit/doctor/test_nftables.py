@@ -238,6 +238,11 @@ def test_whether_a_request_or_its_reply_passes(
     assert (dropped(rules(listed, ""), packet, "input", "output") is not None) is lost
 
 
+_SPORT = {"payload": {"protocol": "tcp", "field": "sport"}}
+SOME_PORTS = {"match": {"op": "==", "left": {"&": [_SPORT, 31]}, "right": 3}}
+BY_HASH = {"match": {"op": "==", "left": {"jhash": {"mod": 2, "expr": _SPORT}}, "right": 0}}
+
+
 @pytest.mark.parametrize(
     ("expressions", "is_suspect", "at_random"),
     [
@@ -245,6 +250,8 @@ def test_whether_a_request_or_its_reply_passes(
         ([LONG, DROP], True, False),
         ([HALF, DROP], True, True),
         ([HALF, LONG, DROP], True, False),
+        ([SOME_PORTS, DROP], True, True),
+        ([BY_HASH, DROP], True, True),
         ([field("tcp", "dport", 80), HALF, DROP], True, True),
         ([field("tcp", "dport", 22), HALF, DROP], False, False),
         ([field("udp", "dport", 80), LIMIT, DROP], False, False),

@@ -456,6 +456,28 @@ def test_arp_that_is_not_answered_ends_where_it_was_seen_last(
     assert last.host == (host or "r0")
 
 
+def neighbour_discovery(kind: int, source: str, dest: str, target: str) -> bytes:
+    addresses = b"".join(socket.inet_pton(socket.AF_INET6, address) for address in (source, dest, target))
+    header = struct.pack("!IHBB", 6 << 28, 24, 58, 255) + addresses[:32]
+    return header + struct.pack("!BBHI", kind, 0, 0, 0) + addresses[32:]
+
+
+def test_a_neighbour_solicitation_is_followed_like_an_arp_request() -> None:
+    asker, asked, group = "2001:db8::2", "2001:db8::11", "ff02::1:ff00:11"
+    watch = Watch([], lambda _host, make: make())
+    for at, (name, way) in enumerate((("d", OUT), ("rs1", IN))):
+        packet = neighbour_discovery(135, asker, group, asked)
+        watch._packets.append((at, name, f"{name}-eth0", way, packet))
+    asks = watch.unanswered("d")
+    assert [(seen.host, seen.what, seen.source, seen.dest) for seen in asks] == [
+        (name, "neighbour solicitation", asker, asked) for name in ("d", "rs1")
+    ]
+    watch._packets.append((2, "rs1", "rs1-eth0", OUT, neighbour_discovery(136, asked, asker, asked)))
+    assert watch.unanswered("d")[-1].what == "neighbour advertisement"
+    watch._packets.append((3, "d", "d-eth0", IN, neighbour_discovery(136, asked, asker, asked)))
+    assert watch.unanswered("d") == ()
+
+
 def test_the_last_round_is_like_a_clients_own() -> None:
     plan = plan_for("dr", LabOptions())
     for rounds, expected in (
