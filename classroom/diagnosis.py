@@ -45,7 +45,7 @@ CAUSES = {
     "quiesced": "all real servers of a service are quiesced or over their thresholds",
     "table_full": "the connection table is full",
     "drop_packet": "the director drops new connections to defend itself",
-    "arp_filtered": "a packet filter drops ARP",
+    "arp_filtered": "a packet filter drops ARP, or neighbour discovery",
     "duplicate_mac": "two interfaces on a segment have the same MAC address",
     "wrong_method": "a rule has the wrong forwarding method",
     "tc_filter": "a traffic-control filter drops packets",

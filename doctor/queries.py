@@ -124,9 +124,9 @@ def start_httpd(host: HostState) -> Iterator[str]:
 
 def stop_httpd(host: HostState) -> Iterator[str]:
     """The commands that stop nginx, and wait: its single process cannot reload."""
-    folder = f"../../servers/{host.name}"
-    yield f"nginx -p {folder}/ -c nginx.conf -s stop"
-    yield f"while [ -e {folder}/nginx.pid ]; do sleep 0.1; done"
+    for process in host.processes:
+        if PROGRAM in process.command.split(" ")[0]:
+            yield end_process(process.pid)
 
 
 def listening_program(state: LabState, host: HostState) -> str:
@@ -146,8 +146,7 @@ def restore_httpd(host: HostState) -> Iterator[str]:
 def restart_httpd(host: HostState) -> Iterator[str]:
     """The commands that restart it with its original configuration."""
     yield from restore_httpd(host)
-    if any(PROGRAM in process.command.split(" ")[0] for process in host.processes):
-        yield from stop_httpd(host)
+    yield from stop_httpd(host)
     yield from start_httpd(host)
 
 

@@ -1,4 +1,4 @@
-"""A packet filter drops ARP."""
+"""A packet filter drops ARP or, in IPv6, neighbour discovery."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from doctor.nftables import dropped
 from doctor.queries import neighbour_packet
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
-TITLE = "a packet filter drops ARP"
+TITLE = "a packet filter drops ARP, or neighbour discovery"
 EXPLAINS = ("director_vip",)
 
 _IPV4 = 4
