@@ -15,8 +15,6 @@ EXPLAINS = ("director_vip",)
 _IPV4 = 4
 _HOOKS = ("input", "output")
 _IN, _OUT = ("ingress", "prerouting", "input"), ("output", "postrouting", "egress")
-
-
 _MESSAGES = {4: "ARP requests or replies", 6: "neighbour solicitations or advertisements"}
 
 

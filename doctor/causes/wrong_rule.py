@@ -1,4 +1,4 @@
-"""The director has a rule for a port on which nothing listens, or for an address that no host has."""
+"""The director has a rule for a port of no program or another service, or an address of no host."""
 
 from __future__ import annotations
 
