@@ -84,7 +84,9 @@ def show(
         rows = ((host, _place(state, host, sightings)) for host, sightings in lost.items())
         console.print(_table("where packets were seen last", rows))
     wrong = bool(causes or unread or found or fails)
-    for line in dict.fromkeys((*_quiesced(state), *(() if wrong else _suspects(state)))):
+    for line in dict.fromkeys(
+        (*_quiesced(state), *(() if wrong else (*_at_first(state), *_suspects(state))))
+    ):
         console.print(line, markup=False)
     if not wrong:
         console.print(f"{_NOTHING} {_checked(state)}", markup=False)
@@ -160,6 +162,15 @@ def _resent(state: LabState) -> Iterator[str]:
         yield (
             f"Packets get lost: {len(state.resent)} of {len(state.trials)} connections were served only "
             "after a packet had been sent again."
+        )
+
+
+def _at_first(state: LabState) -> Iterator[str]:
+    """A note on what may have been a slow machine, or an intermittent fault."""
+    if state.failed_at_first:
+        yield (
+            f"Note: {state.failed_at_first} connections failed at first, and none when all were tried again "
+            "for longer. If clients fail now and then, ask again."
         )
 
 
@@ -276,10 +287,16 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     elif place.way == OUT and any(
         sighting.host == trial.host and sighting.what == place.what for trial, sighting in came
     ):
-        inside = Text(f"{name} sends a part of its answer, and no more; what it sends arrives")
+        what = (
+            "passes on a part of the answer"
+            if host and host.role == DIRECTOR
+            else "sends a part of its answer"
+        )
+        inside = Text(f"{name} {what}, and no more; what it sends arrives")
         look += f"ss -tni (on {lost[0][0].host}, too: a small receive window there holds an answer back)"
     elif place.way == OUT:
-        inside = Text(f"nothing that the doctor reads: the packet left {name}{_towards(state, host, place)}")
+        way = _towards(state, host, place)
+        inside = Text(f"the packet left {name}{way}; nothing that the doctor reads explains it")
         look += "at the lab's prompt: dpctl dump-flows"
     else:
         inside = Text(f"{name} got the packet, and neither answered it nor passed it on")

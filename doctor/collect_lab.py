@@ -93,6 +93,7 @@ def collect_lab(running: RunningLab) -> LabState:
         trials=again.result() if again else trials,
         director_process=director_process(hosts),
         active=name,
+        failed_at_first=sum(not trial.served for trial in trials),
     )
     return collect_pair.with_pair(state, running, _director) if plan.pair else state
 

@@ -45,6 +45,7 @@ _USUAL = {  # a connection that fetches some files, and its packets
     "ct bytes": 1_000_000,
     **dict.fromkeys(("length", "ip length", "ip6 length"), 1_280),
 }
+_FULL = 1_500  # bytes of a packet
 _USUAL_IN_ALL = 100_000_000  # bytes: all connections of an afternoon
 _UNITS = {"bytes": 1, "kbytes": 2**10, "mbytes": 2**20, "gbytes": 2**30}  # of a quota
 _TABLE = re.compile(r"table (\S+) (\S+) \{")
@@ -220,6 +221,9 @@ def _is_of_long(expression: Mapping[str, Any]) -> bool:
         return bool(quota.get("inv")) and _bytes(quota) < _USUAL_IN_ALL
     match = expression.get("match", {})
     most, right = _USUAL.get(_name(match.get("left")), 0), match.get("right")
+    if isinstance(right, Mapping) and "range" in right and match.get("op") == "==":
+        low, high = right["range"]
+        return isinstance(low, int) and low < most and isinstance(high, int) and high > _FULL
     return match.get("op") in (">", ">=") and isinstance(right, int) and right < most
 
 

@@ -8,19 +8,20 @@ from collections.abc import Iterator
 from doctor.causes import Cause
 from doctor.queries import FTP, listening_program, restart_httpd, restore_files
 from doctor.sightings import last_seen
-from doctor.state import FAILED, RESET, SERVER, TIMED_OUT, WRONG_SERVER, HostState, LabState, Trial
+from doctor.state import FAILED, OUT, RESET, SERVER, TIMED_OUT, WRONG_SERVER, HostState, LabState, Trial
 from realserver_setup.httpd import PROGRAM
 
 TITLE = "a real server's httpd answers with an error, or a wrong page"
 
 _FEW = 4  # changed lines
-_HASTY = re.compile(r"\b(?:send|client_body)_timeout +\d{1,3}ms")
+# Of nginx: it breaks transfers off that do not fit into buffers, or sends less than 10 kB a second.
+_ONLY_SHORT = re.compile(r"\b(?:(?:send|client_body)_timeout +\d{1,3}ms|limit_rate +(?:\d{1,4}|\dk);)")
 
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         trial = next((trial for trial in state.trials if _is_error(state, trial, host)), None)
-        is_wrong = trial or host.site.missing or _is_hasty(host)
+        is_wrong = trial or host.site.missing or _serves_only_short(host)
         if is_wrong and listening_program(state, host) in ("", PROGRAM):
             yield _cause(host, trial)
 
@@ -28,16 +29,17 @@ def find(state: LabState) -> Iterator[Cause]:
 def _is_error(state: LabState, trial: Trial, host: HostState) -> bool:
     """Whether this real server accepted the connection, but did not answer with its page."""
     closed = trial.outcome in (RESET, TIMED_OUT) and trial.connected and bool(host.site.changed)
-    is_other_page = trial.outcome == WRONG_SERVER and state.host(trial.server) is None
+    has_sent = any(seen.host == host.name and seen.way == OUT and "data" in seen.what for seen in trial.seen)
+    is_other_page = trial.outcome == WRONG_SERVER and (has_sent or state.host(trial.server) is None)
     if not trial.wanted:  # a client's: did the answer come from this host?
         seen = last_seen(trial) if trial.outcome == FAILED and trial.port != FTP else None
         return seen is not None and seen.host == host.name
     return trial.wanted == host.name and (trial.outcome == FAILED or closed or is_other_page)
 
 
-def _is_hasty(host: HostState) -> bool:
-    """Whether it breaks off transfers that do not fit into the kernel's buffers, as those of trials do."""
-    return any(_HASTY.search(line) for line in host.site.changed)
+def _serves_only_short(host: HostState) -> bool:
+    """Whether transfers like those of trials succeed, and longer ones do not."""
+    return any(_ONLY_SHORT.search(line) for line in host.site.changed)
 
 
 def _cause(host: HostState, trial: Trial | None) -> Cause:
@@ -63,7 +65,7 @@ def _cause(host: HostState, trial: Trial | None) -> Cause:
 
 def _failing(host: HostState, trial: Trial | None) -> str:
     only_long = not trial and not host.site.missing
-    return "every transfer that takes longer than that" if only_long else "each of them"
+    return "every longer transfer" if only_long else "each of them"
 
 
 def _end(trial: Trial) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from doctor.causes import Cause
 from doctor.causes.port_filtered import passing
 from doctor.nftables import Packet, changes, may_change
+from doctor.routing import policy_text
 from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, FilterRule, HostState, LabState
 
 TITLE = "a packet filter changes packets"
@@ -23,7 +24,8 @@ def find(state: LabState) -> Iterator[Cause]:
                 yield Cause(
                     "packet_mangled",
                     host.name,
-                    f"nftables, chain {place} at {rule.hook}: {rule.text}",
+                    f"nftables, chain {place} at {rule.hook}: {rule.text}"
+                    f"{policy_text(host) if _is_note(rule) else ''}",
                     f"The rule sets {' and '.join(rule.changes)} of {what} of the service. "
                     f"{_effect(host, rule)}",
                     f"nft delete rule {place} handle {rule.handle}",
@@ -41,8 +43,12 @@ def _marking(host: HostState, packet: Packet, hooks: Sequence[str]) -> FilterRul
     return next(found, None)
 
 
+def _is_note(rule: FilterRule) -> bool:
+    return set(rule.changes) <= set(_NOTES)
+
+
 def _effect(host: HostState, rule: FilterRule) -> str:
-    if set(rule.changes) <= set(_NOTES):
+    if _is_note(rule):
         return (
             f"The packets stay as they are: this is a note of {host.name}'s kernel, by which policy rules "
             "(ip rule fwmark), queues and virtual services choose."

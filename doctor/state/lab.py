@@ -28,7 +28,8 @@ class PlannedServer:
 class LabState:
     """`method` is nat, tun or dr. With a `pair`, `director` is the active one, on host `active`.
 
-    The addresses in `moving` belong to the active director as well.
+    The addresses in `moving` belong to the active director as well. `failed_at_first` counts the trials that
+    were not served before all of them were tried again.
     """
 
     lab: str
@@ -43,6 +44,7 @@ class LabState:
     pair: tuple[Paired, ...] = ()
     active: str = ""
     moving: tuple[str, ...] = ()
+    failed_at_first: int = 0
 
     @property
     def version(self) -> int:

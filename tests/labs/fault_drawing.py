@@ -92,6 +92,7 @@ def _values(plan: Plan, node: Node) -> dict[str, str]:
         "ip": main.address,
         "prefix": str(main.prefix),
         "gw": _gateway(plan, main),
+        "peer": peer.name,
         "peer_ip": peer.address,
         "peer_mac": mac_of(peer.address),
         "mac": mac_of(main.address),

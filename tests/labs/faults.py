@@ -1237,6 +1237,19 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     _extra(
+        "the name of another server",
+        "server",
+        "http_error",
+        Variant("echo rs9 > /run/lvs/<host>/name", "echo <host> > /run/lvs/<host>/name"),
+        Variant("echo <peer> > /run/lvs/<host>/name", "echo <host> > /run/lvs/<host>/name"),
+    ),
+    _extra(
+        "an httpd that hardly sends after 50 kB",
+        "server",
+        "http_error",
+        _configured("s/sendfile on;/sendfile on; limit_rate_after 50k; limit_rate 1;/"),
+    ),
+    _extra(
         "a filter of some of the clients' ports",
         "router",
         "port_filtered",
@@ -1247,6 +1260,7 @@ KINDS: tuple[Kind, ...] = (
         "server",
         "port_filtered",
         _filter("output", "tcp sport <port> meta length > 1000 drop"),
+        _filter("output", "tcp sport <port> meta length 1000-65535 drop"),
     ),
     _extra(
         "a filter of ftp",

@@ -301,6 +301,13 @@ def attached(state: LabState, *interfaces: str) -> LabState:
     return on(state, state.director_host.name, traffic_filters=tuple(hooks))
 
 
+def with_data(state: LabState, name: str) -> LabState:
+    """With trials of that real server in which data left it."""
+    sent = Sighting(name, f"{name}-eth0", OUT, "data", f"{VIP}:80", f"{CLIENT}:61000")
+    trials = (replace(trial, seen=(sent,)) if trial.wanted == name else trial for trial in state.trials)
+    return replace(state, trials=tuple(trials))
+
+
 def ftp_fails(state: LabState) -> LabState:
     return replace(state, trials=(*state.trials, Trial("c1", VIP, 21, "timed out")))
 

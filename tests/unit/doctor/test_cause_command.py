@@ -406,3 +406,9 @@ def test_a_stopped_director_is_told_once() -> None:
     silent = director(healthy("nat"), services=(), error="no answer")
     code, text = printed(replace(silent, director_process=Process(7, "director", "T")))
     assert (code, text.count("kill -CONT 7"), "The director on d" in text) == (1, 1, False)
+
+
+def test_what_failed_at_first_only_is_noted() -> None:
+    code, text = printed(replace(healthy("dr"), failed_at_first=2))
+    assert code == 0
+    assert "Note: 2 connections failed at first, and none when all were tried again" in words(text)

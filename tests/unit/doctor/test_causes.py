@@ -120,6 +120,7 @@ from tests.unit.doctor.broken import (
     two_ports,
     unforwarded,
     weighed,
+    with_data,
     with_vip,
     without_checks,
     without_hop,
@@ -219,6 +220,8 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("port_filtered", "nat", "r0", lambda s: on(s, "r0", filters=(rule("forward", "drop", FTP_PORT),))),
     ("ftp_apart", "dr", "d", lambda s: ftp_fails(without_persistence(s))),
     ("wrong_rule", "dr", "d", lambda s: http(s, targets=(Target("127.0.0.1", 80, 1),))),
+    ("http_error", "dr", "rs1", lambda s: with_data(answers(s, "rs1", WRONG_SERVER, by="rs2"), "rs1")),
+    ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site(changed=("line 9: limit_rate 1;",)))),
     ("packet_mangled", "nat", "rs1", lambda s: failing(on(s, "rs1", filters=(MARKING,), rules=(BY_MARK,)))),
     (
         "engine_detached",

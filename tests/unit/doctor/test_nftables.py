@@ -244,6 +244,15 @@ BY_HASH = {"match": {"op": "==", "left": {"jhash": {"mod": 2, "expr": _SPORT}}, 
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "long"), [(1000, 65535, True), (400, 500, False), (1400, 9000, False)]
+)
+def test_a_range_of_lengths_that_has_full_packets(low: int, high: int, long: bool) -> None:
+    match = {"op": "==", "left": {"meta": {"key": "length"}}, "right": {"range": [low, high]}}
+    (dropping,) = rules([IN, rule("guard", {"match": match}, DROP)], "")
+    assert drops_long(dropping, REQUEST) == long
+
+
+@pytest.mark.parametrize(
     ("expressions", "is_suspect", "at_random"),
     [
         ([LIMIT, DROP], True, False),
