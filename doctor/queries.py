@@ -440,8 +440,18 @@ def restart_takeover(host: HostState) -> Iterator[str]:
 
 # ---- ARP ----
 
+_ON_CHANGE = {4: "net.ipv4.conf.{}.arp_notify", 6: "net.ipv6.conf.{}.ndisc_notify"}  # a new MAC address
+
 SILENT = (1, 2, 8)  # values of arp_ignore: replies for the receiving interface's own addresses, or none
 _SILENT_FOR_HOSTS, _SILENT_FOR_ALL = 3, 8  # 3: no replies for addresses of scope host
+
+
+def restore_mac(host: HostState, plug: Plug) -> Iterator[str]:
+    """The commands that restore the interface's MAC address, and announce it to its neighbours."""
+    announces = _ON_CHANGE[host.version].format(plug.interface)
+    yield f"sysctl -w {announces}=1"
+    yield f"ip link set {plug.interface} address {plug.mac}"
+    yield f"sysctl -w {announces}=0"
 
 
 def resolution_requests(address: str) -> str:

@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
+from math import lcm
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from director.core.real_server import Method
@@ -240,7 +241,8 @@ def attempts_for(
 ) -> Iterator[Attempt]:
     """Rounds for each service, alternating between clients, and as many connections to each real server.
 
-    With two directors, `host` makes the latter.
+    Clients change places from round to round, so that each gets each real server. With two directors, `host`
+    makes the connections to real servers.
     """
     clients = [node.name for node in plan.nodes(Role.CLIENT)]
     for port in _ports(plan, services):
@@ -248,10 +250,12 @@ def attempts_for(
             continue
         size = _round(plan, services, port)
         count = max(len(clients), size * min(rounds, _MOST // max(size, 1)))
+        together = lcm(size, len(clients)) or count  # connections after which all would be the same again
         for number in range(count):
             usual, long = _like_a_client(number // (size or count), -(-count // (size or count)))
             long = long and port != FTP
-            yield Attempt(clients[number % len(clients)], plan.vip, port, "", plan.site, usual, long)
+            client = clients[(number + number // together) % len(clients)]
+            yield Attempt(client, plan.vip, port, "", plan.site, usual, long)
     tries = host or plan.topology.director.name
     for server in plan.servers:
         for number in range(rounds):

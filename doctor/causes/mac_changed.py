@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from doctor.causes import Cause
+from doctor.queries import restore_mac
 from doctor.routing import holder
 from doctor.sightings import last_seen
 from doctor.state import CLIENT, DIRECTOR, OUT, ROUTER, SERVER, HostState, LabState, Neighbour, Plug
 
 TITLE = "a host has another MAC address, and others send to its former one"
-
-_ANNOUNCES = {4: "net.ipv4.conf.{}.arp_notify", 6: "net.ipv6.conf.{}.ndisc_notify"}  # a new MAC address
 
 
 def find(state: LabState) -> Iterator[Cause]:
@@ -28,7 +27,7 @@ def find(state: LabState) -> Iterator[Cause]:
             }
             senders = tuple(dict.fromkeys((*entries, *_senders(state, others))))
             if senders:
-                yield _cause(state, host, plug, entries, senders)
+                yield _cause(host, plug, entries, senders)
 
 
 def _others(state: LabState, host: HostState, plug: Plug) -> list[tuple[HostState, str]]:
@@ -52,11 +51,8 @@ def _senders(state: LabState, others: list[tuple[HostState, str]]) -> Iterator[s
             yield last.host
 
 
-def _cause(
-    state: LabState, host: HostState, plug: Plug, entries: dict[str, Neighbour], senders: tuple[str, ...]
-) -> Cause:
+def _cause(host: HostState, plug: Plug, entries: dict[str, Neighbour], senders: tuple[str, ...]) -> Cause:
     known = "; ".join(f"{name} knows {entry}" for name, entry in entries.items())
-    announces = _ANNOUNCES[state.version].format(plug.interface)
     return Cause(
         "mac_changed",
         host.name,
@@ -65,6 +61,6 @@ def _cause(
         f"Neighbours keep what they have learnt of {host.name}, and send to its former MAC address until "
         "their entries expire, which takes some seconds once packets are lost. A host that announces the "
         "change is known at once.",
-        f"sysctl -w {announces}=1\nip link set {plug.interface} address {plug.mac}\nsysctl -w {announces}=0",
+        "\n".join(restore_mac(host, plug)),
         senders,
     )

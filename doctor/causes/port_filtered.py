@@ -34,6 +34,7 @@ from doctor.state import (
 TITLE = "a packet filter drops requests or replies"
 
 _ERRORS = ("RST", "ICMP")
+_ACTIVE = 20  # from which ftpd opens data connections (RFC 959)
 _LATER = tuple(frozenset(flags.split()) for flags in ("ack", "psh ack", "fin ack"))
 _IN, _THROUGH, _OUT = (
     ("ingress", "prerouting", "input"),
@@ -62,10 +63,33 @@ def find(state: LabState) -> Iterator[Cause]:
             if long:
                 yield _cause(host, long, f"{what} that are long or in longer connections")
                 break
+            active = _of_active_ftp(host, packet, hooks)
+            if active:
+                yield _cause(host, active, "packets of ftp's active data connections")
+                break
             here = [rule for rule in may if lost_here or rule.verdict in certain]
             if here:
                 yield _cause(host, here[0], what, certain=False)
                 break
+
+
+def _of_active_ftp(host: HostState, packet: Packet, hooks: tuple[str, ...]) -> FilterRule | None:
+    """The rule that drops packets of ftp's active data connections, for the port of their control connection.
+
+    A filter that lets no connection in is usual on a client, and is not meant, although it ends active ftp.
+    """
+    for end, flags, state in (("sport", "syn", "new"), ("dport", "syn ack", "established")):
+        if packet.get(f"tcp {end}") == FTP:
+            opening = {**packet, "tcp flags": frozenset(flags.split()), "ct state": state}
+            rule, other = (
+                dropped(host.filters, {**opening, **_port(end, port)}, *hooks) for port in (_ACTIVE, PASSIVE)
+            )
+            return None if other else rule
+    return None
+
+
+def _port(end: str, port: int) -> dict[str, int]:
+    return {f"tcp {end}": port, f"th {end}": port}
 
 
 def _is_last(trial: Trial, host: HostState) -> bool:
@@ -98,8 +122,7 @@ def passing(state: LabState, host: HostState) -> _Passing:
         for what, packet, hooks in opening:
             for end in ("sport", "dport"):
                 if f"tcp {end}" in packet:
-                    ports = {f"{layer} {end}": PASSIVE for layer in ("tcp", "th")}
-                    yield f"{what} of ftp's data connections", {**packet, **ports}, hooks
+                    yield f"{what} of ftp's data connections", {**packet, **_port(end, PASSIVE)}, hooks
 
 
 def _opening(state: LabState, host: HostState) -> _Passing:

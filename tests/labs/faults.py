@@ -1237,6 +1237,25 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     _extra(
+        "a filter of active ftp",
+        "client",
+        "port_filtered",
+        _filter("prerouting", "tcp sport 20 drop"),
+        _filter("output", "tcp dport 20 drop"),
+    ),
+    _extra(
+        "a server's filter of active ftp",
+        "server",
+        "port_filtered",
+        _filter("postrouting", "tcp sport 20 drop", "tun dr"),
+    ),
+    _extra(
+        "a client that is refused",
+        "server",
+        "http_error",
+        _configured("s/sendfile on;/sendfile on; deny <client_ip>;/"),
+    ),
+    _extra(
         "the name of another server",
         "server",
         "http_error",

@@ -51,6 +51,8 @@ HTTP_PORT, SSH_PORT, FROM_HTTP, HIGH_PORTS = (
     matching("tcp", "dport", {"range": [8000, 8080]}),
 )
 FTP_PORT = matching("tcp", "dport", 21)
+FROM_FTP_DATA = matching("tcp", "sport", 20)
+NEW_ONES = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}}
 FROM_LO = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
 IPIP, VRRP = matching("ip", "protocol", "ipip"), matching("ip", "protocol", "vrrp")
 NOBODY = "02:00:00:00:00:99"

@@ -48,6 +48,7 @@ from tests.unit.doctor.broken import (
     DENIED,
     DRAIN,
     EXCEPT_SSH,
+    FROM_FTP_DATA,
     FROM_HTTP,
     FROM_LO,
     FROM_SERVERS,
@@ -60,6 +61,7 @@ from tests.unit.doctor.broken import (
     LEGACY,
     LIMIT,
     MARKING,
+    NEW_ONES,
     NO_BROADCASTS,
     NO_DATA_CONNECTIONS,
     NO_VRRP,
@@ -222,6 +224,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("wrong_rule", "dr", "d", lambda s: http(s, targets=(Target("127.0.0.1", 80, 1),))),
     ("http_error", "dr", "rs1", lambda s: with_data(answers(s, "rs1", WRONG_SERVER, by="rs2"), "rs1")),
     ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site(changed=("line 9: limit_rate 1;",)))),
+    ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", FROM_FTP_DATA),))),
     ("packet_mangled", "nat", "rs1", lambda s: failing(on(s, "rs1", filters=(MARKING,), rules=(BY_MARK,)))),
     (
         "engine_detached",
@@ -710,6 +713,11 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("no default route where none is needed", "dr", lambda s: next_hop(s, "d", CLIENT)),
     ("a netmask that leads the same way", "nat", lambda s: prefix(s, "rs1", 28)),
     ("the VIP with a network in VS-TUN", "tun", lambda s: with_vip(s, "rs1", prefix=24)),
+    (
+        "a client that lets no connection in",
+        "dr",
+        lambda s: on(s, "c1", filters=(rule("input", "drop", NEW_ONES),)),
+    ),
     ("persistence for all ports", "dr", lambda s: http(s, persistent=60, port=0)),
     (
         "a program on each interface",
@@ -1045,3 +1053,12 @@ def test_what_holds_ftps_port_elsewhere_is_ended_first() -> None:
     elsewhere = Listener("TCP", "192.0.2.9", 21, pid=77)
     (found,) = diagnose(on(state, "rs1", listeners=(*host(state, "rs1").listeners, elsewhere)))
     assert found.repair.startswith("kill 77;")
+
+
+def test_a_restored_mac_address_is_announced_and_the_other_one_asked() -> None:
+    """The switch has learnt the other host's address at the wrong port."""
+    state = healthy("dr")
+    (found,) = diagnose(link(state, "rs1", mac=host(state, "rs2").main.mac))
+    assert found.cause == "duplicate_mac"
+    assert [line.split()[0] for line in found.repair.splitlines()] == ["sysctl", "ip", "sysctl", "ping"]
+    assert host(state, "rs2").main.address in found.repair

@@ -478,6 +478,16 @@ def test_a_neighbour_solicitation_is_followed_like_an_arp_request() -> None:
     assert watch.unanswered("d") == ()
 
 
+def test_each_client_gets_each_real_server() -> None:
+    plan = plan_for("dr", LabOptions())
+    for weights in ([1, 1, 1], [1, 2, 1]):
+        attempts = [
+            one for one in attempts_for(plan, (of("wrr", weights),), {FTP}, rounds=2) if not one.wanted
+        ]
+        places = {(one.host, number % sum(weights)) for number, one in enumerate(attempts)}
+        assert len(places) == 2 * sum(weights)
+
+
 def test_the_last_round_is_like_a_clients_own() -> None:
     plan = plan_for("dr", LabOptions())
     for rounds, expected in (
