@@ -63,6 +63,11 @@ def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
     return folder
 
 
+def sizes(name: str) -> dict[str, int]:
+    """The size in bytes of each file of real server `name`."""
+    return {"name": len(f"{name}\n"), "index.html": len(_PAGE.format(name=name)), **SIZES}
+
+
 def _make(path: Path, size: int) -> SharedFile:
     content = random.Random(path.name).randbytes(size)
     _write(path, content)

@@ -74,17 +74,11 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _of_active_ftp(host: HostState, packet: Packet, hooks: tuple[str, ...]) -> FilterRule | None:
-    """The rule that drops packets of ftp's active data connections, for the port of their control connection.
-
-    A filter that lets no connection in is usual on a client, and is not meant, although it ends active ftp.
-    """
+    """The rule that drops packets of ftp's active data connections, for one of their control connection."""
     for end, flags, state in (("sport", "syn", "new"), ("dport", "syn ack", "established")):
         if packet.get(f"tcp {end}") == FTP:
             opening = {**packet, "tcp flags": frozenset(flags.split()), "ct state": state}
-            rule, other = (
-                dropped(host.filters, {**opening, **_port(end, port)}, *hooks) for port in (_ACTIVE, PASSIVE)
-            )
-            return None if other else rule
+            return dropped(host.filters, {**opening, **_port(end, _ACTIVE)}, *hooks)
     return None
 
 

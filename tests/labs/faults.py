@@ -1242,6 +1242,7 @@ KINDS: tuple[Kind, ...] = (
         "port_filtered",
         _filter("prerouting", "tcp sport 20 drop"),
         _filter("output", "tcp dport 20 drop"),
+        _filter("input", "ct state new drop"),
     ),
     _extra(
         "a server's filter of active ftp",
@@ -1254,6 +1255,15 @@ KINDS: tuple[Kind, ...] = (
         "server",
         "http_error",
         _configured("s/sendfile on;/sendfile on; deny <client_ip>;/"),
+    ),
+    _extra(
+        "another page",
+        "server",
+        "http_error",
+        Variant(
+            "cp --remove-destination /run/lvs/<host>/name /run/lvs/<host>/index.html",
+            f"{sys.executable} -m realserver_setup.files /run/lvs/<host> <host>",
+        ),
     ),
     _extra(
         "the name of another server",

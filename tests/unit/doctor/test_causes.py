@@ -225,6 +225,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("http_error", "dr", "rs1", lambda s: with_data(answers(s, "rs1", WRONG_SERVER, by="rs2"), "rs1")),
     ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site(changed=("line 9: limit_rate 1;",)))),
     ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", FROM_FTP_DATA),))),
+    ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", NEW_ONES),))),
     ("packet_mangled", "nat", "rs1", lambda s: failing(on(s, "rs1", filters=(MARKING,), rules=(BY_MARK,)))),
     (
         "engine_detached",
@@ -713,11 +714,6 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
     ("no default route where none is needed", "dr", lambda s: next_hop(s, "d", CLIENT)),
     ("a netmask that leads the same way", "nat", lambda s: prefix(s, "rs1", 28)),
     ("the VIP with a network in VS-TUN", "tun", lambda s: with_vip(s, "rs1", prefix=24)),
-    (
-        "a client that lets no connection in",
-        "dr",
-        lambda s: on(s, "c1", filters=(rule("input", "drop", NEW_ONES),)),
-    ),
     ("persistence for all ports", "dr", lambda s: http(s, persistent=60, port=0)),
     (
         "a program on each interface",

@@ -61,3 +61,10 @@ def test_what_stands_in_the_way_is_replaced_and_no_link_is_followed(tmp_path: Pa
     assert "rs1" in (root / "index.html").read_text()
     assert (root / "upload").is_dir()
     assert not (root / "upload").is_symlink()
+
+
+def test_the_sizes_of_a_servers_files(tmp_path: Path) -> None:
+    root = files.make_root(tmp_path / "rs12", "rs12", files.make_shared(tmp_path / "shared").values())
+    assert {path.name: path.stat().st_size for path in root.iterdir() if path.is_file()} == files.sizes(
+        "rs12"
+    )
