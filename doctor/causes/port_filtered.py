@@ -45,10 +45,10 @@ _IN, _THROUGH, _OUT = (
 
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(CLIENT, ROUTER, DIRECTOR, SERVER):
-        lost_here = any(_is_last(trial, host) for trial in state.troubled)
+        direct = [trial for trial in state.trials if trial.wanted == host.name and not trial.served]
+        lost_here = any(_is_last(trial, host) for trial in (*state.troubled, *direct))
         rejected_here = any(_is_rejected(trial, host) for trial in state.troubled)
-        fails = any(trial.wanted == host.name and not trial.served for trial in state.trials)
-        certain = [verdict for verdict, is_so in (("reject", rejected_here), ("synproxy", fails)) if is_so]
+        certain = [verdict for verdict, is_so in (("reject", rejected_here), ("synproxy", direct)) if is_so]
         for what, packet, hooks in passing(state, host):
             rule = dropped(host.filters, packet, *hooks)
             if rule:
@@ -87,9 +87,9 @@ def _port(end: str, port: int) -> dict[str, int]:
 
 
 def _is_last(trial: Trial, host: HostState) -> bool:
-    """Whether a packet of the trial came as far as this host, and was lost there."""
+    """Whether a packet of the trial came as far as this host, and was lost there; or the rest of an answer."""
     last = last_seen(trial)
-    return last is not None and (last.host, last.way) == (host.name, IN)
+    return last is not None and last.host == host.name and (last.way == IN or "data" in last.what)
 
 
 def _is_rejected(trial: Trial, host: HostState) -> bool:

@@ -1266,6 +1266,12 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     _extra(
+        "a small rate of answers",
+        "server",
+        "port_filtered",
+        _filter("output", "tcp sport <port> limit rate over 10 kbytes/second drop"),
+    ),
+    _extra(
         "the name of another server",
         "server",
         "http_error",

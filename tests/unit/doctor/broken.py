@@ -416,6 +416,7 @@ LEGACY = "-t filter -A FORWARD -p tcp"
 DENIED = Site("/run/lvs/rs1", changed=("line 36: deny all;",))
 REJECTS = rule("input", "reject", HTTP_PORT, LIMIT)
 AWAY = rule("prerouting", "dnat 203.0.113.9")
+AT_MOST = rule("output", "drop", FROM_HTTP, LIMIT)
 AT_A_RATE = rule("prerouting", "dnat 203.0.113.9", LIMIT)
 PASSIVE_PORTS = matching("tcp", "dport", {"range": [1024, 65535]})
 PSH = {

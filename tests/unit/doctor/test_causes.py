@@ -40,6 +40,7 @@ from doctor.state import (
 from tests.unit.doctor.broken import (
     ALL_ARP,
     AT_A_RATE,
+    AT_MOST,
     AWAY,
     BPF,
     BY_MARK,
@@ -226,6 +227,12 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site(changed=("line 9: limit_rate 1;",)))),
     ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", FROM_FTP_DATA),))),
     ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", NEW_ONES),))),
+    (
+        "port_filtered",
+        "dr",
+        "rs1",
+        lambda s: on(with_data(answers(s, "rs1", TIMED_OUT), "rs1"), "rs1", filters=(AT_MOST,)),
+    ),
     ("packet_mangled", "nat", "rs1", lambda s: failing(on(s, "rs1", filters=(MARKING,), rules=(BY_MARK,)))),
     (
         "engine_detached",
