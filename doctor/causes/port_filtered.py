@@ -87,7 +87,7 @@ def _port(end: str, port: int) -> dict[str, int]:
 
 
 def _is_last(trial: Trial, host: HostState) -> bool:
-    """Whether a packet of the trial came as far as this host, and was lost there; or the rest of an answer."""
+    """Whether a packet of the trial, or the rest of an answer, was lost on this host."""
     last = last_seen(trial)
     return last is not None and last.host == host.name and (last.way == IN or "data" in last.what)
 

@@ -81,7 +81,8 @@ def _left_behind(state: LabState, left: list[Connection]) -> Iterator[str]:
         mine = [connection for connection in left if connection.server == server]
         name = state.server_name(server.rpartition(":")[0].strip("[]"))
         by = " by the health checks" if _removers(state, server) else ""
-        yield f"{len(mine)} connections are on {name}, {server}, which has been deleted{by}: {mine[0].client}"
+        are = "connection is" if len(mine) == 1 else "connections are"
+        yield f"{len(mine)} {are} on {name}, {server}, which has been deleted{by}: {mine[0].client}"
 
 
 def _removers(state: LabState, server: str) -> list[str]:
