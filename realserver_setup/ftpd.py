@@ -58,6 +58,21 @@ class Ftpd:
 class _Active(ActiveDTP):  # type: ignore[misc, unused-ignore]
     """The data connection of PORT and EPRT."""
 
+    _is_passed_on = False
+
+    def handle_connect(self) -> None:
+        super().handle_connect()
+        self._is_passed_on = True
+
+    def close(self) -> None:
+        """Close it, unless its socket belongs to a data channel by now.
+
+        That closes the socket at the end of a transfer. pyftpdlib would close it again with the next PORT, or
+        when the session ends, and unregister its number, which may be that of another client by then.
+        """
+        if not self._is_passed_on:
+            super().close()
+
     def bind(self, address: tuple[str, int]) -> None:
         """Bind to the port below that of the control connection, even with earlier transfers in TIME_WAIT."""
         self.set_reuse_addr()
