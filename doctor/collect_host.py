@@ -18,6 +18,7 @@ import os
 import socket
 import struct
 import sys
+import zlib
 from collections.abc import Iterator
 
 _TREES = {4: "/proc/sys/net/ipv4", 6: "/proc/sys/net/ipv6"}
@@ -34,14 +35,14 @@ _ACCEPTS = 0x10000  # flag of a socket in /proc/net/unix (SO_ACCEPTCON)
 _TUN = "/dev/net/tun"
 _LONGEST = 400  # characters of a command line, with a Python program's name after its options
 _SIOCETHTOOL, _GET_TX_CHECKSUMS = 0x8946, 0x16  # linux/sockios.h, linux/ethtool.h
-HAS = "has:"  # before SIZE:PATH of a file that should be there; SIZE may be empty
+HAS = "has:"  # before SIZE:CRC32:PATH of a file that should be there; size and sum may be empty
 _ANY6, _BOTH = "::", "*"
 
 
 def collect(asked_for: list[str]) -> dict[str, object]:
     """The whole state; `ip`, `nft`, `rules` and `tc` are the output of those programs."""
     folders = [name for name in asked_for if name.startswith("/")]
-    files = [name[len(HAS) :].split(":", 1) for name in asked_for if name.startswith(HAS)]
+    files = [name[len(HAS) :].split(":", 2) for name in asked_for if name.startswith(HAS)]
     targets = [name for name in asked_for if not name.startswith(("/", HAS))]
     version = 6 if any(":" in target for target in targets) else 4
     asked = [
@@ -76,18 +77,22 @@ def collect(asked_for: list[str]) -> dict[str, object]:
         "iptables_rules": _output("", "iptables-legacy-save") if _legacy_tables() else "",
         "unwritable": [f"{folder}: {why}" for folder, why in zip(folders, map(_unwritable, folders)) if why],  # noqa: B905
         "covered": [folder for folder in folders if os.path.ismount(folder)],
-        "missing": [_called(size, path) for size, path in files if not _is_there(size, path)],
+        "missing": [os.path.basename(path.rstrip("/")) for *_, path in files if not _is_there(path)],
+        "altered": [os.path.basename(path) for size, crc, path in files if _is_altered(size, crc, path)],
     }
 
 
-def _called(size: str, path: str) -> str:
-    return os.path.basename(path.rstrip("/")) + (f" of {size} bytes" if size else "")
+def _is_there(path: str) -> bool:
+    return os.path.isdir(path) if path.endswith("/") else os.path.isfile(path)
 
 
-def _is_there(size: str, path: str) -> bool:
-    if path.endswith("/"):
-        return os.path.isdir(path)
-    return os.path.isfile(path) and size in ("", str(os.path.getsize(path)))
+def _is_altered(size: str, checksum: str, path: str) -> bool:
+    if not size or not os.path.isfile(path):
+        return False
+    if os.path.getsize(path) != int(size):
+        return True
+    with open(path, "rb") as file:
+        return bool(checksum) and f"{zlib.crc32(file.read()):08x}" != checksum
 
 
 def _output(text: str, *command: str) -> str:

@@ -49,7 +49,7 @@ from labs.plan import Plan
 from labs.run.running import RunningLab
 from labs.wait import patient
 from realserver_setup.build import ClientSetup, DirectorSetup, RealServerSetup, RouterSetup, Setup
-from realserver_setup.files import LISTING, UPLOAD, sizes
+from realserver_setup.files import LISTING, UPLOAD, fingerprints
 from realserver_setup.httpd import CONFIGURATION, ORIGINAL
 
 _COLLECT = Path(__file__).resolve().parent / "collect_host.py"
@@ -259,8 +259,8 @@ def _files(running: RunningLab, name: str) -> list[str]:
     """The files that a real server serves, as arguments of collect_host.py."""
     if name not in {server.name for server in running.plan.servers}:
         return []
-    root, size = running.farm.root(name), sizes(name)
-    return [f"{HAS}{size.get(file, '')}:{root / file}{'/' if file == UPLOAD else ''}" for file in LISTING]
+    root, known = running.farm.root(name), fingerprints(name)
+    return [f"{HAS}{known.get(file, ':')}:{root / file}{'/' if file == UPLOAD else ''}" for file in LISTING]
 
 
 def _changed(original: Path, configuration: Path) -> Iterator[str]:

@@ -59,6 +59,7 @@ def parse_host(host: HostState, printed: str) -> HostState:
             unwritable=tuple(printed_state.get("unwritable", ())),
             covered=tuple(printed_state.get("covered", ())),
             missing=tuple(printed_state.get("missing", ())),
+            altered=tuple(printed_state.get("altered", ())),
         ),
         legacy_tables=tuple(printed_state.get("iptables", ())),
         legacy_rules=tuple(_legacy_rules(printed_state.get("iptables_rules", ""))),

@@ -21,12 +21,14 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from realserver_setup.validators import host_name
 
 SIZES = {"1k.bin": 1_000, "100k.bin": 100_000, "1m.bin": 1_000_000, "10m.bin": 10_000_000}
 UPLOAD = "upload"
 LISTING = ("name", "index.html", *SIZES, UPLOAD)  # a listing of a server's folder
+_SMALL = 100_000  # bytes
 _PAGE = "<!DOCTYPE html>\n<title>{name}</title>\n<h1>This is {name}</h1>\n"
 
 
@@ -56,20 +58,35 @@ def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
     if upload.is_symlink() or not upload.is_dir():
         _remove(upload)
         upload.mkdir(parents=True)
-    _write(folder / "name", f"{name}\n".encode())
-    _write(folder / "index.html", _PAGE.format(name=name).encode())
+    _write(folder / "name", _name(name))
+    _write(folder / "index.html", _page(name))
     for file in shared:
         _link(file.path, folder / file.name)
     return folder
 
 
-def sizes(name: str) -> dict[str, int]:
-    """The size in bytes of each file of real server `name`."""
-    return {"name": len(f"{name}\n"), "index.html": len(_PAGE.format(name=name)), **SIZES}
+def fingerprints(name: str) -> dict[str, str]:
+    """Each file of real server `name`: its size in bytes and CRC-32, `4:1e0af5f7`; `1000000:` if large."""
+    small = {file: _shared(file, size) for file, size in SIZES.items() if size <= _SMALL}
+    content = {"name": _name(name), "index.html": _page(name), **small}
+    large = {file: f"{size}:" for file, size in SIZES.items() if file not in content}
+    return {file: f"{len(data)}:{crc32(data):08x}" for file, data in content.items()} | large
+
+
+def _name(name: str) -> bytes:
+    return f"{name}\n".encode()
+
+
+def _page(name: str) -> bytes:
+    return _PAGE.format(name=name).encode()
+
+
+def _shared(file: str, size: int) -> bytes:
+    return random.Random(file).randbytes(size)
 
 
 def _make(path: Path, size: int) -> SharedFile:
-    content = random.Random(path.name).randbytes(size)
+    content = _shared(path.name, size)
     _write(path, content)
     return SharedFile(path, size, hashlib.sha256(content).hexdigest())
 

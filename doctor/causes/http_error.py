@@ -21,7 +21,7 @@ _ONLY_SHORT = re.compile(r"\b(?:(?:send|client_body)_timeout +\d{1,3}ms|limit_ra
 def find(state: LabState) -> Iterator[Cause]:
     for host in state.by_role(SERVER):
         trial = next((trial for trial in state.trials if _is_error(state, trial, host)), None)
-        is_wrong = trial or host.site.missing or _serves_only_short(host)
+        is_wrong = trial or host.site.missing or host.site.altered or _serves_only_short(host)
         if is_wrong and listening_program(state, host) in ("", PROGRAM):
             yield _cause(host, trial)
 
@@ -48,8 +48,9 @@ def _cause(host: HostState, trial: Trial | None) -> Cause:
     evidence = [f"GET /name, tried from {trial.host}: {_end(trial)}"] if trial else []
     evidence += [f"its nginx.conf is not as it was at first: {lines}"] if site.changed else []
     evidence += [f"in {site.root} there is no {', '.join(site.missing)}"] if site.missing else []
+    evidence += [f"not as at first in {site.root}: {', '.join(site.altered)}"] if site.altered else []
     evidence += [f"something is mounted over {', '.join(site.covered)}"] if site.covered else []
-    is_of_files = site.missing or (trial and trial.outcome == WRONG_SERVER)
+    is_of_files = site.missing or site.altered or (trial and trial.outcome == WRONG_SERVER)
     is_of_program = site.changed or not is_of_files  # if nothing differs, it may be in a bad state
     repair = [*(restore_files(host) if is_of_files else ()), *(restart_httpd(host) if is_of_program else ())]
     return Cause(
@@ -64,8 +65,9 @@ def _cause(host: HostState, trial: Trial | None) -> Cause:
 
 
 def _failing(host: HostState, trial: Trial | None) -> str:
-    only_long = not trial and not host.site.missing
-    return "every longer transfer" if only_long else "each of them"
+    if trial or host.site.missing:
+        return "each of them"
+    return "each for those files" if host.site.altered else "every longer transfer"
 
 
 def _end(trial: Trial) -> str:

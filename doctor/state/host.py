@@ -67,9 +67,9 @@ class Listener:
 class Site:
     """The files of a real server's httpd that differ from the original state.
 
-    `changed` are lines of its configuration, `missing` are files that it should serve; `unwritable` are
-    folders with the reason, such as `logs: no space left`; `covered` are folders that are mount points.
-    `versions` are the IP versions in which its daemons serve.
+    `changed` are lines of its configuration, `missing` and `altered` are files that it should serve;
+    `unwritable` are folders with the reason, such as `logs: no space left`; `covered` are folders that are
+    mount points. `versions` are the IP versions in which its daemons serve.
     """
 
     root: str = ""
@@ -78,6 +78,7 @@ class Site:
     unwritable: tuple[str, ...] = ()
     covered: tuple[str, ...] = ()
     versions: tuple[int, ...] = (4,)
+    altered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

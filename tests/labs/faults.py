@@ -1272,6 +1272,15 @@ KINDS: tuple[Kind, ...] = (
         _filter("output", "tcp sport <port> limit rate over 10 kbytes/second drop"),
     ),
     _extra(
+        "a file with other bytes",
+        "server",
+        "http_error",
+        Variant(
+            "cd /run/lvs/<host>; head -c 100000 /dev/zero > other; mv other 100k.bin",
+            "ln -f /run/lvs/shared/100k.bin /run/lvs/<host>/100k.bin",
+        ),
+    ),
+    _extra(
         "the name of another server",
         "server",
         "http_error",

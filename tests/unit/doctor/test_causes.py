@@ -225,6 +225,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("wrong_rule", "dr", "d", lambda s: http(s, targets=(Target("127.0.0.1", 80, 1),))),
     ("http_error", "dr", "rs1", lambda s: with_data(answers(s, "rs1", WRONG_SERVER, by="rs2"), "rs1")),
     ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site(changed=("line 9: limit_rate 1;",)))),
+    ("http_error", "dr", "rs1", lambda s: on(s, "rs1", site=Site("/run/x", altered=("index.html",)))),
     ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", FROM_FTP_DATA),))),
     ("port_filtered", "dr", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", NEW_ONES),))),
     (

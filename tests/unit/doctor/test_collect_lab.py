@@ -42,6 +42,7 @@ from labs.hosts.environment import DIRECTOR
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from realserver_setup.apply import Result
+from realserver_setup.files import fingerprints
 
 RS1 = HostState("rs1", "real server", (Plug("rs1-eth0", "s2", "203.0.113.11", 24),))
 DEVICES = (
@@ -245,7 +246,8 @@ def test_what_a_httpd_works_with_is_compared(tmp_path: Path) -> None:
     sites = {host.name: host.site for host in collect_lab.collect_lab(running).hosts}
     assert sites["rs1"] == Site(str(root), ("line 2: deny all;", "gone: root /x;"))
     assert sites["c1"] == Site()
-    files = {f"has::{root}/upload/", f"has:4:{root}/name", f"has:1000:{root}/1k.bin"}
+    of_name = fingerprints("rs1")["name"]
+    files = {f"has:::{root}/upload/", f"has:1000000::{root}/1m.bin", f"has:{of_name}:{root}/name"}
     assert {str(root), str(folder / "logs"), *files} < set(asked)
 
 
@@ -329,13 +331,14 @@ def test_a_control_socket_is_listed_by_its_path(tmp_path: Path) -> None:
 
 def test_collecting_this_machine() -> None:
     files = (
-        "has::/proc/version",
-        "has::/proc/sys/",
-        "has::/proc/no-such-file",
-        "has::/proc/sys",
-        "has::/proc/version/",
-        "has:0:/proc/version",
-        "has:7:/proc/version",
+        "has:::/proc/version",
+        "has:::/proc/sys/",
+        "has:::/proc/no-such-file",
+        "has:::/proc/sys",
+        "has:::/proc/version/",
+        "has:0::/proc/version",
+        "has:7::/proc/version",
+        "has:0:ffffffff:/proc/version",
     )
     command = [sys.executable, "-S", "-E", collect_host.__file__, "127.0.0.1", *files]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -343,7 +346,8 @@ def test_collecting_this_machine() -> None:
     assert host.has("127.0.0.1")
     assert host.next_hop("127.0.0.1").interface == "lo"
     assert "conf.all.rp_filter" in host.settings
-    assert host.site.missing == ("no-such-file", "sys", "version", "version of 7 bytes")
+    assert host.site.missing == ("no-such-file", "sys", "version")
+    assert host.site.altered == ("version", "version")
     assert host.link("lo")
     assert all(process.pid and process.state for process in host.processes)
     assert any(process.files and process.most for process in host.processes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -63,8 +64,13 @@ def test_what_stands_in_the_way_is_replaced_and_no_link_is_followed(tmp_path: Pa
     assert not (root / "upload").is_symlink()
 
 
-def test_the_sizes_of_a_servers_files(tmp_path: Path) -> None:
+def test_the_fingerprints_of_a_servers_files(tmp_path: Path) -> None:
     root = files.make_root(tmp_path / "rs12", "rs12", files.make_shared(tmp_path / "shared").values())
-    assert {path.name: path.stat().st_size for path in root.iterdir() if path.is_file()} == files.sizes(
-        "rs12"
-    )
+    content = {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()}
+    known = files.fingerprints("rs12")
+    assert known.keys() == content.keys()
+    for file, fingerprint in known.items():
+        size, _, checksum = fingerprint.partition(":")
+        assert size == str(len(content[file]))
+        assert checksum in ("", f"{crc32(content[file]):08x}")
+    assert [file for file, fingerprint in known.items() if fingerprint.endswith(":")] == ["1m.bin", "10m.bin"]
