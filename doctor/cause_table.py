@@ -306,8 +306,9 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     # The director's own filter, which keeps packets from its kernel, is not the cause.
     shown = host.filters if host and host.role != DIRECTOR else ()
     drops = [rule.text for rule in shown if rule.verdict in ("drop", "reject")]
-    filters = [("filters", Text("\n".join(drops[:_FEW])))]
-    rows = (*_seen(lost), ("is", inside), *(filters if drops else ()), *(counters if counted else ()))
+    filters = [("filters", Text("\n".join(drops[:_FEW])))] if drops else []
+    policy = [("ip rule", Text("\n".join(map(str, host.rules))))] if host and host.rules else []
+    rows = (*_seen(lost), ("is", inside), *filters, *policy, *(counters if counted else ()))
     return _grid(*rows, ("look at", ShellLines(look)))
 
 

@@ -173,9 +173,8 @@ def start_ftpd(host: HostState) -> Iterator[str]:
 
 def enable_ipv6(host: HostState) -> Iterator[str]:
     """The commands that enable IPv6 again where it is disabled: with it, all addresses there are gone."""
-    settings = (setting.removeprefix("conf.").rpartition(".") for setting in host.settings)
-    for name, _, setting in settings:
-        if setting == "disable_ipv6" and name != "default" and host.settings[f"conf.{name}.{setting}"]:
+    for name in ("all", "lo", *(plug.interface for plug in host.plugs), *TUNNELS.values()):
+        if host.settings.get(f"conf.{name}.disable_ipv6"):
             yield f"sysctl -w net.ipv6.conf.{name}.disable_ipv6=0"
 
 

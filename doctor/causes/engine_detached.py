@@ -11,6 +11,7 @@ from doctor.state import HostState, LabState
 
 TITLE = "what the director has attached to its kernel is gone"
 
+_UPCALLS = "lvs-upcall"  # the device from which the engine ebpf reads
 _TABLE = "lvs"  # the nftables table with which the engine scapy keeps the kernel from answering
 
 
@@ -21,6 +22,7 @@ def find(state: LabState) -> Iterator[Cause]:
 
 
 def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
+    repair = list(restart_director(state))
     if state.director.engine == "scapy" and not _keeps_kernel_silent(state, host):
         evidence = (
             f"`nft list ruleset` shows no table {_TABLE} on {host.name} with a rule that drops packets to "
@@ -38,9 +40,16 @@ def _cause(state: LabState, host: HostState) -> Iterator[Cause]:
             "the kernel gets the packets that arrive there. It refuses those for the VIP, because no program "
             "listens there, and drops the replies of real servers, whose connections it does not know."
         )
+    elif state.director.engine == "ebpf" and (link := host.link(_UPCALLS)) and not link.up:
+        evidence = f"the interface {_UPCALLS} of {host.name} is down"
+        why = (
+            "The program hands packets that it does not decide about to the director through that interface, "
+            "such as those of ftp's control connections: they are lost."
+        )
+        repair = [f"ip link set {_UPCALLS} up"]
     else:
         return
-    yield Cause("engine_detached", host.name, evidence, why, "\n".join(restart_director(state)))
+    yield Cause("engine_detached", host.name, evidence, why, "\n".join(repair))
 
 
 def _keeps_kernel_silent(state: LabState, host: HostState) -> bool:

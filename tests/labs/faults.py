@@ -148,6 +148,7 @@ def _configured(edit: str) -> Variant:
 
 _START_DIRECTOR = "; ".join(start_director()).replace("&;", "&")
 _DIRECTOR = "pgrep -f '[d]irector --method'"
+_FILES = f"{sys.executable} -m realserver_setup.files /run/lvs/<host> <host>"
 _RULES = "sh rules.sh"
 _AGAIN = "; ".join(RESTART_DIRECTOR).replace("&;", "&")
 _TUNNEL = (
@@ -931,6 +932,7 @@ KINDS: tuple[Kind, ...] = (
         Variant("nft flush ruleset", _AGAIN, engines="scapy"),
         Variant("tc qdisc del dev <lan> clsact", _AGAIN, engines="ebpf"),
         Variant("tc filter del dev <inner> ingress", _AGAIN, engines="ebpf"),
+        Variant("ip link set lvs-upcall down", "ip link set lvs-upcall up", "nat", "ebpf"),
     ),
     _extra(
         "ordinary source ports filtered",
@@ -954,7 +956,7 @@ KINDS: tuple[Kind, ...] = (
         "a file is gone",
         "server",
         "http_error",
-        Variant("rm /run/lvs/<host>/index.html", "echo <host> > /run/lvs/<host>/index.html"),
+        Variant("rm /run/lvs/<host>/index.html", _FILES),
     ),
     _extra(
         "no ephemeral ports",
@@ -1262,7 +1264,7 @@ KINDS: tuple[Kind, ...] = (
         "http_error",
         Variant(
             "cp --remove-destination /run/lvs/<host>/name /run/lvs/<host>/index.html",
-            f"{sys.executable} -m realserver_setup.files /run/lvs/<host> <host>",
+            _FILES,
         ),
     ),
     _extra(
@@ -1278,6 +1280,15 @@ KINDS: tuple[Kind, ...] = (
         Variant(
             "cd /run/lvs/<host>; head -c 100000 /dev/zero > other; mv other 100k.bin",
             "ln -f /run/lvs/shared/100k.bin /run/lvs/<host>/100k.bin",
+        ),
+    ),
+    _extra(
+        "a policy rule for ftp only",
+        "router",
+        LOCATED,
+        Variant(
+            "ip rule add to <vip> ipproto tcp dport 21 blackhole",
+            "ip rule del to <vip> ipproto tcp dport 21 blackhole",
         ),
     ),
     _extra(

@@ -303,6 +303,13 @@ def attached(state: LabState, *interfaces: str) -> LabState:
     return on(state, state.director_host.name, traffic_filters=tuple(hooks))
 
 
+def without_upcalls(state: LabState) -> LabState:
+    """The director with its program, but the device to which that hands packets is down."""
+    upcalls = Link("lvs-upcall", up=False, carrier=True, mtu=1500)
+    there = attached(state, "d-eth0", "d-eth1")
+    return on(there, "d", links=(*host(there, "d").links, upcalls))
+
+
 def with_data(state: LabState, name: str) -> LabState:
     """With trials of that real server in which data left it."""
     sent = Sighting(name, f"{name}-eth0", OUT, "data", f"{VIP}:80", f"{CLIENT}:61000")

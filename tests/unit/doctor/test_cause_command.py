@@ -24,6 +24,7 @@ from doctor.state import (
     UNREACHABLE,
     FilterRule,
     LabState,
+    PolicyRule,
     Process,
     Sighting,
 )
@@ -210,13 +211,15 @@ def test_clients_that_fail_without_a_known_cause_end_where_the_path_differs() ->
 def test_clients_that_fail_for_no_known_reason_end_where_packets_were_seen_last() -> None:
     rule = FilterRule("ip", "f", "c", "forward", 0, 5, "drop", ({"unknown": {}},), "ether saddr x drop")
     state = on(healthy("nat"), "rs1", counters={"TcpExtListenDrops": 3, "IpInReceives": 9}, filters=(rule,))
+    state = on(state, "rs1", rules=(PolicyRule(100, "from all ipproto tcp dport 21 blackhole"),))
     code, text = printed(failing(state, TIMED_OUT, sighted=True))
     assert code == 1
     assert "where packets were seen last" in text
     assert "rs1 last seen 5 x SYN in on rs1-eth0" in words(text)
     assert (
         "rs1 got the packet, and neither answered it nor passed it on filters ether saddr x drop "
-        "counters TcpExtListenDrops 3 look at" in words(text)
+        "ip rule 100: from all ipproto tcp dport 21 blackhole counters TcpExtListenDrops 3 look at"
+        in words(text)
     )
     assert "Nothing wrong" not in text
 

@@ -129,6 +129,7 @@ from tests.unit.doctor.broken import (
     without_hop,
     without_persistence,
     without_ports,
+    without_upcalls,
     without_vip,
 )
 from tests.unit.doctor.recorded import (
@@ -194,6 +195,7 @@ BROKEN: list[tuple[str, str, str, Callable[[LabState], LabState]]] = [
     ("icmp_filtered", "tun", "c1", lambda s: on(s, "c1", filters=(rule("input", "drop", ONLY_PING),))),
     ("persistence", "nat", "d", lambda s: http(s, persistent=300)),
     ("engine_detached", "nat", "d", lambda s: failing(attached(director(s, engine="ebpf"), "d-eth0"))),
+    ("engine_detached", "nat", "d", lambda s: failing(without_upcalls(director(s, engine="ebpf")))),
     ("persistence", "tun", "d", lambda s: http(s, persistent=60)),
     ("http_error", "dr", "rs1", lambda s: answers(s, "rs1", FAILED, "HTTP/1.1 404 Not Found")),
     ("http_error", "nat", "rs1", lambda s: answers(s, "rs1", WRONG_SERVER, by="hello")),
