@@ -43,6 +43,7 @@ _HARMLESS = (
 )
 _OF_LONG_PACKETS = ("icmp_filtered", "packet_too_big_filtered", "small_mtu")
 _OF_A_DIRECTOR = ("director_down", "frozen", "no_files")  # causes for which a director does not answer
+_TUNNELLED = {4: "ip proto 4", 6: "ip6 proto 41"}  # of tcpdump: the packets of VS-TUN's tunnels
 _FEW = 3  # rules of a packet filter that are printed
 _DROPS = (
     *("IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IpOutDiscards", "TcpInCsumErrors"),
@@ -268,8 +269,10 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
     came = [(trial, sighting) for trial, _ in lost for sighting in trial.seen if sighting.way == IN]
     place, ports = lost[0][1], [trial.source_port for trial, _ in lost]
     which = "portrange 61000-64999" if all(port in PORTS for port in ports) else f"port {ports[0]}"
-    neighbours_and_errors = "icmp6" if state.version == 6 else "arp or icmp"
-    look = f"tcpdump -ni {place.interface or 'any'} '{neighbours_and_errors} or tcp {which}'\n"
+    others = "icmp6" if state.version == 6 else "arp or icmp"
+    if place.tunnel:
+        others += f" or {_TUNNELLED[state.version]}"
+    look = f"tcpdump -ni {place.interface or 'any'} '{others} or tcp {which}'\n"
     if place.what == NOTHING:
         why = ", ".join(dict.fromkeys(trial.detail for trial, _ in lost if trial.detail))
         inside = Text(f"{name} sends nothing{f': {why}' if why else ''}")
@@ -300,7 +303,7 @@ def _place(state: LabState, name: str, lost: Sequence[tuple[Trial, Sighting]]) -
         look += "at the lab's prompt: dpctl dump-flows"
     else:
         inside = Text(f"{name} got the packet, and neither answered it nor passed it on")
-        look += "nft list ruleset; tc -s qdisc show"
+        look += "nft list ruleset; ip rule; ip route show table all; ip -br link; tc -s qdisc show"
     if host and host.legacy_tables:
         look += f"\niptables-legacy-save (tables {', '.join(host.legacy_tables)}, which nft does not list)"
     # The director's own filter, which keeps packets from its kernel, is not the cause.
