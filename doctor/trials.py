@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
-from math import lcm
+from math import gcd, lcm
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from director.core.real_server import Method
@@ -250,7 +250,9 @@ def attempts_for(
             continue
         size = _round(plan, services, port)
         count = max(len(clients), size * min(rounds, _MOST // max(size, 1)))
-        together = lcm(size, len(clients)) or count  # connections after which all would be the same again
+        # Where a round is a multiple of the clients, say, each of them would get the same servers again.
+        aliased = gcd(size, len(clients)) > 1
+        together = lcm(size, len(clients)) if size and aliased else count
         for number in range(count):
             usual, long = _like_a_client(number // (size or count), -(-count // (size or count)))
             long = long and port != FTP

@@ -488,6 +488,15 @@ def test_each_client_gets_each_real_server() -> None:
         assert len(places) == 2 * sum(weights)
 
 
+@pytest.mark.parametrize("weights", [[1], [1, 1, 1], [1, 2, 1]])
+def test_each_client_tries_like_a_client(weights: list[int]) -> None:
+    """Only these trials of ftp open a data connection."""
+    plan = plan_for("nat", LabOptions())
+    attempts = list(attempts_for(plan, (of("wrr", weights),), {FTP}, rounds=3))
+    usual = {attempt.host for attempt in attempts if attempt.usual and not attempt.wanted}
+    assert usual == {"c1", "c2"}
+
+
 def test_the_last_round_is_like_a_clients_own() -> None:
     plan = plan_for("dr", LabOptions())
     for rounds, expected in (
