@@ -148,7 +148,8 @@ def _only(trials: Sequence[Trial]) -> str:
     served = [trial for trial in trials if trial.served]
     if served and all(trial.long for trial in failed) and not any(trial.long for trial in served):
         return " Only long requests and answers fail."
-    ours = [trial for trial in trials if trial.host in {trial.host for trial in failed}]
+    hosts = {trial.host for trial in failed}
+    ours = [trial for trial in trials if trial.host in hosts]
     reached = {trial.server for trial in ours if trial.served}
     is_of_usual = all(trial.usual != trial.served for trial in ours) and any(trial.usual for trial in ours)
     # A single failure may be chance, and several those of a real server that these clients had not reached.

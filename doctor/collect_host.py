@@ -4,7 +4,8 @@
 
 TARGET   an argument of `ip route get`: the output has its next hop
 FOLDER   an absolute path: whether files can be written there
-FILE     `has:` and a path: whether there is no such file, or with a slash at its end, no such folder
+FILE     `has:SIZE:CRC32:PATH`: whether there is no such file, or, with a slash at its end, no such folder;
+         and whether its size or its sum, if given, is another
 
 Folders and files are checked here because a file system may be mounted on this host only. The program runs
 once per host, so it imports little and leaves parsing to parse_host.py. What cannot be read is left out.
@@ -91,8 +92,10 @@ def _is_altered(size: str, checksum: str, path: str) -> bool:
         return False
     if os.path.getsize(path) != int(size):
         return True
+    if not checksum:
+        return False
     with open(path, "rb") as file:
-        return bool(checksum) and f"{zlib.crc32(file.read()):08x}" != checksum
+        return f"{zlib.crc32(file.read()):08x}" != checksum
 
 
 def _output(text: str, *command: str) -> str:

@@ -433,7 +433,7 @@ def program_of(process: Process) -> str:
 def restart_takeover(host: HostState) -> Iterator[str]:
     """The commands that restart the takeover program with its new settings."""
     for process in takeover_of(host):
-        yield f"kill {process.pid}; while [ -e /proc/{process.pid}/exe ]; do sleep 0.1; done"
+        yield end_process(process.pid)
     yield START_TAKEOVER
 
 

@@ -104,8 +104,10 @@ def next_hop(host: HostState, target: str) -> NextHop:
     asked = next(
         (hop for hop in host.next_hops if (hop.target, hop.source, hop.inbound) == (target, "", "")), None
     )
+    if asked and (host.version != _IPV6 or asked.local or host.rules):
+        return asked
     found = longest(host.routes, target)
-    if asked and not (found and _is_abandoned(host, found, asked)):
+    if asked and not (found and _is_abandoned(found, asked)):
         return asked
     return NextHop(target, found.gateway, found.interface) if found else NextHop(target)
 
@@ -119,10 +121,9 @@ def next_hops(host: HostState, target: str) -> list[NextHop]:
     return [NextHop(target, gateway, interface) for _, gateway, _, interface in words]
 
 
-def _is_abandoned(host: HostState, route: Route, asked: NextHop) -> bool:
+def _is_abandoned(route: Route, asked: NextHop) -> bool:
     """Whether the kernel does not use this route, the most specific one, just now."""
-    is_specific = route.destination != _DEFAULT and route.gateway not in ("", asked.gateway)
-    return host.version == _IPV6 and is_specific and not (asked.local or host.rules)
+    return route.destination != _DEFAULT and route.gateway not in ("", asked.gateway)
 
 
 def longest(routes: Iterable[Route], target: str) -> Route | None:

@@ -20,6 +20,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
@@ -67,10 +68,20 @@ def make_root(folder: Path, name: str, shared: Iterable[SharedFile]) -> Path:
 
 def fingerprints(name: str) -> dict[str, str]:
     """Each file of real server `name`: its size in bytes and CRC-32, `4:1e0af5f7`; `1000000:` if large."""
-    small = {file: _shared(file, size) for file, size in SIZES.items() if size <= _SMALL}
-    content = {"name": _name(name), "index.html": _page(name), **small}
-    large = {file: f"{size}:" for file, size in SIZES.items() if file not in content}
-    return {file: f"{len(data)}:{crc32(data):08x}" for file, data in content.items()} | large
+    own = {"name": _name(name), "index.html": _page(name)}
+    return {file: _fingerprint(data) for file, data in own.items()} | _shared_fingerprints()
+
+
+@cache
+def _shared_fingerprints() -> dict[str, str]:
+    return {
+        file: _fingerprint(_shared(file, size)) if size <= _SMALL else f"{size}:"
+        for file, size in SIZES.items()
+    }
+
+
+def _fingerprint(data: bytes) -> str:
+    return f"{len(data)}:{crc32(data):08x}"
 
 
 def _name(name: str) -> bytes:

@@ -35,6 +35,10 @@ TITLE = "a packet filter drops requests or replies"
 
 _ERRORS = ("RST", "ICMP")
 _ACTIVE = 20  # from which ftpd opens data connections (RFC 959)
+_ACTIVE_OPENING = (  # the server's end of the packet, its flags, and how netfilter tracks it
+    ("sport", frozenset({"syn"}), "new"),
+    ("dport", frozenset({"syn", "ack"}), "established"),
+)
 _LATER = tuple(frozenset(flags.split()) for flags in ("ack", "psh ack", "fin ack"))
 _IN, _THROUGH, _OUT = (
     ("ingress", "prerouting", "input"),
@@ -63,27 +67,10 @@ def find(state: LabState) -> Iterator[Cause]:
             if long:
                 yield _cause(host, long, f"{what} that are long or in longer connections")
                 break
-            active = _of_active_ftp(host, packet, hooks)
-            if active:
-                yield _cause(host, active, "packets of ftp's active data connections")
-                break
             here = [rule for rule in may if lost_here or rule.verdict in certain]
             if here:
                 yield _cause(host, here[0], what, certain=False)
                 break
-
-
-def _of_active_ftp(host: HostState, packet: Packet, hooks: tuple[str, ...]) -> FilterRule | None:
-    """The rule that drops packets of ftp's active data connections, for one of their control connection."""
-    for end, flags, state in (("sport", "syn", "new"), ("dport", "syn ack", "established")):
-        if packet.get(f"tcp {end}") == FTP:
-            opening = {**packet, "tcp flags": frozenset(flags.split()), "ct state": state}
-            return dropped(host.filters, {**opening, **_port(end, _ACTIVE)}, *hooks)
-    return None
-
-
-def _port(end: str, port: int) -> dict[str, int]:
-    return {f"tcp {end}": port, f"th {end}": port}
 
 
 def _is_last(trial: Trial, host: HostState) -> bool:
@@ -104,7 +91,7 @@ _Passing = Iterator[tuple[str, Packet, tuple[str, ...]]]
 def passing(state: LabState, host: HostState) -> _Passing:
     """The packets of a connection that pass the host, and the hooks that they pass; those that open it first.
 
-    If ftp fails, also packets of a passive data connection.
+    With ftp, also those that open an active data connection and, if ftp fails, a passive one.
     """
     opening = list(_opening(state, host))
     yield from opening
@@ -112,11 +99,18 @@ def passing(state: LabState, host: HostState) -> _Passing:
         for what, packet, hooks in opening:
             if "tcp flags" in packet:
                 yield what, {**packet, "tcp flags": flags, "ct state": "established"}, hooks
-    if any(trial.port == FTP for trial in state.failures):
-        for what, packet, hooks in opening:
-            for end in ("sport", "dport"):
-                if f"tcp {end}" in packet:
-                    yield f"{what} of ftp's data connections", {**packet, **_port(end, PASSIVE)}, hooks
+    ftp_fails = any(trial.port == FTP for trial in state.failures)
+    for what, packet, hooks in opening:
+        for end, flags, tracked in _ACTIVE_OPENING:
+            if packet.get(f"tcp {end}") == FTP:
+                active = {**packet, "tcp flags": flags, "ct state": tracked, **_port(end, _ACTIVE)}
+                yield "packets of ftp's active data connections", active, hooks
+            if ftp_fails and f"tcp {end}" in packet:
+                yield f"{what} of ftp's data connections", {**packet, **_port(end, PASSIVE)}, hooks
+
+
+def _port(end: str, port: int) -> dict[str, int]:
+    return {f"tcp {end}": port, f"th {end}": port}
 
 
 def _opening(state: LabState, host: HostState) -> _Passing:
