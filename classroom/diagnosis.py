@@ -77,6 +77,7 @@ CAUSES = {
     "mac_changed": "a host has another MAC address, and others send to its former one",
     "wrong_source": "a client sends from an address to which nobody can reply",
     "ftp_apart": "an ftp service is not persistent, and its data connections find no real server",
+    "policy_rule": "a policy rule takes certain packets off their way",
 }
 EVIDENCE = {
     "addresses": "the addresses of an interface",

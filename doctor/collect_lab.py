@@ -22,7 +22,7 @@ from director.control.channel import ChannelError, Message, call
 from director.core.real_server import Method
 from doctor.collect_host import HAS
 from doctor.parse_host import parse_host
-from doctor.queries import FTP, HTTP
+from doctor.queries import CLIENT_PORT, FTP, HTTP
 from doctor.state import (
     STOPPED,
     Connection,
@@ -57,7 +57,6 @@ _HOST, _DIRECTOR = 20, 2  # seconds; a tenth of a second is enough on an idle ma
 _LONGEST = 8  # seconds for the director, however busy the machine: a looping director makes it busy itself
 _BRIEFLY = 0.2  # seconds for a director that cannot accept a connection
 _AT_ONCE = 8
-_CLIENT = 50000  # a port as clients have: ephemeral by Linux's range and by IANA's (RFC 6335)
 _IPV6 = 6
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid (unix(7), SO_PEERCRED)
 _MOST = 300  # connections kept: established ones first
@@ -154,11 +153,11 @@ def _passing(plan: Plan, node: Node) -> Iterator[str]:
 
 
 def _request(port: int) -> str:
-    return f"ipproto tcp sport {_CLIENT} dport {port}"
+    return f"ipproto tcp sport {CLIENT_PORT} dport {port}"
 
 
 def _reply(port: int) -> str:
-    return f"ipproto tcp sport {port} dport {_CLIENT}"
+    return f"ipproto tcp sport {port} dport {CLIENT_PORT}"
 
 
 def _port_of(plan: Plan, node: Node) -> int:

@@ -33,6 +33,7 @@ from realserver_setup.httpd import CONFIGURATION, ORIGINAL, PROGRAM
 # ---- services ----
 
 FTP, HTTP = 21, 80
+CLIENT_PORT = 50000  # as clients have: ephemeral by Linux's range and by IANA's (RFC 6335)
 PASSIVE = 30500  # one of the ports that ftpd announces for data connections
 METHODS = {"nat": "Masq", "tun": "Tunnel", "dr": "Route"}  # ipvsadm's names
 

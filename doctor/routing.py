@@ -16,7 +16,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
-from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, NextHop, Plug, Route
+from doctor.state import (
+    CLIENT,
+    DIRECTOR,
+    ROUTER,
+    SERVER,
+    HostState,
+    LabState,
+    NextHop,
+    Plug,
+    PolicyRule,
+    Route,
+)
 
 _DEFAULT, _IPV6 = "default", 6
 
@@ -180,7 +191,12 @@ def policy_repairs(host: HostState) -> Iterator[str]:
     """The commands that restore the kernel's own policy rules, and delete all others (ip-rule(8))."""
     command = _ip(host)
     yield from (f"{command} rule add priority {rule.priority} {rule.text}" for rule in host.missing_rules)
-    yield from (f"{command} rule del priority {rule.priority}" for rule in host.rules)
+    yield from (deletion(host, rule) for rule in host.rules)
+
+
+def deletion(host: HostState, rule: PolicyRule) -> str:
+    """The command that deletes a policy rule."""
+    return f"{_ip(host)} rule del priority {rule.priority}"
 
 
 def _ip(host: HostState) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 from doctor.queries import RESTART_DIRECTOR, start_director, start_tunnel
 
 METHODS = ("nat", "tun", "dr")
-LOCATED = "?"  # instead of a cause: none that the doctor knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,8 @@ class Variant:
 class Kind:
     """`on` is a role (client, router, site, director, server) or several; `cause` is the doctor's word.
 
-    Without a word it hurts nothing; with LOCATED the doctor can only say where packets are lost.
-    `by_issue` says whether the requirements name it; the others were added to try the doctor on.
+    Without a word it hurts nothing. `by_issue` says whether the requirements name it; the others were added
+    to try the doctor on.
     """
 
     name: str
@@ -1285,11 +1284,26 @@ KINDS: tuple[Kind, ...] = (
     _extra(
         "a policy rule for ftp only",
         "router",
-        LOCATED,
+        "policy_rule",
         Variant(
             "ip rule add to <vip> ipproto tcp dport 21 blackhole",
             "ip rule del to <vip> ipproto tcp dport 21 blackhole",
         ),
+    ),
+    _extra(
+        "a policy rule for a client's ftp only",
+        "client",
+        "policy_rule",
+        Variant(
+            "ip route add default via <free_ip> table 77; ip rule add ipproto tcp dport 21 lookup 77",
+            "ip rule del ipproto tcp dport 21 lookup 77; ip route flush table 77",
+        ),
+    ),
+    _extra(
+        "a policy rule for the tunnel on a site's router",
+        "site",
+        "policy_rule",
+        Variant("ip rule add ipproto ipencap unreachable", "ip rule del ipproto ipencap unreachable", "tun"),
     ),
     _extra(
         "the name of another server",

@@ -26,7 +26,7 @@ from labs.run.options import LabOptions
 from labs.wait import patient, poll_until
 from tests.conftest import LONG
 from tests.labs.fault_drawing import draw, fill, hosts, kinds_for
-from tests.labs.faults import LOCATED, METHODS, Fault
+from tests.labs.faults import METHODS, Fault
 from tests.labs.forked import run_forked
 from tests.labs.support import FROM_CHECKOUT
 
@@ -64,9 +64,9 @@ def found(examined: Report) -> list[tuple[str, str]]:
 
 
 def expected(report: Report) -> list[tuple[str, str]]:
-    """Host and cause; nothing where nothing is hurt, or where no cause is known."""
+    """Host and cause; nothing where nothing is hurt."""
     cause, host = report["expected"]
-    return [(cause, host)] if cause not in ("", LOCATED) else []
+    return [(cause, host)] if cause else []
 
 
 def hosts_named(report: Report) -> set[str]:
@@ -160,11 +160,7 @@ def test_faults_drawn_by_chance(method: str, seed: int, runs: Path) -> None:
     faults = draw(plan_of(method), "scapy", random.Random(seed), DRAWN)
     reports = tried(method, "scapy", faults, runs)[1:]
     astray = [report for report in reports if hosts_named(report) != {report["expected"][1]} - {""}]
-    wrong = [
-        report
-        for report in reports
-        if found(report["broken"]) != expected(report) or report["expected"][0] == LOCATED
-    ]
+    wrong = [report for report in reports if found(report["broken"]) != expected(report)]
     print(f"seed {seed}, {method}: {len(reports) - len(astray)} of {len(reports)} hosts are right, ", end="")
     print(f"{len(reports) - len(wrong)} causes")
     assert astray == [], f"seed {seed}"

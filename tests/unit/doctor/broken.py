@@ -9,6 +9,7 @@ from typing import Any
 from doctor.state import (
     FAILED,
     IN,
+    NOTHING,
     OUT,
     REFUSED,
     UNREACHABLE,
@@ -264,6 +265,31 @@ def ends_at(state: LabState, name: str) -> LabState:
     """A client's SYN was last seen coming in on that host."""
     sighting = Sighting(name, f"{name}-eth0", IN, "SYN", f"{CLIENT}:61000", f"{VIP}:80")
     return replace(state, trials=(Trial("c1", VIP, 80, "timed out", source_port=61000, seen=(sighting,)),))
+
+
+TO_FTP, TO_DATA, NOT_SENT = (
+    f"{CLIENT}:61000 > {VIP}:21",
+    f"{CLIENT}:40000 > {VIP}:30500",
+    f" > {VIP}:21",
+)
+
+
+def ruled(state: LabState, name: str, rule: str, seen: str, *, tunnel: str = "") -> LabState:
+    """With a policy rule on that host, where `seen`, SOURCE > DEST, was seen last on its way."""
+    source, _, dest = seen.partition(" > ")
+    sighting = Sighting(
+        name, f"{name}-eth0", IN if source else OUT, "SYN" if source else NOTHING, source, dest
+    )
+    trial = Trial("c1", VIP, 21, "timed out", source_port=61000, seen=(replace(sighting, tunnel=tunnel),))
+    state = replace(state, trials=(*state.trials, trial))
+    return on(state, name, rules=(PolicyRule(32765, rule),))
+
+
+def asks(state: LabState, name: str) -> LabState:
+    """The last trial ended with an unanswered ARP request of that host for a gateway that does not exist."""
+    *others, last = state.trials
+    request = Sighting(name, f"{name}-eth0", OUT, "ARP request", CLIENT, "198.51.100.7")
+    return replace(state, trials=(*others, replace(last, seen=(*last.seen, request))))
 
 
 def other_mac(state: LabState, name: str, knows: str, *, at: int = 0) -> LabState:

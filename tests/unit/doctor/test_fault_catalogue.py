@@ -11,7 +11,7 @@ from classroom.diagnosis import CAUSES
 from labs.plan import plan_for
 from labs.run.options import LabOptions
 from tests.labs.fault_drawing import draw, fill, hosts, kinds_for
-from tests.labs.faults import KINDS, LOCATED
+from tests.labs.faults import KINDS
 from tests.labs.ha_doctor_trial import FAULTS
 from tests.unit.doctor.recorded import METHODS
 
@@ -20,7 +20,7 @@ def test_the_catalogue_of_faults_has_every_cause_and_more() -> None:
     names = [kind.name for kind in KINDS]
     assert len(set(names)) == len(names) >= 40
     assert sum(not kind.by_issue for kind in KINDS) >= 10  # besides what anybody has asked for
-    assert {kind.cause for kind in KINDS} <= {*CAUSES, "", LOCATED}
+    assert {kind.cause for kind in KINDS} <= {*CAUSES, ""}
     of_two_directors = set(FAULTS)
     untried = set(CAUSES) - {kind.cause for kind in KINDS} - of_two_directors
     # A client on another network, what exists in IPv6 only, and a program that labs do not install.
