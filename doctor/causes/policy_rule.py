@@ -19,6 +19,7 @@ from doctor.state import CLIENT, DIRECTOR, ROUTER, SERVER, HostState, LabState, 
 TITLE = "a policy rule takes certain packets off their way"
 
 _TCP, _TUNNEL = ("tcp", "6"), ("ipencap", "ipip", "4", "ipv6", "41")
+_OF_MAIN = 32766  # the priority of the kernel's rule for table main
 _HARMLESS = ("lookup main", "lookup local", "lookup default")
 
 
@@ -78,7 +79,7 @@ def _end(text: str) -> tuple[str, int]:
 
 def _overrides(state: LabState, host: HostState, rule: PolicyRule, packet: _Packet) -> bool:
     """Whether the rule concerns the packet, but not the one with which the kernel was asked."""
-    is_harmless = rule.text.endswith(_HARMLESS)
+    is_harmless = rule.text.endswith(_HARMLESS) or rule.priority > _OF_MAIN
     return not is_harmless and _selects(rule, packet) and not _selects(rule, _asked(state, host, packet))
 
 

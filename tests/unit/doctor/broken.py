@@ -274,7 +274,9 @@ TO_FTP, TO_DATA, NOT_SENT = (
 )
 
 
-def ruled(state: LabState, name: str, rule: str, seen: str, *, tunnel: str = "") -> LabState:
+def ruled(
+    state: LabState, name: str, rule: str, seen: str, *, tunnel: str = "", priority: int = 32765
+) -> LabState:
     """With a policy rule on that host, where `seen`, SOURCE > DEST, was seen last on its way."""
     source, _, dest = seen.partition(" > ")
     sighting = Sighting(
@@ -282,7 +284,7 @@ def ruled(state: LabState, name: str, rule: str, seen: str, *, tunnel: str = "")
     )
     trial = Trial("c1", VIP, 21, "timed out", source_port=61000, seen=(replace(sighting, tunnel=tunnel),))
     state = replace(state, trials=(*state.trials, trial))
-    return on(state, name, rules=(PolicyRule(32765, rule),))
+    return on(state, name, rules=(PolicyRule(priority, rule),))
 
 
 def asks(state: LabState, name: str) -> LabState:

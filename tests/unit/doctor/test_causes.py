@@ -760,6 +760,11 @@ HARMLESS: list[tuple[str, str, Callable[[LabState], LabState]]] = [
         "dr",
         lambda s: ruled(s, "r0", "from 192.0.2.7 sport 22 prohibit", TO_FTP),
     ),
+    (
+        "a rule behind main",
+        "dr",
+        lambda s: ruled(s, "r0", "from all dport 21 prohibit", TO_FTP, priority=40000),
+    ),
     ("a rule that changes nothing", "dr", lambda s: ruled(s, "r0", "from all dport 21 lookup main", TO_FTP)),
     (
         "a rule where nothing ends",
