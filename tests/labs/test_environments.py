@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -83,8 +84,11 @@ def home(caller: Caller) -> Path:
     (home / ".curlrc").write_text('-w "\\n"\ninclude\nproxy = http://127.0.0.1:9\n')
     for name in (".tcpdumprc", ".bashrc", ".profile", ".invoke.yaml", ".nanorc"):
         (home / name).write_text("run: [ not what you expect\n")
+    packages = Path(sysconfig.get_path("purelib", "posix_user", {"userbase": str(home / ".local")}))
+    packages.mkdir(parents=True)
+    (packages / "of_the_user.pth").write_text("import what_is_gone\n")  # run by each Python that reads it
     if os.geteuid() == 0:
-        for path in (home, *home.iterdir()):
+        for path in (home, *home.rglob("*")):
             os.chown(path, SOMEBODY, SOMEBODY)
     caller.environment |= {"HOME": str(home), "CURL_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     return home

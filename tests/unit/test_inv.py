@@ -17,8 +17,10 @@ from packaging.requirements import Requirement
 from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
-REAL_TOOLS = ["awk", "cat", "chmod", "chown", "cmp", "cp", "date", "env", "flock", "grep", "mkdir", "mktemp"]
-REAL_TOOLS += ["mv", "readlink", "rm", "sed", "sh", "sort", "stat", "tail", "true"]
+REAL_TOOLS = [
+    *("awk", "cat", "chmod", "chown", "cmp", "cp", "date", "env", "flock", "grep", "ln", "mkdir", "mktemp"),
+    *("mv", "readlink", "rm", "sed", "sh", "sort", "stat", "tail", "true"),
+]
 RECORD = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
 STAND_INS = {
     "id": 'echo "$FAKE_UID"',
@@ -56,7 +58,7 @@ case "$*" in
     echo "uv from ${UV_DEFAULT_INDEX-} and ${UV_INDEX-}, trusts ${SSL_CERT_FILE-}" >> "$CALLS"
     mkdir -p .venv/uv-cache/archive-v0/a .venv/uv-cache/archive-v0/b
     : > "$TMPDIR/uv-setuptools-0.lock"
-    [ -z "$UV_GATE" ] || cat "$UV_GATE"
+    case "$UV_GATE,$*" in /*,*requirements.txt) cat "$UV_GATE" ;; esac
     [ -z "$UV_FAILS" ] || { echo "uv: error"; exit 2; } ;;
 *"-m pip"*"$PIP_FAILS"*)
     [ -z "$PIP_FAILS" ] || { echo "$PIP_SAYS"; exit 1; } ;;
@@ -309,12 +311,22 @@ def test_os_ken_is_used_for_good_where_ryu_cannot_be_built(checkout: Checkout) -
     assert checkout.work == []
 
 
+def test_only_mininet_comes_from_outside_of_the_virtual_environment(checkout: Checkout) -> None:
+    checkout.run("--list")
+    (made,) = (call for call in checkout.calls("python3") if "-m venv" in call)
+    assert "system-site-packages" not in made
+    linked = checkout.lab / ".venv/lib/python3/site-packages/mininet"
+    assert str(linked.readlink()) == "/usr/lib/python3/dist-packages/mininet"
+
+
 def test_pip_installs_uv_and_uv_the_rest(checkout: Checkout) -> None:
     checkout.run("--list")
     installing = [call for call in checkout.calls("python") if " install " in call]
     assert all("--require-hashes" in call and "--no-deps" in call for call in installing), installing
-    uv, everything, ryu = installing
+    uv, first, everything, ryu = installing
     assert uv.endswith(" --only-binary :all: -r .venv/uv.txt")
+    assert " -m uv " in first
+    assert first.endswith(" -r .venv/first.txt")
     assert " -m uv " in everything
     assert everything.endswith(" -r requirements.txt")
     assert ryu.endswith(" -r .venv/ryu.txt")
@@ -351,7 +363,8 @@ def test_uv_uses_the_indexes_of_pip(checkout: Checkout) -> None:
         r"global.index-url='https://there/simple'\n"
     )
     checkout.run("--list", PIP_CONFIG=refusal, UV_INDEX="https://elsewhere/simple")
-    assert checkout.calls("uv") == ["uv from https://here/simple and file:///a file:///b, trusts /etc/ca.pem"]
+    ours = "uv from https://here/simple and file:///a file:///b, trusts /etc/ca.pem"
+    assert checkout.calls("uv") == [ours, ours]
 
 
 def test_a_long_step_shows_its_progress(checkout: Checkout, tmp_path: Path) -> None:
