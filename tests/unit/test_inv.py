@@ -6,8 +6,10 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,23 @@ from labs.wait import patient
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_TOOLS = [
-    *("awk", "cat", "chmod", "chown", "cmp", "cp", "date", "env", "flock", "grep", "ln", "mkdir", "mktemp"),
-    *("mv", "readlink", "rm", "sed", "sh", "sort", "stat", "tail", "true"),
+    *("awk", "cat", "chmod", "chown", "cmp", "cp", "date", "df", "env", "find", "flock", "grep", "head"),
+    *(
+        "ln",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "nproc",
+        "readlink",
+        "rm",
+        "sed",
+        "sh",
+        "sort",
+        "stat",
+        "tail",
+        "true",
+        "xargs",
+    ),
 ]
 RECORD = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
 STAND_INS = {
@@ -40,10 +57,12 @@ echo "ssh.service enabled enabled"
 """,
     "python3": """
 case "$*" in
+*version_info*)
+    echo "${VERSION_ANSWER-True}" ;;
 *"-m venv"*)
     rm -rf .venv
     mkdir -p .venv/bin .venv/lib/python3/site-packages
-    cp "$0" .venv/bin/python
+    ln -s "$0" .venv/bin/python
     echo "#!$PWD/.venv/bin/python" > .venv/bin/pip
     ;;
 *tasks.py*)
@@ -55,11 +74,12 @@ case "$*" in
 *"-m pip config list")
     printf '%b' "$PIP_CONFIG" ;;
 *"-m uv "*)
-    echo "uv from ${UV_DEFAULT_INDEX-} and ${UV_INDEX-}, trusts ${SSL_CERT_FILE-}" >> "$CALLS"
+    trusted="${SSL_CERT_FILE-}${UV_LINK_MODE+, links}"
+    echo "uv from ${UV_DEFAULT_INDEX-} and ${UV_INDEX-}, trusts $trusted" >> "$CALLS"
     mkdir -p .venv/uv-cache/archive-v0/a .venv/uv-cache/archive-v0/b
     : > "$TMPDIR/uv-setuptools-0.lock"
-    case "$UV_GATE,$*" in /*,*requirements.txt) cat "$UV_GATE" ;; esac
-    [ -z "$UV_FAILS" ] || { echo "uv: error"; exit 2; } ;;
+    case "$GATE_OF_UV,$*" in /*,*requirements.txt) cat "$GATE_OF_UV" ;; esac
+    [ -z "$FAILING_UV" ] || { echo "uv: error"; exit 2; } ;;
 *"-m pip"*"$PIP_FAILS"*)
     [ -z "$PIP_FAILS" ] || { echo "$PIP_SAYS"; exit 1; } ;;
 esac
@@ -86,6 +106,7 @@ class Checkout:
         self.lab = folder / "lab"
         self.calls_file = folder / "calls"
         self.policy = folder / "policy-rc.d"
+        self.started: list[subprocess.Popen[str]] = []
         self._bin = folder / "bin"
         (folder / "tmp").mkdir()
         self.lab.mkdir()
@@ -101,8 +122,8 @@ class Checkout:
             "PIP_FAILS": "",
             "PIP_SAYS": "",
             "PIP_CONFIG": "",
-            "UV_FAILS": "",
-            "UV_GATE": "",
+            "FAILING_UV": "",
+            "GATE_OF_UV": "",
             "GATE": "",
         }
         self._write_programs()
@@ -125,13 +146,16 @@ class Checkout:
         }.items():
             script, found = re.subn(rf"^{name}=/.*$", f"{name}={path}", script, flags=re.MULTILINE)
             assert found == 1, f"inv sets {name}= in one line"
-        script = script.replace("PATH=$PATH:/usr/sbin:/sbin\n", "")
+        script, found = re.subn(r"^PATH=.*\n", "", script, flags=re.MULTILINE)
+        assert found == 1
         (self.lab / "inv").write_text(script)
         (self.lab / "packages.txt").write_text("# what it needs\nnginx  # httpd\ncurl\ntcpdump\n")
         (self.lab / "requirements.txt").write_text(LOCK)
 
-    def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def start(
+        self, *arguments: str, cwd: Path | None = None, umask: int = -1, **environment: str
+    ) -> subprocess.Popen[str]:
+        started = subprocess.Popen(
             ["/bin/sh", str(self.lab / "inv"), *arguments],
             env=self.environment | environment,
             cwd=cwd or self.lab,
@@ -139,13 +163,17 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            umask=umask,
+            start_new_session=True,
         )
+        self.started.append(started)
+        return started
 
     def run(
-        self, *arguments: str, cwd: Path | None = None, **environment: str
+        self, *arguments: str, cwd: Path | None = None, umask: int = -1, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         self.calls_file.write_text("")
-        process = self.start(*arguments, cwd=cwd, **environment)
+        process = self.start(*arguments, cwd=cwd, umask=umask, **environment)
         out, err = process.communicate(timeout=patient(30))
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -168,8 +196,12 @@ class Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return Checkout(tmp_path)
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    checkout = Checkout(tmp_path)
+    yield checkout
+    for process in checkout.started:  # a test that failed may have left some
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_first_run_sets_up_and_passes_the_arguments_on(checkout: Checkout) -> None:
@@ -241,7 +273,10 @@ def test_ctrl_c_is_held_back_until_tasks_py_handles_it(checkout: Checkout, tool:
 def test_it_says_who_called_it(checkout: Checkout) -> None:
     """Python keeps the number of the shell that runs ./inv, so it knows that these words are for it."""
     assert checkout.run("lab-nat").returncode == 0
-    (checkout.lab / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$LVS_CALLER, and $$"\n')
+    python = checkout.lab / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_text('#!/bin/sh\necho "$LVS_CALLER, and $$"\n')
+    python.chmod(0o755)
     process = checkout.start("view")
     assert process.communicate(timeout=patient(30))[0] == f"{process.pid} {os.getpid()}, and {process.pid}\n"
 
@@ -336,7 +371,7 @@ def test_pip_installs_uv_and_uv_the_rest(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize(
     "trouble",
-    [{"UV_FAILS": "1"}, {"PIP_FAILS": "uv.txt"}, {"PIP_CONFIG": "global.no-index='true'\\n"}],
+    [{"FAILING_UV": "1"}, {"PIP_FAILS": "uv.txt"}, {"PIP_CONFIG": "global.no-index='true'\\n"}],
     ids=["uv fails", "no uv for this platform", "a setting of pip that uv does not have"],
 )
 def test_pip_installs_everything_where_uv_cannot_run(checkout: Checkout, trouble: dict[str, Any]) -> None:
@@ -362,7 +397,7 @@ def test_uv_uses_the_indexes_of_pip(checkout: Checkout) -> None:
         r"global.extra-index-url='file:///a\\nfile:///b'\n"
         r"global.index-url='https://there/simple'\n"
     )
-    checkout.run("--list", PIP_CONFIG=refusal, UV_INDEX="https://elsewhere/simple")
+    checkout.run("--list", PIP_CONFIG=refusal, UV_INDEX="https://elsewhere/simple", UV_LINK_MODE="symlink")
     ours = "uv from https://here/simple and file:///a file:///b, trusts /etc/ca.pem"
     assert checkout.calls("uv") == [ours, ours]
 
@@ -370,7 +405,7 @@ def test_uv_uses_the_indexes_of_pip(checkout: Checkout) -> None:
 def test_a_long_step_shows_its_progress(checkout: Checkout, tmp_path: Path) -> None:
     os.mkfifo(gate := tmp_path / "gate")
     checkout.calls_file.write_text("")
-    process = checkout.start("--list", UV_GATE=str(gate))
+    process = checkout.start("--list", GATE_OF_UV=str(gate))
     assert process.stderr is not None
     with gate.open("w"):  # opens when uv reads it
         lines = iter(process.stderr.readline, "")
@@ -383,6 +418,63 @@ def test_a_moved_checkout_is_set_up_again(checkout: Checkout) -> None:
     checkout.lab = checkout.lab.rename(checkout.lab.with_name("moved"))
     checkout.run("--list")
     assert any("--clear" in call for call in checkout.calls("python3"))
+
+
+def test_an_interrupted_set_up_says_so_and_goes_on_the_next_time(checkout: Checkout, tmp_path: Path) -> None:
+    os.mkfifo(gate := tmp_path / "gate")
+    process = checkout.start("lab-nat", GATE_OF_UV=str(gate))
+    with gate.open("w"):  # opens when uv reads it
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        _, error = process.communicate(timeout=patient(30))
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "Interrupted: the next ./inv lab-nat continues the set-up."
+    assert checkout.run("lab-nat").stdout == "<invoke><lab-nat>"
+
+
+def test_a_virtual_environment_of_another_python_is_replaced(checkout: Checkout) -> None:
+    checkout.run("--list")
+    (checkout.lab / ".venv/set-up").unlink()
+    python = checkout.lab / ".venv/bin/python"
+    python.unlink()
+    python.symlink_to("/bin/sh")  # such as pyenv's, of the same version
+    checkout.run("--list")
+    assert any("--clear" in call for call in checkout.calls("python3"))
+
+
+def test_nobody_else_can_change_what_the_set_up_makes(checkout: Checkout) -> None:
+    assert checkout.run("--list", umask=0).returncode == 0
+    made = [path for path in (checkout.lab / ".venv").rglob("*") if not path.is_symlink()]
+    assert made
+    assert [path for path in made if path.stat().st_mode & 0o022] == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "sentence"),
+    [
+        ({"VERSION_ANSWER": "False"}, r"\S+/python3 is too old: install Python 3.10 or later\."),
+        ({"VERSION_ANSWER": "Fatal error"}, r"\S+/python3 does not start: Fatal error"),
+        ({"TMPDIR": "/no"}, r"No file can be made in /no \(TMPDIR\): name another folder and run .* again\."),
+        (
+            {"PIP_CONFIG": "global.target='/x'\\n"},
+            "pip's setting global.target would install .* elsewhere: .*",
+        ),
+    ],
+)
+def test_what_prevents_the_set_up_is_one_sentence(
+    checkout: Checkout, trouble: dict[str, Any], sentence: str
+) -> None:
+    ended = checkout.run("--list", **trouble)
+    assert ended.returncode == 2
+    assert re.fullmatch(sentence, ended.stderr.splitlines()[-1])
+    assert not checkout.is_set_up
+
+
+def test_a_file_in_place_of_the_virtual_environment_is_kept(checkout: Checkout) -> None:
+    (checkout.lab / ".venv").write_text("mine")
+    ended = checkout.run("--list")
+    assert ended.returncode == 2
+    assert ended.stderr == f"{checkout.lab}/.venv is not a folder: move it away and run ./inv --list again.\n"
+    assert (checkout.lab / ".venv").read_text() == "mine"
 
 
 def test_two_first_runs_at_once_install_once(checkout: Checkout, tmp_path: Path) -> None:
