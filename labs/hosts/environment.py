@@ -30,7 +30,7 @@ AVAILABILITY = ROOT / "availability" / "bin"
 DIRECTOR = "/run/lvs-director.sock"  # its control socket
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOME = Path("/run/home")  # in the sandbox's own /run, which ends with the lab
-CACHE_VARIABLE = "LVS_CACHE"
+CACHE_VARIABLE, STATE_VARIABLE = "LVS_CACHE", "LVS_STATE"
 UMASK = 0o022
 _OURS = "LVS_"
 _NOT_FOR_A_LAB = {"LVS_CLASS_SECRET"}  # the teacher's
@@ -95,6 +95,7 @@ def lab_environment(caller: Mapping[str, str]) -> dict[str, str]:
     return {
         **{name: caller[name] for name in (*ours, *_OF_THE_TERMINAL) if name in caller},
         **_for_libraries(caller),
+        STATE_VARIABLE: str(state_folder(caller)),  # HOME is another one from now on
         "TERM": caller.get("TERM") or "dumb",
         "PATH": f"{BIN}:{AVAILABILITY}:{PATH}",
         "HOME": str(HOME),
@@ -191,7 +192,10 @@ def cache_folder(caller: Mapping[str, str]) -> Path:
 
 
 def state_folder(caller: Mapping[str, str]) -> Path:
-    """The same in the user's state folder, for files that are to be kept."""
+    """LVS_STATE, else the same in the user's state folder, for files that are to be kept."""
+    chosen = caller.get(STATE_VARIABLE)
+    if chosen:
+        return Path(chosen).absolute()
     return _of_user(caller, "XDG_STATE_HOME", ".local/state") / "lvs-lab"
 
 

@@ -38,7 +38,7 @@ _CURES = {
     errno.EFBIG: "allow larger files (ulimit -f)",
     errno.EMFILE: "allow more open files (ulimit -n)",
     errno.ENOMEM: "end other programs, or ask for fewer servers",
-    errno.EAGAIN: "end other programs, or ask for fewer servers",
+    errno.EAGAIN: "allow more processes (ulimit -u), or end other programs",
 }
 
 

@@ -160,6 +160,11 @@ def test_the_users_own_cache_is_used(homes: Path) -> None:
     assert state_folder({"HOME": str(homes)}) == homes / ".local" / "state" / "lvs-lab"
 
 
+def test_what_a_lab_keeps_is_kept_in_its_users_home(homes: Path) -> None:
+    """Such as the traceback of an internal error, although a lab has a HOME of its own."""
+    assert state_folder(lab_environment({"HOME": str(homes)})) == homes / ".local" / "state" / "lvs-lab"
+
+
 @pytest.mark.parametrize("home", ["", "relative", "/no/such/place", "/dev/null", "/proc/1"])
 def test_a_home_that_does_not_exist_is_not_used(homes: Path, home: str) -> None:
     assert cache_folder({"HOME": home}) == homes / f"lvs-lab-{os.geteuid()}" / "lvs-lab"
