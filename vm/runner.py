@@ -13,6 +13,7 @@ from pathlib import Path
 from labs.errors import BadRequest, LabError
 from labs.run import evidence
 from oracle import ipv6_frames, ipv6_generated, odd_packets, recordings, twos
+from oracle.replay import find
 from vm.budget import GRACE, RESULTS, summary
 from vm.kernel_packages import ready
 from vm.options import VmTestOptions
@@ -133,7 +134,11 @@ def _merge_single_recordings(new: Path) -> list[str]:
 
 
 def replay(scenario: str, *, series: str = "", here: bool | None = None) -> int:
-    """Run one scenario on both directors, and print what each does."""
+    """Run one scenario on both directors, and print what each does. Raises BadRequest if there is none."""
+    try:
+        find(scenario)  # before a machine is started for it
+    except LookupError as error:
+        raise BadRequest(f"{error}.") from None
     with _results() as folder:
         command = [sys.executable, "-m", "oracle.replay", scenario]
         return _compare(_machine(series, here=here), command, folder, {}, TASK_TIMEOUT)

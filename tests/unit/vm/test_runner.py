@@ -187,3 +187,8 @@ def test_an_invalid_request_boots_nothing(stand_in: StandIn, wrong: dict[str, in
     with pytest.raises(BadRequest):
         runner.run_suite(VmTestOptions(**wrong))  # type: ignore[arg-type]
     assert not stand_in.asked
+
+
+def test_a_scenario_that_does_not_exist_starts_no_machine() -> None:
+    with pytest.raises(BadRequest, match=r"^no scenario '/nope': expected a name and a method, as in "):
+        runner.replay("/nope", here=False)
