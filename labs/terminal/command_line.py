@@ -137,23 +137,33 @@ class LabProgram(Program):
 
 def for_vm(arguments: list[str]) -> list[str]:
     """Join what follows `vm` and its own options, a command line of its own, into one word."""
-    if "vm" not in arguments:
+    place = _place_of_command(arguments)
+    if arguments[place : place + 1] != ["vm"]:
         return arguments
-    start = arguments.index("vm") + 1
+    start = place + 1
     while start < len(arguments) and arguments[start].startswith("-"):
         start += 2 if arguments[start] in _VM_WITH_VALUE else 1
     words = arguments[start:]
     if {"-h", "--help"} & set(words):  # needs no virtual machine
-        return [*arguments[: arguments.index("vm")], *words]
+        return [*arguments[:place], *words]
     return [*arguments[:start], "--command", shlex.join(words)] if words else arguments
 
 
 def for_view(arguments: list[str]) -> list[str]:
-    """Turn the optional word after `view` into an option, because Invoke has no optional arguments."""
-    words = arguments[1:3]
-    if words[:1] == ["view"] and len(words) == 2 and not words[1].startswith("-"):
-        return [*arguments[:2], "--run", *arguments[2:]]
+    """Turn the optional word of `view` into an option, because Invoke has no optional arguments."""
+    start = _place_of_command(arguments)
+    if arguments[start : start + 1] != ["view"]:
+        return arguments
+    for place, (before, word) in enumerate(pairwise(arguments[start:]), start + 1):
+        takes_it = before.startswith("-") and "=" not in before and before not in ("-w", "--wall")
+        if not word.startswith("-") and not takes_it:
+            return [*arguments[:place], "--run", *arguments[place:]]
     return arguments
+
+
+def _place_of_command(arguments: Sequence[str]) -> int:
+    """Where the command's name stands: typed outside of the checkout, ./inv puts --search-root before it."""
+    return 3 if arguments[1:2] == ["--search-root"] else 1
 
 
 def _require_no_repeats(argv: Sequence[str]) -> None:

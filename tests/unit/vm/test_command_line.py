@@ -27,6 +27,8 @@ from vm.runner import run_task
         (["inv", "vm", "lab-nat", "--help"], ["inv", "lab-nat", "--help"]),
         (["inv", "vm", "--help"], ["inv", "vm", "--help"]),
         (["inv", "vm-test", "--only", "x"], ["inv", "vm-test", "--only", "x"]),
+        (["inv", "lab-nat", "--report", "vm"], ["inv", "lab-nat", "--report", "vm"]),
+        (["inv", "--search-root", "/", "vm", "x"], ["inv", "--search-root", "/", "vm", "--command", "x"]),
     ],
 )
 def test_what_is_typed(typed: list[str], understood: list[str]) -> None:

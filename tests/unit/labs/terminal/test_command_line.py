@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadRequest
-from labs.terminal.command_line import LabProgram, OwnConfig
+from labs.terminal.command_line import LabProgram, OwnConfig, for_view
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -87,3 +87,21 @@ def test_help_fits_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) 
         shown += capsys.readouterr().out.splitlines()
     assert len(shown) > 200
     assert [line for line in shown if len(line) > 80 or line.lstrip().startswith(",")] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [
+        ("view", "view"),
+        ("view nat", "view --run nat"),
+        ("view nat --html x", "view --run nat --html x"),
+        ("view --html x nat", "view --html x --run nat"),
+        ("view --html=x nat", "view --html=x --run nat"),
+        ("view -t x", "view -t x"),
+        ("view --wall nat", "view --wall --run nat"),
+        ("--search-root /lab view nat", "--search-root /lab view --run nat"),
+        ("exercise view", "exercise view"),
+    ],
+)
+def test_the_run_to_view_may_stand_anywhere(typed: str, understood: str) -> None:
+    assert for_view(["./inv", *typed.split()]) == ["./inv", *understood.split()]
