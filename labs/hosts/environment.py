@@ -185,18 +185,17 @@ def _for_libraries(caller: Mapping[str, str]) -> dict[str, str]:
 
 def cache_folder(caller: Mapping[str, str]) -> Path:
     """LVS_CACHE, else lvs-lab in the user's cache folder, else a temporary folder."""
-    chosen = caller.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).absolute()
-    return _of_user(caller, "XDG_CACHE_HOME", ".cache") / "lvs-lab"
+    return _own_folder(caller, CACHE_VARIABLE, "XDG_CACHE_HOME", ".cache")
 
 
 def state_folder(caller: Mapping[str, str]) -> Path:
     """LVS_STATE, else the same in the user's state folder, for files that are to be kept."""
-    chosen = caller.get(STATE_VARIABLE)
-    if chosen:
-        return Path(chosen).absolute()
-    return _of_user(caller, "XDG_STATE_HOME", ".local/state") / "lvs-lab"
+    return _own_folder(caller, STATE_VARIABLE, "XDG_STATE_HOME", ".local/state")
+
+
+def _own_folder(caller: Mapping[str, str], ours: str, variable: str, below_home: str) -> Path:
+    chosen = caller.get(ours)
+    return Path(chosen).absolute() if chosen else _of_user(caller, variable, below_home) / "lvs-lab"
 
 
 def _of_user(caller: Mapping[str, str], variable: str, below_home: str) -> Path:
